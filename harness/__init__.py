@@ -1,0 +1,1 @@
+"""The only room that knows lm-eval: its model class, filters, and the command line."""

@@ -1,0 +1,79 @@
+"""lm-eval filters that turn the responses to a question into one answer text.
+
+A response may be a pool as JSON or plain text, and all responses to a question (`repeats`) vote
+together. Each question gets a list of one text, as from lm-eval's `majority_vote`, so that further
+filters can follow; `take_first` comes last:
+
+    filter_list:
+      - name: majority
+        filter:
+          - function: latent_tts_majority
+          - function: take_first
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from lm_eval.api.filter import Filter
+
+from ..tasks import TaskError, aggregate, join_pools, read_response
+
+
+class _AggregationFilter(Filter):
+    """Aggregates the candidates of each question; subclasses say how."""
+
+    how: ClassVar[str]
+
+    def __init__(self, regex: str | None = None) -> None:
+        """Prepares the reading of plain text.
+
+        Args:
+            regex: Where the answer stands in plain text: the first match, of it the first group
+                that matched. Without it the answer is the last number. Pools hold their answers.
+
+        Raises:
+            TaskError: The expression is malformed.
+        """
+        try:
+            self.pattern = None if regex is None else re.compile(regex)
+        except (re.error, TypeError) as error:
+            raise TaskError(
+                f"regex {regex!r} is not a regular expression: {error}. Mind that YAML needs "
+                "single quotes around backslashes."
+            ) from error
+
+    def apply(
+        self, resps: Iterable[Sequence[str]], docs: Sequence[dict[str, Any]] | None = None
+    ) -> list[list[str]]:
+        """Aggregates each question's responses.
+
+        Args:
+            resps: The responses to each question.
+            docs: The questions' rows, not used.
+
+        Returns:
+            For each question a list of one text: the chosen candidate's, or the empty text where
+            no candidate can be chosen.
+        """
+        questions = [list(responses) for responses in resps]
+        # Several processes pad the last question with copies, which must not vote.
+        repeats = min(map(len, questions), default=0)
+        return [[self._choose(responses[:repeats])] for responses in questions]
+
+    def _choose(self, responses: list[str]) -> str:
+        pool = join_pools([read_response(r, pattern=self.pattern) for r in responses])
+        candidate = aggregate(pool, self.how)
+        return "" if candidate is None else candidate.text
+
+
+class FirstFilter(_AggregationFilter):
+    """Keeps the candidate that was sampled first."""
+
+    how = "first"
+
+
+class MajorityFilter(_AggregationFilter):
+    """Keeps the earliest candidate of the most frequent answer; a missing answer never votes."""
+
+    how = "majority"

@@ -1,0 +1,372 @@
+"""lm-eval's `LM` interface: what `--model latent_tts` is."""
+
+import hashlib
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from accelerate import PartialState
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM, CacheHook
+from lm_eval.utils import simple_parse_args_string
+from tqdm import tqdm
+
+from ..models import AutoLatentModel, ModelError, load_tokenizer
+from ..models.config import check_names
+from ..tasks import Pool, aggregate, check_strategy
+from .errors import hide_traceback
+from .options import RequestOptions, read_options
+from .sampling import draw_pools
+
+logger = logging.getLogger(__name__)
+
+_FINGERPRINT = "latent_tts:settings"
+
+
+class LatentLM(LM):
+    """A latent reasoner that samples N candidates for every request.
+
+    The response to a task that asks for it (`return_pool: true`) is the pool as JSON; to any
+    other task it is the text of the aggregated candidate.
+
+    Args:
+        pretrained: a folder, a hub id, or the name of a checkpoint that ships.
+        backbone: `coconut`, `codi` or `colar`; found from the checkpoint if None.
+        revision: of a hub repository.
+        dtype: float32 on CPU unless given; the checkpoint's own on an accelerator.
+        device: such as `cuda:0`; the CPU where there is no such accelerator.
+        device_map: as in transformers; wins over `device`.
+        batch_size: questions in a batch, or `auto`.
+        max_batch_size: most questions in a batch under `auto`.
+        aggregation: how candidates become one text for tasks that do not ask for pools.
+        **settings: the fields of `LatentGenerationConfig`; a request's gen_kwargs win over them.
+
+    Raises:
+        ModelError: a setting that does not exist or is out of its range, or an unusable
+            checkpoint.
+    """
+
+    default_backbone: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        pretrained: str = "tiny-coconut",
+        *,
+        backbone: str | None = None,
+        revision: str = "main",
+        dtype: str | torch.dtype | None = None,
+        device: str | None = None,
+        device_map: Any = None,
+        batch_size: int | str | None = 1,
+        max_batch_size: int | None = None,
+        aggregation: str = "majority",
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        hide_traceback()
+        check_names(
+            settings,
+            also=(
+                "pretrained",
+                "backbone",
+                "revision",
+                "dtype",
+                "device",
+                "device_map",
+                "batch_size",
+                "max_batch_size",
+                "aggregation",
+            ),
+        )
+        check_strategy(aggregation)
+        self.batch_size = _read_batch_size(batch_size)
+        self.max_batch_size = max_batch_size
+        self.aggregation = aggregation
+        self.pretrained, self.revision = str(pretrained), revision
+        state = PartialState()
+        self._rank, self._world_size = state.process_index, state.num_processes
+        self._device = _read_device(device, state)
+        self.model = AutoLatentModel.from_pretrained(
+            self.pretrained,
+            backbone=backbone or self.default_backbone,
+            revision=revision,
+            dtype=dtype,
+            device_map=device_map or str(self._device),
+        )
+        self.tokenizer = load_tokenizer(self.pretrained, revision)
+        self.settings = settings
+        self.model.settings(**settings)  # a wrong setting is known before a task is loaded
+        self._runs: dict[str, Any] = {}
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: Mapping[str, Any], additional_config: Mapping[str, Any] | None = None
+    ) -> "LatentLM":
+        """Build from --model_args; they win over lm-eval's flags of the same name.
+
+        lm-eval gives --batch_size and --device their defaults where the user wrote none, and both
+        may also stand in --model_args.
+        """
+        flags = {k: v for k, v in (additional_config or {}).items() if v is not None}
+        return cls(**(flags | dict(arg_dict)))
+
+    @classmethod
+    def create_from_arg_string(
+        cls, arg_string: str, additional_config: Mapping[str, Any] | None = None
+    ) -> "LatentLM":
+        """Build from `key=value,key=value`."""
+        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Sample a pool for every request.
+
+        A request that lm-eval repeats is sampled once with as many times more candidates, of which
+        each copy gets its own part: the samples of repeats=2, N=8 are those of N=16.
+
+        Args:
+            requests: each with arguments (context, generation_kwargs).
+            disable_tqdm: show no progress bar.
+
+        Returns:
+            One response a request, in order.
+        """
+        copies = Counter(id(request) for request in requests)
+        unique = list({id(request): request for request in requests}.values())
+        self._refuse_cached_repeats(copies)
+        groups: dict[tuple[RequestOptions, int], list[Instance]] = {}
+        for request in unique:
+            options = self._options(request)
+            groups.setdefault((options, copies[id(request)]), []).append(request)
+        responses: dict[int, list[str]] = {}
+        started = time.perf_counter()
+        with tqdm(
+            total=len(unique),
+            desc="Sampling",
+            unit="question",
+            disable=disable_tqdm or self.rank != 0,
+        ) as bar:
+            for (options, count), members in groups.items():
+                responses |= self._run_group(options, count, members, bar)
+        self._note_time(time.perf_counter() - started, unique, groups)
+        return [responses[id(request)].pop(0) for request in requests]
+
+    def _options(self, request: Instance) -> RequestOptions:
+        options = read_options(
+            self.model, self._own_settings(), request.args[1], aggregation=self.aggregation
+        )
+        check_strategy(options.aggregation)
+        self._runs.setdefault(str(request.task_name), {"settings": asdict(options.settings)})
+        return options
+
+    def _own_settings(self) -> dict[str, Any]:
+        # lm-eval hands --seed to torch and to nobody else.
+        return {"seed": torch.initial_seed(), **self.settings}
+
+    def _run_group(
+        self, options: RequestOptions, count: int, members: Sequence[Instance], bar: tqdm
+    ) -> dict[int, list[str]]:
+        """Sample the requests that share options; `count` responses for each."""
+        each = options.settings.num_return_sequences
+        responses: dict[int, list[str]] = {}
+
+        def done(place: int, pool: Pool) -> None:
+            request = members[place]
+            parts = [
+                Pool(pool.candidates[start : start + each])
+                for start in range(0, each * count, each)
+            ]
+            texts = [_respond(part, options) for part in parts]
+            responses[id(request)] = texts
+            self.cache_hook.add_partial("generate_until", request.args, texts[0])
+            bar.update()
+
+        draw_pools(
+            self.model,
+            self.tokenizer,
+            [request.args[0] for request in members],
+            replace(options.settings, num_return_sequences=each * count),
+            batch_size=self.batch_size,
+            max_batch_size=self.max_batch_size,
+            until=options.until,
+            done=done,
+        )
+        return responses
+
+    def _note_time(
+        self, seconds: float, unique: Sequence[Instance], groups: Mapping[Any, Sequence[Instance]]
+    ) -> None:
+        samples = sum(
+            options.settings.num_return_sequences * count * len(members)
+            for (options, count), members in groups.items()
+        )
+        for name in {str(request.task_name) for request in unique}:
+            self._runs[name]["throughput"] = {
+                "tasks_together": sorted({str(request.task_name) for request in unique}),
+                "seconds": round(seconds, 3),
+                "samples": samples,
+            }
+
+    def _refuse_cached_repeats(self, copies: Counter[int]) -> None:
+        if self.cache_hook.dbdict is not None and any(count > 1 for count in copies.values()):
+            raise ModelError(
+                "--use_cache keeps one response a request, so repeats would all become the same "
+                "one. Use num_return_sequences instead of repeats, or no cache."
+            )
+
+    def set_cache_hook(self, cache_hook: CacheHook) -> None:
+        """Take lm-eval's cache, unless other settings filled it.
+
+        lm-eval's cache knows a response by its prompt and gen_kwargs alone, so without this a run
+        with another checkpoint, seed or sampler would be answered from the old one.
+
+        Raises:
+            ModelError: the cache was filled under other settings.
+        """
+        super().set_cache_hook(cache_hook)
+        if cache_hook.dbdict is None:
+            return
+        ours = json.dumps(
+            {
+                "checkpoint": self._checkpoint(),
+                "settings": self._own_settings(),
+                "aggregation": self.aggregation,
+                "dtype": str(self.model.dtype),
+            },
+            sort_keys=True,
+        )
+        theirs = cache_hook.dbdict.get(_FINGERPRINT)
+        if theirs is None and not len(cache_hook.dbdict):
+            cache_hook.dbdict[_FINGERPRINT] = theirs = ours
+        if theirs != ours:
+            raise ModelError(
+                f"The cache {cache_hook.dbdict.filename!r} was filled under other settings: "
+                f"{theirs}; now: {ours}. Name another --use_cache file, or repeat that command."
+            )
+
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        """Refuse: a latent reasoner has no likelihood of a given text after sampled thoughts."""
+        raise ModelError(
+            "latent_tts answers generate_until tasks only; this task asks for log-likelihoods. "
+            "Choose a task whose output_type is generate_until."
+        )
+
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        """Refuse, as `loglikelihood` does."""
+        self.loglikelihood(requests)
+        return []
+
+    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the tensors of all processes, concatenated."""
+        if self.world_size <= 1:
+            return tensor
+        from accelerate.utils import gather
+
+        return gather(tensor)
+
+    def gather_object(self, obj: Any, dst: int = 0) -> list[Any] | None:
+        """Return the objects of all processes on process `dst`, None on the others."""
+        if self.world_size <= 1:
+            return [obj]
+        objects: list[Any] | None = [None] * self.world_size if self.rank == dst else None
+        torch.distributed.gather_object(obj, objects, dst=dst)
+        return objects
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        PartialState().wait_for_everyone()
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Name the tokenizer, for lm-eval's request cache."""
+        return self.pretrained.replace("/", "__")
+
+    def get_model_info(self) -> dict[str, Any]:
+        """Return what lm-eval writes into the results file: all that produced the numbers."""
+        return {
+            "model_num_parameters": self.model.num_parameters(),
+            "model_dtype": str(self.model.dtype),
+            "model_revision": self.revision,
+            "latent_tts": {
+                "checkpoint": self._checkpoint(),
+                "backbone": self.model.backbone,
+                "prompt_format": self.model.format_prompt("{question}"),
+                "aggregation": self.aggregation,
+                "tasks": self._runs,
+                "processes": self.world_size,
+                "device": str(self.model.device),
+                "versions": {
+                    name: version(name)
+                    for name in ("latent-tts", "lm-eval", "torch", "transformers")
+                },
+            },
+        }
+
+    def _checkpoint(self) -> dict[str, Any]:
+        """Return the checkpoint's name and, of its weights, what tells them from others."""
+        folder = Path(self.model.name_or_path)
+        digest = hashlib.sha256()
+        for file in sorted(folder.glob("*.safetensors")) if folder.is_dir() else []:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return {
+            "name": self.pretrained,
+            "revision": self.revision,
+            "commit": getattr(self.model.config, "_commit_hash", None),
+            "weights_sha256": digest.hexdigest() if folder.is_dir() else None,
+        }
+
+
+class CoconutLM(LatentLM):
+    """`--model latent_tts_coconut`."""
+
+    default_backbone = "coconut"
+
+
+class CodiLM(LatentLM):
+    """`--model latent_tts_codi`."""
+
+    default_backbone = "codi"
+
+
+class ColarLM(LatentLM):
+    """`--model latent_tts_colar`."""
+
+    default_backbone = "colar"
+
+
+def _respond(pool: Pool, options: RequestOptions) -> str:
+    if options.return_pool:
+        return pool.to_json()
+    chosen = aggregate(pool, options.aggregation)
+    # Where no answer could be read the task may still find one in the text.
+    return (pool.candidates[0] if chosen is None else chosen).text
+
+
+def _read_batch_size(value: int | str | None) -> int | None:
+    """Return questions in a batch, None for automatic."""
+    text = str(value)
+    if value is None or text.split(":")[0] == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ModelError(
+            f"batch_size={value!r}; allowed are whole numbers of at least 1 (questions in a "
+            "batch) and auto."
+        )
+    return int(text)
+
+
+def _read_device(device: str | None, state: PartialState) -> torch.device:
+    if state.num_processes > 1:
+        return state.device
+    wanted = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if wanted.type == "cuda" and not torch.cuda.is_available():
+        logger.info("No %s here: using the CPU.", wanted)
+        return torch.device("cpu")
+    return wanted

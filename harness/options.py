@@ -1,0 +1,89 @@
+"""lm-eval's generation settings, translated into this project's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..models import LatentSettings, ModelError
+from ..models.config import check_names
+
+# Settings that lm-eval's tasks carry for other models. They mean nothing while answers are greedy.
+_SAMPLING_ONLY = ("top_p", "top_k", "min_p", "typical_p", "repetition_penalty")
+_OURS = ("until", "return_pool", "aggregation", "max_gen_toks", "max_tokens", *_SAMPLING_ONLY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestOptions:
+    """How one request is to be answered.
+
+    Attributes:
+        settings: for the engine.
+        until: texts that end an answer.
+        return_pool: whether the response is the pool as JSON rather than the aggregated text.
+        aggregation: how the candidates become one text.
+    """
+
+    settings: LatentSettings
+    until: tuple[str, ...] = ()
+    return_pool: bool = False
+    aggregation: str = "majority"
+
+
+def read_options(
+    model: Any, model_args: Mapping[str, Any], gen_kwargs: Mapping[str, Any], *, aggregation: str
+) -> RequestOptions:
+    """Resolve one request's generation settings.
+
+    Args:
+        model: the backbone.
+        model_args: settings given with the model.
+        gen_kwargs: the task's generation_kwargs with --gen_kwargs over them; they win.
+        aggregation: the model's own choice.
+
+    Returns:
+        The resolved options.
+
+    Raises:
+        ModelError: an unknown name or a value out of its range.
+    """
+    given = {name: value for name, value in gen_kwargs.items() if value is not None}
+    check_names(given, also=_OURS)
+    own = {name: given.pop(name) for name in _OURS if name in given}
+    samples = bool(given.get("do_sample", model_args.get("do_sample", False)))
+    unused = [name for name in _SAMPLING_ONLY if own.get(name) not in (None, 1, 1.0, 0)]
+    if samples and unused:
+        raise ModelError(
+            f"{unused[0]}={own[unused[0]]!r} with do_sample=true: answers are sampled with "
+            "temperature alone. Leave it out."
+        )
+    merged = _merge(given, model_args)
+    limit = own.get("max_gen_toks", own.get("max_tokens"))
+    if limit is not None and "max_new_tokens" not in given:
+        # lm-eval counts answer tokens only; thoughts and the end marker come on top.
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ModelError(f"max_gen_toks={limit!r}; allowed is a whole number of at least 1.")
+        thoughts = model.settings(**(merged | {"max_new_tokens": 1 << 30})).thought_limit
+        merged["max_new_tokens"] = thoughts + 1 + limit
+    return RequestOptions(
+        settings=model.settings(**merged),
+        until=_texts(own.get("until")),
+        return_pool=bool(own.get("return_pool", False)),
+        aggregation=own.get("aggregation", aggregation),
+    )
+
+
+def _merge(winner: Mapping[str, Any], loser: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge settings; the winner's choice of a length settles both ways to give one."""
+    lengths = {"latent_length", "max_latent_length"}
+    dropped = lengths if winner.keys() & lengths else set()
+    return {name: value for name, value in loser.items() if name not in dropped} | dict(winner)
+
+
+def _texts(until: Any) -> tuple[str, ...]:
+    if until is None:
+        return ()
+    if isinstance(until, str):
+        return (until,)
+    if isinstance(until, Sequence) and all(isinstance(text, str) for text in until):
+        return tuple(until)
+    raise ModelError(f"until={until!r}; allowed is a text or a list of texts.")

@@ -1,0 +1,171 @@
+"""From questions to pools: tokenise, batch, generate, decode."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+
+from ..models import LatentSettings
+from ..tasks import Candidate, Pool
+
+logger = logging.getLogger(__name__)
+
+# Rows in one batch when batch_size=auto on a CPU: enough to fill its matrix units, and little
+# memory.
+_CPU_ROWS = 256
+# Share of the free accelerator memory that batch_size=auto plans with.
+_MEMORY_SHARE = 0.5
+
+
+def draw_pools(
+    model: Any,
+    tokenizer: Any,
+    questions: Sequence[str],
+    settings: LatentSettings,
+    *,
+    batch_size: int | None = None,
+    max_batch_size: int | None = None,
+    sample_offset: int = 0,
+    until: Sequence[str] = (),
+    done: Callable[[int, Pool], None] | None = None,
+) -> list[Pool]:
+    """Sample `num_return_sequences` candidates for every question.
+
+    Questions of like length share a batch. What a batch holds changes no sample, so running out
+    of memory halves the batch and goes on.
+
+    Args:
+        model: a backbone.
+        tokenizer: the model's.
+        questions: texts, without the backbone's prompt format.
+        settings: resolved settings.
+        batch_size: questions in a batch; None chooses it.
+        max_batch_size: most questions in a batch that is chosen.
+        sample_offset: index of the first sample of each question.
+        until: texts that end an answer; what follows them is cut off.
+        done: called with each question's place and pool as soon as it is there.
+
+    Returns:
+        One pool a question, in the order of `questions`.
+
+    Raises:
+        ModelError: a prompt that does not fit, or values that are not finite.
+    """
+    if not questions:
+        return []
+    prompts = [model.encode_prompt(tokenizer, question) for question in questions]
+    order = sorted(range(len(prompts)), key=lambda place: (-len(prompts[place]), place))
+    size = batch_size or min(
+        automatic_batch_size(model, settings, longest=len(prompts[order[0]])),
+        max_batch_size or len(prompts),
+    )
+    pools: dict[int, Pool] = {}
+    start = 0
+    while start < len(order):
+        batch = order[start : start + size]
+        try:
+            drawn = _draw_batch(
+                model,
+                tokenizer,
+                [prompts[place] for place in batch],
+                settings,
+                sample_offset,
+                until,
+            )
+        except Exception as error:
+            if len(batch) == 1 or not should_reduce_batch_size(error):
+                raise
+            size = len(batch) // 2
+            logger.warning("Out of memory: going on with %d questions in a batch.", size)
+            _release_memory()
+            continue
+        start += len(batch)
+        for place, pool in zip(batch, drawn, strict=True):
+            pools[place] = pool
+            if done is not None:
+                done(place, pool)
+    return [pools[place] for place in range(len(questions))]
+
+
+def automatic_batch_size(model: Any, settings: LatentSettings, *, longest: int) -> int:
+    """Return how many questions fill a batch: by memory on an accelerator, by rows on a CPU."""
+    rows = _CPU_ROWS
+    if model.device.type == "cuda":
+        config = model.config
+        positions = longest + settings.max_new_tokens
+        # Keys and values of every layer, twice over because a growing cache is copied.
+        row_bytes = 4 * positions * config.num_hidden_layers * config.hidden_size
+        row_bytes *= torch.finfo(model.dtype).bits // 8
+        free, _ = torch.cuda.mem_get_info(model.device)
+        rows = int(free * _MEMORY_SHARE) // row_bytes
+    return max(1, rows // settings.num_return_sequences)
+
+
+def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return input_ids and attention_mask, both i64[B, P], of prompts padded on the left."""
+    width = max(len(prompt) for prompt in prompts)
+    ids = [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    return torch.tensor(ids), torch.tensor(mask)
+
+
+def _draw_batch(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    settings: LatentSettings,
+    sample_offset: int,
+    until: Sequence[str],
+) -> list[Pool]:
+    input_ids, attention_mask = pad_left(prompts, model.latent_tokens.pad)
+    output = model.generate(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        generation_config=settings,
+        sample_offset=sample_offset,
+        return_dict_in_generate=True,
+    )
+    candidates = list(_candidates(model, tokenizer, output, input_ids.shape[1], until))
+    count = settings.num_return_sequences
+    return [
+        Pool(tuple(candidates[start : start + count])) for start in range(0, len(candidates), count)
+    ]
+
+
+def _candidates(
+    model: Any, tokenizer: Any, output: Any, width: int, until: Sequence[str]
+) -> Iterable[Candidate]:
+    rows = zip(
+        output.sequences[:, width:].tolist(),
+        output.latent_lengths.tolist(),
+        output.answer_lengths.tolist(),
+        output.truncated.tolist(),
+        strict=True,
+    )
+    for ids, thoughts, tokens, truncated in rows:
+        answer_ids = ids[thoughts + 1 : thoughts + 1 + tokens]
+        if not truncated:
+            answer_ids = answer_ids[:-1]  # the end-of-sequence token
+        text = tokenizer.decode(answer_ids)
+        cuts = [text.find(stop) for stop in until if stop and stop in text]
+        text = text[: min(cuts)] if cuts else text
+        yield Candidate(
+            text=text,
+            answer=model.read_answer(text),
+            thoughts=thoughts,
+            answer_tokens=tokens,
+            truncated=truncated and not cuts,
+        )
+
+
+def _release_memory() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def deterministic(settings: LatentSettings) -> LatentSettings:
+    """Return the settings of one sample without randomness."""
+    return replace(settings, latent_do_sample=False, do_sample=False, num_return_sequences=1)

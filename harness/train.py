@@ -1,0 +1,265 @@
+"""`latent-tts train`: the recipes that make the checkpoints that ship."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from transformers import GenerationConfig, GPT2Config, set_seed
+
+from ..models import COCONUTGPT2, AutoLatentModel, load_tokenizer
+from ..models.recipes.coconut import Example, Stage, train_stage
+from ..models.recipes.tokenizer import LATENT_TOKENS, train_tokenizer
+from ..models.tokens import LatentTokens
+from ..tasks import pool_metrics
+from ..tasks.arith import Problem, generate
+from .sampling import draw_pools
+
+logger = logging.getLogger(__name__)
+
+# The names that released configs have for the ids of LATENT_TOKENS.
+LATENT_KEYS = ("latent_start_id", "latent_end_id", "latent_id")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that determines a tiny COCONUT; the defaults made `tiny-coconut`.
+
+    Attributes:
+        problems: training problems, generated from `seed`.
+        hard_share: share of them with large numbers.
+        validation: validation problems that accuracy is measured on.
+        vocab_size: most tokens of the tokenizer, which is trained on a part of the problems.
+        width: hidden size.
+        layers: transformer blocks.
+        heads: attention heads of a block.
+        positions: longest prompt with thoughts and answer, in tokens.
+        dropout: on the residual branches while training.
+        thoughts_per_step: thoughts that replace one step.
+        latent_length: thoughts of the last stage, where all steps are replaced.
+        explicit_updates: optimizer steps of the first stage, without thoughts.
+        stage_updates: of each stage between.
+        final_updates: of the last stage.
+        batch_size: problems in an optimizer step.
+        learning_rate: peak of the first stage; later stages take half of it.
+        seed: of problems, weights and batches.
+    """
+
+    problems: int = 200_000
+    hard_share: float = 0.1
+    validation: int = 500
+    vocab_size: int = 1280
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    positions: int = 512
+    dropout: float = 0.05
+    thoughts_per_step: int = 2
+    latent_length: int = 6
+    explicit_updates: int = 2000
+    stage_updates: int = 500
+    final_updates: int = 4500
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    seed: int = 0
+
+    def stages(self) -> list[Stage]:
+        """Return the curriculum."""
+        stages = [Stage("explicit", 0, 0, self.explicit_updates, self.learning_rate)]
+        replaced = 1
+        while replaced * self.thoughts_per_step < self.latent_length:
+            thoughts = replaced * self.thoughts_per_step
+            name = f"replace-{replaced}"
+            stages.append(
+                Stage(name, replaced, thoughts, self.stage_updates, self.learning_rate / 2)
+            )
+            replaced += 1
+        final = Stage(
+            "latent", None, self.latent_length, self.final_updates, self.learning_rate / 2
+        )
+        return [*stages, final]
+
+
+@click.group()
+def train() -> None:
+    """Train a backbone by the recipe that made a shipped checkpoint."""
+
+
+def _recipe_options(command: Any) -> Any:
+    for name, value in reversed(asdict(Recipe()).items()):
+        flag = "--" + name.replace("_", "-")
+        command = click.option(flag, name, type=type(value), default=value, show_default=True)(
+            command
+        )
+    return command
+
+
+@train.command()
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Checkpoint folder.")
+@click.option("--save-steps", default=1000, show_default=True, help="Updates between checkpoints.")
+@click.option("--workers", default=0, show_default=True, help="Processes that prepare batches.")
+@click.option("--stop-after", default=None, help="Stop when this stage is done, to go on later.")
+@_recipe_options
+def coconut(
+    output: Path, save_steps: int, workers: int, stop_after: str | None, **choices: Any
+) -> None:
+    """Train a tiny COCONUT on generated word problems: explicit steps, then thoughts.
+
+    Running the same command again goes on where an interrupted run stopped.
+    """
+    logging.basicConfig(level=logging.INFO)
+    recipe = Recipe(**choices)
+    work = output / "training"
+    work.mkdir(parents=True, exist_ok=True)
+    _keep_recipe(work / "recipe.json", recipe)
+    set_seed(recipe.seed)
+    examples = _examples(recipe)
+    held_out = list(generate(split="validation", count=recipe.validation, seed=recipe.seed))
+    model, tokenizer = _new_model(recipe, examples)
+    for stage in recipe.stages():
+        _run_stage(recipe, stage, model, tokenizer, examples, held_out, work, save_steps, workers)
+        model = _load_stage(work / stage.name)
+        if stage.name == stop_after:
+            return
+    _publish(output, recipe, model, tokenizer)
+
+
+def _keep_recipe(path: Path, recipe: Recipe) -> None:
+    """Write the recipe, or refuse to go on under another one than the folder was begun with."""
+    text = json.dumps(asdict(recipe), indent=2)
+    if path.exists() and path.read_text() != text:
+        raise click.UsageError(
+            f"{path} holds another recipe than this command's. Repeat the command that began it, "
+            "or choose another --output."
+        )
+    path.write_text(text)
+
+
+def _examples(recipe: Recipe) -> list[Example]:
+    hard = round(recipe.problems * recipe.hard_share)
+    problems = [
+        problem
+        for count, is_hard in ((recipe.problems - hard, False), (hard, True))
+        if count
+        for problem in generate(split="train", count=count, seed=recipe.seed, hard=is_hard)
+    ]
+    return [Example(problem.question, problem.steps, problem.answer) for problem in problems]
+
+
+def _new_model(recipe: Recipe, examples: Sequence[Example]) -> tuple[Any, Any]:
+    texts = (
+        f"{example.question}\n{chr(10).join(example.steps)}\n### {example.answer}"
+        for example in examples[:: max(1, len(examples) // 20_000)]
+    )
+    tokenizer = train_tokenizer(texts, vocab_size=recipe.vocab_size)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=recipe.width,
+        n_layer=recipe.layers,
+        n_head=recipe.heads,
+        n_positions=recipe.positions,
+        # The tanh approximation as one fused kernel; "gelu_new" is the same in many.
+        activation_function="gelu_pytorch_tanh",
+        resid_pdrop=recipe.dropout,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    for key, token in zip(LATENT_KEYS, LATENT_TOKENS, strict=True):
+        setattr(config, key, tokenizer.convert_tokens_to_ids(token))
+    model = COCONUTGPT2(config)
+    model.latent_tokens = LatentTokens.find(model, tokenizer)
+    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
+    return model, tokenizer
+
+
+def _run_stage(
+    recipe: Recipe,
+    stage: Stage,
+    model: Any,
+    tokenizer: Any,
+    examples: Sequence[Example],
+    held_out: Sequence[Problem],
+    work: Path,
+    save_steps: int,
+    workers: int,
+) -> None:
+    """Train one stage and measure it, unless an earlier run has finished it."""
+    folder = work / stage.name
+    if (folder / "measured.json").exists():
+        return
+    started = time.perf_counter()
+    train_stage(
+        model.train(),
+        tokenizer,
+        examples,
+        stage,
+        folder=folder,
+        arguments={
+            "per_device_train_batch_size": recipe.batch_size,
+            "seed": recipe.seed,
+            "data_seed": recipe.seed,
+            "warmup_steps": min(200, stage.updates // 10),
+            "weight_decay": 0.01,
+            "adam_beta2": 0.98,
+            "save_steps": save_steps,
+            "save_total_limit": 1,
+            "logging_steps": 100,
+            "dataloader_num_workers": workers,
+            "report_to": ["tensorboard"],
+            "use_cpu": not torch.cuda.is_available(),
+            "dataloader_pin_memory": torch.cuda.is_available(),
+        },
+    )
+    seconds = time.perf_counter() - started
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    accuracy, error = measure(model, tokenizer, held_out, latent_length=stage.thoughts)
+    measured = {
+        "stage": asdict(stage),
+        "seconds": round(seconds, 1),
+        "device": str(model.device),
+        "validation": {"n": len(held_out), "accuracy": accuracy, "stderr": error},
+    }
+    logger.info("%s", json.dumps(measured))
+    (folder / "measured.json").write_text(json.dumps(measured, indent=2))
+
+
+def measure(
+    model: Any, tokenizer: Any, problems: Sequence[Problem], *, latent_length: int
+) -> tuple[float, float]:
+    """Return the deterministic accuracy on problems and its standard error."""
+    settings = model.settings(latent_length=latent_length, latent_do_sample=False)
+    pools = draw_pools(model, tokenizer, [problem.question for problem in problems], settings)
+    right = [
+        pool_metrics(pool, problem.answer)["pass@1"]
+        for pool, problem in zip(pools, problems, strict=True)
+    ]
+    share = sum(right) / len(right)
+    return share, (share * (1 - share) / max(1, len(right) - 1)) ** 0.5
+
+
+def _load_stage(folder: Path) -> Any:
+    model = AutoLatentModel.from_pretrained(folder)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _publish(output: Path, recipe: Recipe, model: Any, tokenizer: Any) -> None:
+    """Write the checkpoint in half precision, to halve what the package weighs."""
+    model.half()
+    model.generation_config = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        latent_length=recipe.latent_length,
+    )
+    model.save_pretrained(output)
+    tokenizer.save_pretrained(output)
+    load_tokenizer(str(output))
+    logger.info("Wrote %s", output)

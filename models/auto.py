@@ -1,0 +1,160 @@
+"""Find the backbone of a checkpoint and load it."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+
+from .backbone import LatentBackbone
+from .coconut import COCONUTGPT2
+from .codi import CODIGPT2
+from .colar import ColarLlama
+from .config import near
+from .errors import ModelError
+from .tokens import LatentTokens
+
+BACKBONES: dict[str, type[LatentBackbone]] = {
+    kind.backbone: kind for kind in (COCONUTGPT2, CODIGPT2, ColarLlama)
+}
+SHIPPED = Path(__file__).parent / "checkpoints"
+
+
+def resolve_checkpoint(path_or_id: str) -> str:
+    """Return the folder of a checkpoint that ships with the package, or the name as it was given.
+
+    Raises:
+        ModelError: the name is a path and there is no such folder.
+    """
+    shipped = SHIPPED / path_or_id
+    if "/" not in path_or_id and shipped.is_dir():
+        return str(shipped)
+    path = Path(path_or_id).expanduser()
+    if path.is_dir():
+        return str(path)
+    looks_like_path = path.is_absolute() or path_or_id.startswith((".", "~"))
+    if looks_like_path or path_or_id.count("/") != 1:
+        names = sorted(folder.name for folder in SHIPPED.glob("*") if folder.is_dir())
+        raise ModelError(
+            f"No checkpoint at {path_or_id!r}.{near(path_or_id, names)} Give a folder with "
+            f"config.json, a hub id owner/name, or one that ships: {', '.join(names)}."
+        )
+    return path_or_id
+
+
+class AutoLatentModel:
+    """Loads the right backbone; not to be instantiated."""
+
+    def __init__(self) -> None:
+        """Refuse, as transformers' Auto classes do."""
+        raise TypeError("Use AutoLatentModel.from_pretrained(path_or_id).")
+
+    @staticmethod
+    def from_pretrained(
+        path_or_id: str | Path,
+        *,
+        backbone: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        device_map: Any = None,
+        revision: str = "main",
+        **kwargs: Any,
+    ) -> Any:
+        """Load a checkpoint in a released format.
+
+        Args:
+            path_or_id: a folder, a hub id, or the name of a checkpoint that ships (`tiny-coconut`).
+            backbone: `coconut`, `codi` or `colar`; found from config.json's `architectures` if
+                None.
+            dtype: None or "auto" is float32 on CPU (bf16 is two orders slower on CPUs without it),
+                and elsewhere the checkpoint's own.
+            device_map: as in transformers.
+            revision: of a hub repository.
+            **kwargs: for transformers' `from_pretrained`.
+
+        Returns:
+            A `PreTrainedModel` that is a `LatentBackbone`, in evaluation mode.
+
+        Raises:
+            ModelError: no such checkpoint, an unknown architecture, or one without latent tokens.
+        """
+        name = resolve_checkpoint(str(path_or_id))
+        config = _load(AutoConfig, name, revision)
+        kind = _backbone_class(name, config, backbone)
+        if dtype in (None, "auto"):
+            on_cpu = device_map in (None, "cpu") or not torch.cuda.is_available()
+            dtype = torch.float32 if on_cpu else "auto"
+        model: Any = kind.from_pretrained(  # type: ignore[attr-defined]
+            name,
+            config=config,
+            dtype=_dtype(dtype),
+            device_map=device_map,
+            revision=revision,
+            **kwargs,
+        )
+        model.latent_tokens = LatentTokens.find(
+            model, load_tokenizer(name, revision, missing_ok=True)
+        )
+        return model.eval()
+
+
+def load_tokenizer(
+    path_or_id: str, revision: str = "main", *, missing_ok: bool = False
+) -> PreTrainedTokenizerBase | None:
+    """Load a checkpoint's tokenizer, padding on the left; pad is eos where there is none.
+
+    Raises:
+        ModelError: there is none, unless `missing_ok`.
+    """
+    name = resolve_checkpoint(path_or_id)
+    if missing_ok and Path(name).is_dir() and not list(Path(name).glob("*token*")):
+        return None
+    tokenizer = _load(AutoTokenizer, name, revision, padding_side="left")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _load(auto: Any, name: str, revision: str, **kwargs: Any) -> Any:
+    try:
+        return auto.from_pretrained(name, revision=revision, **kwargs)
+    except (OSError, ValueError, KeyError) as error:
+        what = auto.__name__.removeprefix("Auto").lower()
+        raise ModelError(
+            f"The {what} of the checkpoint {name!r} (revision {revision!r}) cannot be loaded: "
+            f"{error}"
+        ) from error
+
+
+def _backbone_class(name: str, config: Any, backbone: str | None) -> type[LatentBackbone]:
+    if backbone is not None:
+        if backbone not in BACKBONES:
+            raise ModelError(
+                f"backbone={backbone!r};{near(backbone, BACKBONES)} Allowed are: "
+                f"{', '.join(BACKBONES)}."
+            )
+        kind = BACKBONES[backbone]
+        if kind.config_class.model_type != config.model_type:  # type: ignore[attr-defined]
+            raise ModelError(
+                f"backbone={backbone!r} is built on {kind.config_class.model_type}, "  # type: ignore[attr-defined]
+                f"but the checkpoint {name!r} is a {config.model_type} model."
+            )
+        return kind
+    architectures = config.architectures or []
+    for kind in BACKBONES.values():
+        if kind.__name__ in architectures:
+            return kind
+    known = ", ".join(f"{kind.__name__} ({key})" for key, kind in BACKBONES.items())
+    raise ModelError(
+        f"The checkpoint {name!r} has architectures {architectures}, none of them a latent "
+        f"reasoner known here: {known}. If it is one of these under another name, say so with "
+        "backbone=."
+    )
+
+
+def _dtype(dtype: str | torch.dtype | None) -> str | torch.dtype | None:
+    if isinstance(dtype, str) and dtype != "auto":
+        found = getattr(torch, dtype.removeprefix("torch."), None)
+        if not isinstance(found, torch.dtype) or not found.is_floating_point:
+            raise ModelError(f"dtype={dtype!r}; allowed are auto, float32, bfloat16 and float16.")
+        return found
+    return dtype

@@ -1,0 +1,138 @@
+"""What a backbone is: a transformers model that knows how it thinks.
+
+A backbone adds to a causal language model of transformers its prompt format, how a hidden state
+becomes the next thought, when thinking ends, and how the answer is read from the text. The engine
+asks for these and never for the backbone's name.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+
+from .config import LatentGenerationConfig, LatentSettings
+from .engine import LatentGenerateOutput, generate
+from .errors import ModelError
+from .tokens import LatentTokens
+
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
+
+
+def last_number(text: str) -> str | None:
+    """Return the last number written in `text`, thousands commas taken out, or None."""
+    numbers = _NUMBER.findall(text)
+    return numbers[-1].replace(",", "") if numbers else None
+
+
+class LatentBackbone:
+    """Mixin that turns a `PreTrainedModel` with a language-model head into a latent reasoner.
+
+    Subclasses set the class attributes, and override `next_thought` where a thought is not the
+    hidden state itself. They stand before transformers' class in the bases, so that `generate`
+    is this project's.
+
+    Attributes:
+        backbone: the name users type (`backbone=coconut`).
+        latent_defaults: generation settings of the released evaluation (REFERENCE: the scripts'
+            sampler strengths); a checkpoint's generation_config.json overrides them.
+        chooses_length: whether the model ends its thinking itself, by predicting the end marker.
+        dropout_while_answering: whether a dropout sampler stays on while the answer is decoded.
+        dropout_modules: for each dropout site, the ends of the names of the modules after whose
+            output a mask is applied.
+    """
+
+    backbone: ClassVar[str]
+    latent_defaults: ClassVar[Mapping[str, Any]]
+    chooses_length: ClassVar[bool] = False
+    dropout_while_answering: ClassVar[bool] = False
+    dropout_modules: ClassVar[Mapping[str, tuple[str, ...]]]
+    start_marker: ClassVar[str] = "<|start-latent|>"
+    end_marker: ClassVar[str] = "<|end-latent|>"
+
+    latent_tokens: LatentTokens | None = None
+
+    def format_prompt(self, question: str) -> str:
+        """Return the question in the frame that this backbone was trained to read."""
+        raise NotImplementedError
+
+    def read_answer(self, text: str) -> str | None:
+        """Return the answer that a decoded continuation states, or None where it states none."""
+        raise NotImplementedError
+
+    def next_thought(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Turn last hidden states (after the final norm) into the next input embeddings.
+
+        Args:
+            hidden: f[R, D], the last layer's state at each row's last position.
+
+        Returns:
+            f[R, D].
+        """
+        return hidden
+
+    def encode_prompt(self, tokenizer: Any, question: str) -> list[int]:
+        """Tokenise the formatted prompt; no special tokens are added to what the format writes."""
+        return tokenizer.encode(self.format_prompt(question), add_special_tokens=False)
+
+    def settings(self, generation_config: Any = None, **overrides: Any) -> LatentSettings:
+        """Resolve and validate generation settings.
+
+        Precedence: `overrides`, then `generation_config`, then the checkpoint's own
+        generation_config.json, then the backbone's released settings.
+
+        Raises:
+            ModelError: a setting is out of its range or unknown.
+        """
+        checkpoint: Any = getattr(self, "generation_config", None)
+        return LatentSettings.resolve(
+            overrides, generation_config, checkpoint, self.latent_defaults, backbone=self
+        )
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        generation_config: LatentGenerationConfig | None = None,
+        *,
+        return_dict_in_generate: bool | None = None,
+        sample_offset: int = 0,
+        **overrides: Any,
+    ) -> LatentGenerateOutput | torch.Tensor:
+        """Sample `num_return_sequences` thought trajectories and answers for each prompt.
+
+        Args:
+            input_ids: i64[B, P], prompts padded on the left.
+            attention_mask: i64[B, P], 1 where `input_ids` is not padding; all ones if None.
+            generation_config: settings; `overrides` by the same names win over it.
+            return_dict_in_generate: return a `LatentGenerateOutput` instead of `sequences` alone.
+            sample_offset: index of the first sample, so that a later call can go on where an
+                earlier one stopped (samples 8 to 15 after 0 to 7).
+            **overrides: any field of `LatentGenerationConfig`.
+
+        Returns:
+            `LatentGenerateOutput`, or its `sequences` i64[B * N, L]; rows are question-major, as
+            transformers orders them.
+
+        Raises:
+            ModelError: unusable settings, a prompt longer than the model's positions, or hidden
+                states that are not finite.
+        """
+        if input_ids is None:
+            raise ModelError("generate() needs input_ids i64[B, P]; none were given.")
+        if return_dict_in_generate is None:
+            return_dict_in_generate = bool(
+                getattr(generation_config, "return_dict_in_generate", False)
+            )
+        settings = self.settings(generation_config, **overrides)
+        output = generate(
+            self,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            settings=settings,
+            sample_offset=sample_offset,
+        )
+        if return_dict_in_generate or output.sequences is None:
+            return output
+        return output.sequences

@@ -1,0 +1,94 @@
+"""Addressed randomness: every random number is a pure function of where it is used.
+
+The address is (seed, question, sample, position, site, element). A question is addressed by the
+token ids of its prompt, so no bookkeeping can go wrong: the same question gives the same samples
+alone or in a batch, in any order, on any number of processes, and the first k of N samples are the
+samples of a run of k.
+
+The generator is SplitMix64 (Steele, Lea, Flood 2014: "Fast splittable pseudorandom number
+generators"), used as a keyed counter: `mix` is its output function, and a key is extended by one
+more coordinate by mixing it in. It needs 64-bit integer products only, which wrap the same way on
+every device, so CPU and GPU draw the same bits.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import torch
+
+# The constants of SplitMix64 as signed 64-bit integers.
+_GOLDEN = -7046029254386353131
+_MIX_1 = -4658895280553007687
+_MIX_2 = -7723592293110705685
+_SITE = 2862933555777941757
+_LANES = 4
+
+
+def _shift_xor(z: torch.Tensor, bits: int) -> torch.Tensor:
+    # torch shifts int64 arithmetically; the mask makes it the logical shift that the mixer needs.
+    return z ^ ((z >> bits) & ((1 << (64 - bits)) - 1))
+
+
+def mix(z: torch.Tensor) -> torch.Tensor:
+    """Return SplitMix64's output function of i64 states, elementwise."""
+    z = _shift_xor(z, 30) * _MIX_1
+    z = _shift_xor(z, 27) * _MIX_2
+    return _shift_xor(z, 31)
+
+
+def question_key(seed: int, prompt: Sequence[int]) -> int:
+    """Return the 64-bit key of a question: a digest of the seed and the prompt's token ids."""
+    text = f"{seed}:{','.join(map(str, prompt))}"
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def sample_keys(questions: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+    """Return each row's key i64[R] from its question's key i64[R] and sample index i64[R]."""
+    return mix(questions + (samples + 1) * _GOLDEN)
+
+
+def _words(keys: torch.Tensor, positions: torch.Tensor, site: int, count: int) -> torch.Tensor:
+    """Return i64[..., count] random words for each (key, position), both i64[...]."""
+    state = mix(keys + (positions + 1) * _GOLDEN + site * _SITE)
+    counter = torch.arange(1, count + 1, device=keys.device) * _GOLDEN
+    return mix(state.unsqueeze(-1) + counter)
+
+
+def bernoulli(
+    keys: torch.Tensor, positions: torch.Tensor, *, site: int, size: int, p: float
+) -> torch.Tensor:
+    """Return bool[..., size], True with probability 1 - p (p rounded to a multiple of 1/65536).
+
+    Args:
+        keys: i64[...], the rows' keys.
+        positions: i64[...], the position (attended tokens before it) each number belongs to.
+        site: which of the places in the model.
+        size: how many elements.
+        p: probability of False, in [0, 1).
+    """
+    words = _words(keys, positions, site, -(-size // _LANES))
+    lanes = words.view(torch.int16)[..., :size]
+    return lanes >= round(p * 65536) - 32768
+
+
+def normal(keys: torch.Tensor, positions: torch.Tensor, *, site: int, size: int) -> torch.Tensor:
+    """Return f64[..., size] standard normal numbers (Box and Muller, 32-bit uniforms).
+
+    float64, so that the logarithm's and the cosine's last bit, in which devices differ, is gone
+    once the result is rounded to float32.
+    """
+    words = _words(keys, positions, site, -(-size // 2))
+    high = (words >> 32) & 0xFFFFFFFF
+    low = words & 0xFFFFFFFF
+    radius = torch.sqrt(-2 * torch.log((high.double() + 0.5) * 2.0**-32))
+    angle = (low.double() + 0.5) * (2 * math.pi * 2.0**-32)
+    pair = torch.stack((radius * torch.cos(angle), radius * torch.sin(angle)), dim=-1)
+    return pair.flatten(-2)[..., :size]
+
+
+def uniform(keys: torch.Tensor, positions: torch.Tensor, *, site: int, size: int) -> torch.Tensor:
+    """Return f64[..., size] numbers in (0, 1)."""
+    words = _words(keys, positions, site, size)
+    return (((words >> 11) & ((1 << 53) - 1)).double() + 0.5) * 2.0**-53

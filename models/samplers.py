@@ -1,0 +1,144 @@
+"""What makes thoughts random: one small class each, in one table.
+
+A sampler may act on a forward pass (dropout) or on a thought (noise). To add one: write a subclass
+of `Sampler`, and enter it in `SAMPLERS`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import randomness
+
+
+class Sampler:
+    """Deterministic thinking, and the interface of the others."""
+
+    def __init__(self, settings: Any) -> None:
+        """Keep the resolved `LatentSettings`."""
+        self.settings = settings
+
+    @staticmethod
+    def varies(settings: Any) -> bool:
+        """Whether two samples of one question can differ under these settings."""
+        return False
+
+    @property
+    def prompt_varies(self) -> bool:
+        """Whether each sample must read the prompt by itself."""
+        return False
+
+    @contextmanager
+    def installed(self, model: nn.Module) -> Iterator[None]:
+        """Change the model's forward passes within the context, and undo it after."""
+        yield
+
+    def address(
+        self, keys: torch.Tensor, positions: torch.Tensor, active: torch.Tensor | None = None
+    ) -> None:
+        """Say which rows and positions the coming forward pass computes.
+
+        Args:
+            keys: i64[R], the rows' keys.
+            positions: i64[R, S], the position of each input.
+            active: bool[R], rows that are sampled in this pass; all if None.
+        """
+
+    def perturb(
+        self, thought: torch.Tensor, keys: torch.Tensor, positions: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the thoughts f[R, D] to feed at `positions` i64[R] of the rows `keys` i64[R]."""
+        return thought
+
+
+class NoiseSampler(Sampler):
+    """Additive Gaussian noise: h* = h + eps, eps ~ N(0, sigma^2 I) (arXiv 2510.07745, 3.2)."""
+
+    @staticmethod
+    def varies(settings: Any) -> bool:
+        """Noise varies where sigma > 0 and there is a thought to add it to."""
+        return settings.noise_std > 0 and settings.thought_limit > 0
+
+    def perturb(
+        self, thought: torch.Tensor, keys: torch.Tensor, positions: torch.Tensor
+    ) -> torch.Tensor:
+        """Add sigma times the addressed standard normal numbers."""
+        noise = randomness.normal(keys, positions, site=0, size=thought.shape[-1])
+        return thought + self.settings.noise_std * noise.to(thought.dtype)
+
+
+class DropoutSampler(Sampler):
+    """Monte-Carlo dropout: Bernoulli masks on block outputs while reading (arXiv 2510.07745, 3.1).
+
+    A fresh mask for every position, and the survivors scaled by 1 / (1 - p).
+    """
+
+    def __init__(self, settings: Any) -> None:
+        """Start with no forward pass addressed."""
+        super().__init__(settings)
+        self._address: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] | None = None
+
+    @staticmethod
+    def varies(settings: Any) -> bool:
+        """Dropout varies where p > 0 and what is read under it leads to a thought.
+
+        The last of a fixed number of thoughts is read without dropout, and over thoughts only the
+        first thought is the same for all samples, so at least two are needed.
+        """
+        least = 2 if settings.dropout_scope == "thoughts" else 1
+        return settings.dropout_p > 0 and settings.thought_limit >= least
+
+    @property
+    def prompt_varies(self) -> bool:
+        """Whether the scope takes in the prompt."""
+        return self.settings.dropout_scope == "prompt_and_thoughts" and self.settings.dropout_p > 0
+
+    @contextmanager
+    def installed(self, model: Any) -> Iterator[None]:
+        """Hook a mask after every module of the chosen site."""
+        ends = model.dropout_modules[self.settings.dropout_site]
+        modules = [module for name, module in model.named_modules() if name.endswith(ends)]
+        hooks = [
+            module.register_forward_hook(self._hook(site)) for site, module in enumerate(modules)
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+            self._address = None
+
+    def address(
+        self, keys: torch.Tensor, positions: torch.Tensor, active: torch.Tensor | None = None
+    ) -> None:
+        """Mask the coming pass at these addresses, or not at all where no row is active."""
+        self._address = None
+        if self.settings.dropout_p > 0 and (active is None or bool(active.any())):
+            self._address = (keys.unsqueeze(-1).expand_as(positions), positions, active)
+
+    def _hook(self, site: int) -> Any:
+        p = self.settings.dropout_p
+
+        def mask(module: nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor | None:
+            if self._address is None:
+                return None
+            keys, positions, active = self._address
+            keep = randomness.bernoulli(keys, positions, site=site, size=output.shape[-1], p=p)
+            dropped = output * keep * (1 / (1 - p))
+            if active is None:
+                return dropped
+            return torch.where(active[:, None, None], dropped, output)
+
+        return mask
+
+
+SAMPLERS: dict[str, type[Sampler]] = {"dropout": DropoutSampler, "noise": NoiseSampler}
+
+
+def make_sampler(settings: Any) -> Sampler:
+    """Return the sampler that the resolved settings name."""
+    kind = SAMPLERS[settings.latent_do_sample_by] if settings.latent_do_sample else Sampler
+    return kind(settings)

@@ -1,0 +1,1 @@
+"""LatentRM: the model that scores latent thoughts, its labels, losses and training."""

@@ -1,0 +1,34 @@
+"""What is asked and how answers are judged: questions, answers, pools, votes, metrics."""
+
+from .aggregation import STRATEGIES, aggregate, check_strategy
+from .answers import canonical, is_correct, last_number, read_tolerance, vote_key
+from .errors import TaskError
+from .estimators import coverage_at_n, pass_at_k, voting_at_k
+from .metrics import default_ks, pool_metrics
+from .pool import Candidate, Pool
+from .question import Question, read_questions
+from .responses import is_pool, join_pools, read_response
+
+__all__ = [
+    "STRATEGIES",
+    "Candidate",
+    "Pool",
+    "Question",
+    "TaskError",
+    "aggregate",
+    "canonical",
+    "check_strategy",
+    "coverage_at_n",
+    "default_ks",
+    "is_correct",
+    "is_pool",
+    "join_pools",
+    "last_number",
+    "pass_at_k",
+    "pool_metrics",
+    "read_questions",
+    "read_response",
+    "read_tolerance",
+    "vote_key",
+    "voting_at_k",
+]

@@ -1,0 +1,167 @@
+"""Unbiased estimates, from one pool of N candidates, of what k <= N candidates achieve."""
+
+import math
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import TaskError
+
+MAX_CANDIDATES = 1024
+"""The largest pool: the number of its subsets of one size still fits float64."""
+
+_Floats = NDArray[np.float64]
+_Ints = NDArray[np.int64]
+
+
+def pass_at_k(*, n: int, c: int, k: int) -> float:
+    """Returns the probability that some of k random candidates are right.
+
+    1 - C(n-c, k) / C(n, k) (arXiv 2510.07745, pass@k), computed in integers and rounded once.
+
+    Args:
+        n: Candidates in the pool.
+        c: Right ones among them.
+        k: Candidates drawn, without replacement.
+
+    Returns:
+        A probability.
+
+    Raises:
+        TaskError: Not 0 <= c <= n, or not 1 <= k <= n.
+    """
+    if not 0 <= c <= n:
+        raise TaskError(f"c = {c} of n = {n} candidates cannot be right; 0 <= c <= n must hold.")
+    _check_ks([k], n=n)
+    subsets = math.comb(n, k)
+    return (subsets - math.comb(n - c, k)) / subsets
+
+
+def coverage_at_n(*, n: int, c: int) -> float:
+    """Returns whether any candidate of the pool is right, which is pass@n.
+
+    Args:
+        n: Candidates in the pool.
+        c: Right ones among them.
+
+    Returns:
+        0.0 or 1.0.
+
+    Raises:
+        TaskError: Not 0 <= c <= n, or n < 1.
+    """
+    return pass_at_k(n=n, c=c, k=n)
+
+
+def voting_at_k(
+    answers: Sequence[str | None], *, right: Collection[str], ks: Sequence[int]
+) -> dict[int, float]:
+    """Returns the probability that the vote of k random candidates is right, for every k.
+
+    The expectation over all C(N, k) subsets is exact, not sampled. A subset keeps the pool's
+    order; its most frequent answer wins; None never votes; of tied answers the one given first
+    wins. With k = N this is the plain vote, with k = 1 it is pass@1.
+
+    Args:
+        answers: The N candidates' answers, equal where they vote together; None for no answer.
+        right: The answers that are right (with a tolerance there may be several).
+        ks: Subset sizes.
+
+    Returns:
+        k -> probability.
+
+    Raises:
+        TaskError: Not 1 <= k <= N for some k, or more than `MAX_CANDIDATES` candidates.
+    """
+    n = len(answers)
+    _check_ks(ks, n=n)
+    if n > MAX_CANDIDATES:
+        raise TaskError(
+            f"voting@k is computed for at most {MAX_CANDIDATES} candidates, but the pool has {n}. "
+            "Sample fewer, or keep the first ones."
+        )
+    places: dict[str, list[int]] = {}
+    for place, answer in enumerate(answers):
+        if answer is not None:
+            places.setdefault(answer, []).append(place)
+    wins = np.zeros(max(ks, default=0) + 1)
+    for answer in set(right) & places.keys():
+        rivals = [np.array(p) for other, p in places.items() if other != answer]
+        silent = sum(a is None for a in answers)
+        wins += _count_wins(np.array(places[answer]), rivals=rivals, silent=silent, top=len(wins))
+    # Rounding may carry a sure win past 1 by an ulp.
+    return {k: min(1.0, float(wins[k]) / math.comb(n, k)) for k in ks}
+
+
+def _count_wins(places: _Ints, *, rivals: list[_Ints], silent: int, top: int) -> _Floats:
+    """Counts, for every size k < top, the subsets in which one answer wins the vote.
+
+    The winning subsets are counted by j, the winner's votes, and by p, the place of its first
+    vote. Of a rival with n_b votes in the pool, m_b of them after p, such a subset holds i < j
+    (C(n_b, i) ways), or j that all come after p (C(m_b, j) ways); candidates that cannot reach j
+    votes are free. So with x marking size, the subsets are counted by
+    sum_j x^j sum_p C(own after p, j-1) (1+x)^free prod_b (sum_{i<j} C(n_b, i) x^i + C(m_b, j) x^j),
+    where every term is positive: nothing cancels, and float64 is accurate.
+
+    Args:
+        places: The winner's places in the pool, ascending, i64[c].
+        rivals: The places of every other answer, ascending.
+        silent: How many candidates have no answer.
+        top: One more than the largest subset size.
+
+    Returns:
+        f64[top], at k the number of subsets of size k that the answer wins.
+    """
+    choose = _binomials(silent + len(places) + sum(map(len, rivals)))
+    rivals = sorted(rivals, key=len, reverse=True)
+    sizes = [len(rival) for rival in rivals]
+    later = [len(rival) - np.searchsorted(rival, places) for rival in rivals]
+    wins = np.zeros(top)
+    for j in range(1, min(len(places), top - 1) + 1):
+        first = slice(0, len(places) - j + 1)  # a later first vote leaves fewer than j
+        own = choose[np.arange(len(places) - 1, j - 2, -1), j - 1]
+        poly = own[:, None]
+        able = sum(size >= j for size in sizes)
+        for size, after in zip(sizes[:able], later[:able], strict=True):
+            factor = np.empty((len(own), j + 1))
+            factor[:, :j] = choose[size, :j]
+            factor[:, j] = choose[after[first], j]
+            poly = _multiply(poly, factor, length=top - j)
+        free = silent + sum(sizes[able:])
+        summed = np.convolve(poly.sum(axis=0), choose[free, : free + 1])[: top - j]
+        wins[j : j + len(summed)] += summed
+    return wins
+
+
+def _multiply(left: _Floats, right: _Floats, *, length: int) -> _Floats:
+    """Multiplies polynomials row by row, f64[P,A] × f64[P,B], keeping `length` coefficients."""
+    if left.shape[1] < right.shape[1]:
+        left, right = right, left
+    width = min(length, left.shape[1] + right.shape[1] - 1)
+    product = np.zeros((len(left), width))
+    for shift in range(min(right.shape[1], width)):
+        part = left[:, : width - shift]
+        product[:, shift : shift + part.shape[1]] += part * right[:, shift : shift + 1]
+    return product
+
+
+@lru_cache(maxsize=4)
+def _binomials(n: int) -> _Floats:
+    """Returns Pascal's triangle, f64[n+1,n+1], C(row, column)."""
+    table = np.zeros((n + 1, n + 1))
+    table[:, 0] = 1.0
+    for row in range(1, n + 1):
+        table[row, 1:] = table[row - 1, 1:] + table[row - 1, :-1]
+    table.flags.writeable = False  # it is shared between calls
+    return table
+
+
+def _check_ks(ks: Sequence[int], *, n: int) -> None:
+    for k in ks:
+        if not 1 <= k <= n:
+            raise TaskError(
+                f"k = {k} cannot be estimated from {n} candidates; 1 <= k <= {n} must hold. "
+                "Sample more candidates (num_return_sequences) or ask for smaller ks."
+            )

@@ -1,0 +1,70 @@
+"""What a model returned for a question: a pool as JSON, or plain text."""
+
+import re
+
+from .answers import last_number
+from .errors import TaskError
+from .pool import Candidate, Pool
+
+
+def is_pool(response: str) -> bool:
+    """Tells whether a response means to be a pool; a damaged one still does.
+
+    Args:
+        response: What the model returned.
+
+    Returns:
+        False for plain text.
+    """
+    return response.lstrip().startswith("{") and '"candidates"' in response
+
+
+def read_response(response: str, *, pattern: re.Pattern[str] | None = None) -> Pool:
+    """Reads a response as a pool; plain text is a pool of one candidate.
+
+    So other models of lm-eval, which return text, are judged by the same tasks and filters. Text
+    says nothing about thoughts and tokens: these counts are 0 there.
+
+    Args:
+        response: A pool as JSON, or any text.
+        pattern: Where the answer stands in plain text: the first match counts, of it the first
+            group that matched. Without a pattern the answer is the last number.
+
+    Returns:
+        The pool.
+
+    Raises:
+        TaskError: The response is not text, or is a damaged pool.
+    """
+    if not isinstance(response, str):
+        raise TaskError(
+            f"a response must be a pool as JSON or text, but this one is {response!r}. "
+            "Use a model that generates text."
+        )
+    if is_pool(response):
+        return Pool.from_json(response)
+    answer = last_number(response) if pattern is None else _first_match(response, pattern)
+    candidate = Candidate(
+        text=response, answer=answer, thoughts=0, answer_tokens=0, truncated=False
+    )
+    return Pool((candidate,))
+
+
+def join_pools(pools: list[Pool]) -> Pool:
+    """Returns one pool of all candidates, in order.
+
+    Args:
+        pools: Pools of the same question.
+
+    Returns:
+        Their concatenation.
+    """
+    return Pool(tuple(candidate for pool in pools for candidate in pool.candidates))
+
+
+def _first_match(text: str, pattern: re.Pattern[str]) -> str | None:
+    match = pattern.search(text)
+    if match is None:
+        return None
+    groups = [group for group in match.groups() if group]
+    return groups[0] if groups else match.group()

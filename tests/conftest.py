@@ -1,0 +1,40 @@
+"""Fixtures that several rooms' tests share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Nothing that is tested may reach for the network.
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+
+
+@pytest.fixture(scope="session")
+def repository_files() -> list[Path]:
+    """The files that git tracks or would track, relative to the repository's root."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    names = sorted({Path(name) for name in listed.split("\0") if name})
+    return [name for name in names if (ROOT / name).is_file()]
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Run this interpreter outside the repository, so that only what is installed is found."""
+
+    def run(*arguments: str, check: bool = True, **environment: str):
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            check=check,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    return run

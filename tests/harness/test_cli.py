@@ -1,0 +1,158 @@
+"""The `latent-tts` command, without running an evaluation."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import click
+import lm_eval._cli
+import pytest
+
+from latent_tts.harness import cli
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """Run `latent-tts eval` up to the point where lm-eval has its options."""
+
+    def run(*arguments):
+        seen = []
+        monkeypatch.setattr(
+            lm_eval._cli.HarnessCLI, "execute", lambda self, args: seen.append(args)
+        )
+        monkeypatch.setattr(sys, "argv", ["latent-tts", "eval", *arguments])
+        with pytest.raises(SystemExit, match="0"):
+            cli.main()
+        return seen[0]
+
+    return run
+
+
+def test_eval_alone_is_the_main_job(parsed):
+    options = parsed("--limit", "3")
+    assert (options.model, options.tasks) == ("latent_tts", ["latent_tts_arith"])
+    assert options.include_path == [str(cli.task_folder())]
+    assert options.limit == 3
+
+
+def test_eval_without_any_flag_does_not_print_help(parsed):
+    assert parsed().tasks == ["latent_tts_arith"]
+
+
+def test_what_the_user_gives_wins(parsed, tmp_path):
+    options = parsed("-M", "dummy", "-t", "a,b", "c", f"--include_path={tmp_path}", "-L", "1")
+    assert (options.model, options.tasks, options.limit) == ("dummy", ["a", "b", "c"], 1)
+    # Of two paths with a task of the same name, lm-eval takes the later one.
+    assert options.include_path == [str(cli.task_folder()), str(tmp_path)]
+
+
+@pytest.mark.parametrize("written", ["one", ["one", "two"]])
+def test_a_config_file_is_not_overridden_by_defaults(parsed, tmp_path, written):
+    config = tmp_path / "run.yaml"
+    config.write_text(f"model: dummy\ninclude_path: {written}\n")
+    options = parsed("--config", str(config))
+    assert options.model is None  # lm-eval takes the file's
+    assert options.tasks == ["latent_tts_arith"]
+    expected = written if isinstance(written, list) else [written]
+    assert options.include_path == [str(cli.task_folder()), *expected]
+
+
+def test_lm_eval_finds_the_tasks_of_both_paths(tmp_path):
+    from lm_eval.tasks import TaskManager
+
+    (tmp_path / "mine.yaml").write_text("task: mine\n")
+    options = cli.fill_defaults(
+        Namespace(config=None, model=None, tasks=None, include_path=str(tmp_path)),
+        str(cli.task_folder()),
+    )
+    manager = TaskManager(include_path=options.include_path, include_defaults=False)
+    assert {"mine", "latent_tts_arith"} <= set(manager.all_tasks)
+
+
+def test_eval_help_is_lm_evals(run_python):
+    shown = run_python("-m", "latent_tts.harness.cli", "eval", "--help").stdout
+    assert "--gen_kwargs" in shown
+
+
+def test_tasks_prints_an_existing_folder(run_python):
+    folder = Path(run_python("-m", "latent_tts.harness.cli", "tasks").stdout.strip())
+    assert list(folder.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version", "tasks"])
+def test_what_needs_no_model_imports_none(run_python, argument):
+    code = (
+        "import sys, atexit; from latent_tts.harness import cli;"
+        "sys.argv = ['latent-tts', sys.argv[1]];"
+        "atexit.register(lambda: print({'torch', 'lm_eval', 'pandas'} & set(sys.modules)));"
+        "cli.main()"
+    )
+    assert run_python("-c", code, argument).stdout.splitlines()[-1] == "set()"
+
+
+def test_every_subcommand_can_be_imported_and_is_listed(run_python):
+    shown = run_python("-m", "latent_tts.harness.cli", "--help").stdout
+    for name, (target, sentence) in cli.COMMANDS.items():
+        module, _, attribute = target.partition(":")
+        command = getattr(__import__(module, fromlist=[attribute]), attribute)
+        assert isinstance(command, click.Command)
+        assert name in shown
+        assert sentence.split()[0] in shown
+
+
+@click.group()
+def example():
+    """An example."""
+
+
+@example.command()
+@click.option("--size", type=int, required=True)
+def grow(size):
+    """Grow."""
+    click.echo(f"grown to {size}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["grow", "--size", "3"], 0, "grown to 3"),
+        (["grow", "--help"], 0, "Usage: latent-tts example grow"),
+        (["grow", "--size", "x"], 2, "'x' is not a valid integer"),
+        (["shrink"], 2, "No such command 'shrink'"),
+    ],
+)
+def test_a_deferred_command_behaves_like_the_real_one(monkeypatch, capsys, arguments, code, text):
+    monkeypatch.setitem(sys.modules, "example_commands", sys.modules[__name__])
+    command = cli.deferred("example", "example_commands:example", "An example.")
+    monkeypatch.setitem(cli.cli.commands, "example", command)
+    monkeypatch.setattr(sys, "argv", ["latent-tts", "example", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert (stop.value.code or 0) == code
+    assert text in "".join(capsys.readouterr())
+
+
+class WrongSettingError(ValueError):
+    latent_tts_user_error = True
+
+
+def fail_with(monkeypatch, error):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(cli, "run_lm_eval", fail)
+    monkeypatch.setattr(sys, "argv", ["latent-tts", "eval"])
+
+
+def test_a_users_mistake_is_one_line(monkeypatch, capsys):
+    fail_with(monkeypatch, WrongSettingError("num_beams=0 must be at least 1"))
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "error: num_beams=0 must be at least 1\n"
+
+
+def test_a_programming_error_keeps_its_traceback(monkeypatch):
+    fail_with(monkeypatch, ValueError("unexpected"))
+    with pytest.raises(ValueError, match="unexpected"):
+        cli.main()

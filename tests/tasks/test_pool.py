@@ -1,0 +1,137 @@
+"""Pools as JSON, and responses read as pools."""
+
+import json
+import math
+import re
+
+import pytest
+
+from latent_tts.tasks import Candidate, Pool, TaskError, is_pool, join_pools, read_response
+
+
+def candidate(**changes):
+    fields = {
+        "text": "### 18",
+        "answer": "18",
+        "thoughts": 6,
+        "answer_tokens": 3,
+        "truncated": False,
+    }
+    return Candidate(**(fields | changes))
+
+
+def pool_json(**changes):
+    row = json.loads(Pool((candidate(),)).to_json())["candidates"][0] | changes
+    return json.dumps({"candidates": [{k: v for k, v in row.items() if v != "absent"}]})
+
+
+def test_a_pool_survives_json():
+    pool = Pool(
+        (
+            candidate(text='quote " and \u2028 and \n', reward=1.5, step_rewards=(0.5, -1.0)),
+            candidate(answer=None, truncated=True, step_rewards=()),
+        )
+    )
+    assert Pool.from_json(pool.to_json()) == pool
+
+
+def test_the_json_is_the_documented_one():
+    assert json.loads(Pool((candidate(),)).to_json()) == {
+        "candidates": [
+            {
+                "text": "### 18",
+                "answer": "18",
+                "thoughts": 6,
+                "answer_tokens": 3,
+                "truncated": False,
+            }
+        ]
+    }
+
+
+def test_rewards_that_are_not_finite_become_null_and_then_none():
+    text = Pool((candidate(reward=math.nan, step_rewards=(math.inf, 1.0)),)).to_json()
+    row = json.loads(text, parse_constant=pytest.fail)["candidates"][0]
+    assert row["reward"] is None
+    assert row["step_rewards"] == [None, 1.0]
+    back = Pool.from_json(text).candidates[0]
+    assert back.reward is None
+    assert back.step_rewards is not None
+    assert math.isnan(back.step_rewards[0])
+    assert back.step_rewards[1] == 1.0
+
+
+def test_fields_of_other_versions_are_dropped():
+    text = json.dumps(json.loads(pool_json(score=3)) | {"question": "?"})
+    assert Pool.from_json(text) == Pool((candidate(),))
+
+
+def test_an_integer_reward_is_a_number_and_a_huge_one_is_none():
+    assert Pool.from_json(pool_json(reward=2)).candidates[0].reward == 2.0
+    assert Pool.from_json(pool_json(reward=10**400)).candidates[0].reward is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"a pool must be JSON, but '' is not"),
+        ('{"candidates": [', r"a pool must be JSON.*cut off"),
+        ("[" * 100_000, r"a pool must be JSON"),
+        ("[]", r"must look like"),
+        ('{"candidates": 3}', r"must look like"),
+        ('{"candidates": []}', r"at least one candidate"),
+        ('{"candidates": [3]}', r"candidate 0 of the pool is 3, not a JSON object"),
+        (pool_json(answer="absent"), r"candidate 0 of the pool lacks 'answer'; needed are"),
+        (pool_json(text=None), r"'text' is None, but must be text"),
+        (pool_json(answer=18), r"'answer' is 18, but must be text or null"),
+        (pool_json(thoughts=1.5), r"'thoughts' is 1.5, but must be a count"),
+        (pool_json(thoughts=True), r"'thoughts' is True, but must be a count"),
+        (pool_json(answer_tokens=-1), r"'answer_tokens' is -1, but must be a count of at least 0"),
+        (pool_json(truncated=0), r"'truncated' is 0, but must be true or false"),
+        (pool_json(reward="high"), r"reward 'high' must be a number or null"),
+        (pool_json(step_rewards=1), r"'step_rewards' is 1, but must be a list"),
+        (pool_json(step_rewards=[True]), r"reward True must be a number or null"),
+    ],
+)
+def test_a_damaged_pool_says_what_is_wrong(text, message):
+    with pytest.raises(TaskError, match=message):
+        Pool.from_json(text)
+
+
+def test_an_empty_pool_is_refused():
+    with pytest.raises(TaskError, match="at least one candidate"):
+        Pool(())
+
+
+def test_a_response_is_a_pool_or_text():
+    pool = Pool((candidate(), candidate(answer="7")))
+    assert is_pool(pool.to_json())
+    assert read_response(pool.to_json()) == pool
+    assert not is_pool("The set {1, 2} has 2 candidates")
+    text = "First 3, then 1,200."
+    assert read_response(text) == Pool(
+        (Candidate(text=text, answer="1,200", thoughts=0, answer_tokens=0, truncated=False),)
+    )
+    assert read_response("").candidates[0].answer is None
+
+
+def test_a_damaged_pool_is_not_taken_for_text():
+    with pytest.raises(TaskError, match="a pool must be JSON"):
+        read_response(Pool((candidate(),)).to_json()[:-5])
+
+
+def test_a_response_that_is_not_text_is_refused():
+    with pytest.raises(TaskError, match=r"must be a pool as JSON or text, but this one is None"):
+        read_response(None)
+
+
+def test_a_pattern_finds_the_answer_in_text():
+    pattern = re.compile(r"so (\d+)|or (\d+)")
+    assert read_response("or 3 so 4, 5", pattern=pattern).candidates[0].answer == "3"
+    assert read_response("5", pattern=pattern).candidates[0].answer is None
+    assert read_response("a5b", pattern=re.compile(r"\d")).candidates[0].answer == "5"
+
+
+def test_joined_pools_keep_the_order():
+    one, two = Pool((candidate(answer="1"),)), Pool((candidate(answer="2"), candidate(answer="3")))
+    assert [c.answer for c in join_pools([one, two]).candidates] == ["1", "2", "3"]

@@ -1,0 +1,145 @@
+"""Where questions come from: a folder, the hub, the package."""
+
+import json
+import subprocess
+import sys
+
+import datasets
+import pytest
+
+from latent_tts.tasks import TaskError, canonical, sources
+
+HUB_ROWS = {
+    "openai/gsm8k": {
+        "question": " How many?  Say it. ",
+        "answer": "She has 3 * 400 = <<3*400=1200>>1,200 eggs.\n#### 1,200",
+    },
+    "reasoning-machines/gsm-hard": {
+        "input": "How many?",
+        "code": "def solution(): ...",
+        "target": -9867630.0,
+    },
+    "ChilleD/MultiArith": {"question": " How many? ", "final_ans": "7"},
+}
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub that holds one row of each set in the set's own schema and notes what is asked."""
+    asked = []
+
+    def load_dataset(path, name=None, *, split):
+        asked.append((path, name, split))
+        return datasets.Dataset.from_list([HUB_ROWS[path]])
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.delenv("LATENT_TTS_DATA", raising=False)
+    return asked
+
+
+def local_file(folder, name, answer="5"):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps({"id": 3, "question": "2 + 3?", "answer": answer}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("source", "asked", "row"),
+    [
+        (
+            sources.gsm8k,
+            ("openai/gsm8k", "main", "test"),
+            {"id": "0", "question": "How many?  Say it.", "answer": "1200"},
+        ),
+        (
+            sources.gsm_hard,
+            ("reasoning-machines/gsm-hard", None, "train"),
+            {"id": "0", "question": "How many?", "answer": "-9867630"},
+        ),
+        (
+            sources.multiarith,
+            ("ChilleD/MultiArith", None, "test"),
+            {"id": "0", "question": "How many?", "answer": "7"},
+        ),
+    ],
+)
+def test_hub_rows_become_questions(hub, source, asked, row):
+    splits = source(pretrained="some/model", config_source="x.yaml", version=1.0)
+    assert hub == [asked]
+    assert list(splits) == ["test"]
+    assert splits["test"].to_list() == [row]
+
+
+@pytest.mark.parametrize(
+    ("target", "answer"),
+    [
+        (3.0, "3"),
+        (3244047.0999999996, "3244047.0999999996"),
+        (-2.4967e-05, "-0.000024967"),
+        (1e16, "1" + "0" * 16),
+    ],
+)
+def test_hub_floats_are_normalised(hub, monkeypatch, target, answer):
+    monkeypatch.setitem(HUB_ROWS, "reasoning-machines/gsm-hard", {"input": "?", "target": target})
+    assert sources.gsm_hard()["test"][0]["answer"] == answer
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (sources.gsm8k, "gsm8k_test.jsonl"),
+        (sources.gsm_hard, "gsm_hard.jsonl"),
+        (sources.multiarith, "multiarith.jsonl"),
+    ],
+)
+def test_a_local_folder_comes_before_the_hub(hub, monkeypatch, tmp_path, source, name):
+    folder = local_file(tmp_path / "a", name)
+    row = {"id": "3", "question": "2 + 3?", "answer": "5"}
+    assert source(data_dir=str(folder))["test"].to_list() == [row]
+    monkeypatch.setenv("LATENT_TTS_DATA", str(folder))
+    assert source()["test"].to_list() == [row]
+    other = local_file(tmp_path / "b", name, answer="6")
+    assert source(data_dir=other)["test"][0]["answer"] == "6"
+    assert hub == []
+
+
+def test_a_named_folder_without_the_file_is_an_error(hub, tmp_path):
+    with pytest.raises(TaskError, match=r"cannot read .*gsm8k_test\.jsonl"):
+        sources.gsm8k(data_dir=str(tmp_path))
+    assert hub == []
+
+
+def test_an_unreachable_hub_says_what_to_do(hub, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(
+        TaskError,
+        match=r"cannot load openai/gsm8k .*no route.*gsm8k_test\.jsonl.*data_dir.*LATENT_TTS_DATA",
+    ):
+        sources.gsm8k()
+
+
+def test_a_changed_hub_schema_is_named(hub, monkeypatch):
+    monkeypatch.setitem(HUB_ROWS, "ChilleD/MultiArith", {"question": "?", "answer": "7"})
+    with pytest.raises(TaskError, match=r"MultiArith, row 0: field 'final_ans' is missing, found"):
+        sources.multiarith()
+    monkeypatch.setitem(HUB_ROWS, "openai/gsm8k", {"question": "?", "answer": "none"})
+    with pytest.raises(TaskError, match=r"gsm8k, row 0: answer 'none' is not a number"):
+        sources.gsm8k()
+
+
+@pytest.mark.parametrize("source", [sources.arith, sources.arith_hard])
+def test_shipped_questions_need_no_hub(hub, source):
+    rows = source(anything=1)["test"].to_list()
+    assert len(rows) >= 100
+    assert all(canonical(row["answer"]) == row["answer"] for row in rows)
+    assert hub == []
+
+
+def test_importing_the_room_is_light():
+    heavy = ("torch", "datasets", "pandas", "lm_eval", "transformers")
+    code = f"import sys, latent_tts.tasks; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
