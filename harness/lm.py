@@ -4,10 +4,10 @@ import hashlib
 import json
 import logging
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -87,20 +87,21 @@ class LatentLM(LM):
         )
         check_strategy(aggregation)
         self.batch_size = _read_batch_size(batch_size)
-        self.max_batch_size = max_batch_size
+        self.max_batch_size = _read_batch_size(max_batch_size, name="max_batch_size")
         self.aggregation = aggregation
-        self.pretrained, self.revision = str(pretrained), revision
+        # lm-eval reads a name or a commit that is all digits as a number.
+        self.pretrained, self.revision = str(pretrained), str(revision)
         state = PartialState()
         self._rank, self._world_size = state.process_index, state.num_processes
         self._device = _read_device(device, state)
         self.model = AutoLatentModel.from_pretrained(
             self.pretrained,
             backbone=backbone or self.default_backbone,
-            revision=revision,
+            revision=self.revision,
             dtype=dtype,
             device_map=device_map or str(self._device),
         )
-        self.tokenizer = load_tokenizer(self.pretrained, revision)
+        self.tokenizer = load_tokenizer(self.pretrained, self.revision)
         self.settings = settings
         self.model.settings(**settings)  # a wrong setting is known before a task is loaded
         self._runs: dict[str, Any] = {}
@@ -137,13 +138,11 @@ class LatentLM(LM):
         Returns:
             One response a request, in order.
         """
-        copies = Counter(id(request) for request in requests)
         unique = list({id(request): request for request in requests}.values())
-        self._refuse_cached_repeats(copies)
+        self._refuse_cached_repeats(unique)
         groups: dict[tuple[RequestOptions, int], list[Instance]] = {}
         for request in unique:
-            options = self._options(request)
-            groups.setdefault((options, copies[id(request)]), []).append(request)
+            groups.setdefault((self._options(request), request.repeats or 1), []).append(request)
         responses: dict[int, list[str]] = {}
         started = time.perf_counter()
         with tqdm(
@@ -155,19 +154,25 @@ class LatentLM(LM):
             for (options, count), members in groups.items():
                 responses |= self._run_group(options, count, members, bar)
         self._note_time(time.perf_counter() - started, unique, groups)
-        return [responses[id(request)].pop(0) for request in requests]
+        # With several processes the last request also comes as padding: the same parts again.
+        parts = {place: cycle(texts) for place, texts in responses.items()}
+        return [next(parts[id(request)]) for request in requests]
 
     def _options(self, request: Instance) -> RequestOptions:
         options = read_options(
             self.model, self._own_settings(), request.args[1], aggregation=self.aggregation
         )
         check_strategy(options.aggregation)
-        self._runs.setdefault(str(request.task_name), {"settings": asdict(options.settings)})
+        self._runs[str(request.task_name)] = {"settings": asdict(options.settings)}
         return options
 
     def _own_settings(self) -> dict[str, Any]:
         # lm-eval hands --seed to torch and to nobody else.
         return {"seed": torch.initial_seed(), **self.settings}
+
+    def _resolved_settings(self) -> dict[str, Any]:
+        """Return all settings before a task's gen_kwargs, the checkpoint's own among them."""
+        return asdict(self.model.settings(**self._own_settings()))
 
     def _run_group(
         self, options: RequestOptions, count: int, members: Sequence[Instance], bar: tqdm
@@ -213,8 +218,9 @@ class LatentLM(LM):
                 "samples": samples,
             }
 
-    def _refuse_cached_repeats(self, copies: Counter[int]) -> None:
-        if self.cache_hook.dbdict is not None and any(count > 1 for count in copies.values()):
+    def _refuse_cached_repeats(self, requests: Sequence[Instance]) -> None:
+        repeated = any((request.repeats or 1) > 1 for request in requests)
+        if self.cache_hook.dbdict is not None and repeated:
             raise ModelError(
                 "--use_cache keeps one response a request, so repeats would all become the same "
                 "one. Use num_return_sequences instead of repeats, or no cache."
@@ -235,7 +241,7 @@ class LatentLM(LM):
         ours = json.dumps(
             {
                 "checkpoint": self._checkpoint(),
-                "settings": self._own_settings(),
+                "settings": self._resolved_settings(),
                 "aggregation": self.aggregation,
                 "dtype": str(self.model.dtype),
             },
@@ -298,6 +304,7 @@ class LatentLM(LM):
                 "backbone": self.model.backbone,
                 "prompt_format": self.model.format_prompt("{question}"),
                 "aggregation": self.aggregation,
+                "settings": self._resolved_settings(),
                 "tasks": self._runs,
                 "processes": self.world_size,
                 "device": str(self.model.device),
@@ -312,14 +319,15 @@ class LatentLM(LM):
         """Return the checkpoint's name and, of its weights, what tells them from others."""
         folder = Path(self.model.name_or_path)
         digest = hashlib.sha256()
-        for file in sorted(folder.glob("*.safetensors")) if folder.is_dir() else []:
+        weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+        for file in sorted(weights):
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
         return {
             "name": self.pretrained,
             "revision": self.revision,
             "commit": getattr(self.model.config, "_commit_hash", None),
-            "weights_sha256": digest.hexdigest() if folder.is_dir() else None,
+            "weights_sha256": digest.hexdigest() if weights else None,
         }
 
 
@@ -349,14 +357,14 @@ def _respond(pool: Pool, options: RequestOptions) -> str:
     return (pool.candidates[0] if chosen is None else chosen).text
 
 
-def _read_batch_size(value: int | str | None) -> int | None:
+def _read_batch_size(value: int | str | None, name: str = "batch_size") -> int | None:
     """Return questions in a batch, None for automatic."""
     text = str(value)
     if value is None or text.split(":")[0] == "auto":
         return None
     if not text.isdecimal() or int(text) < 1:
         raise ModelError(
-            f"batch_size={value!r}; allowed are whole numbers of at least 1 (questions in a "
+            f"{name}={value!r}; allowed are whole numbers of at least 1 (questions in a "
             "batch) and auto."
         )
     return int(text)
@@ -365,7 +373,12 @@ def _read_batch_size(value: int | str | None) -> int | None:
 def _read_device(device: str | None, state: PartialState) -> torch.device:
     if state.num_processes > 1:
         return state.device
-    wanted = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        wanted = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError as error:
+        raise ModelError(
+            f"device={device!r} is no device of torch; allowed are cpu, cuda, cuda:1 and the like."
+        ) from error
     if wanted.type == "cuda" and not torch.cuda.is_available():
         logger.info("No %s here: using the CPU.", wanted)
         return torch.device("cpu")

@@ -42,7 +42,7 @@ def sweep(
     model = AutoLatentModel.from_pretrained(pretrained)
     tokenizer = load_tokenizer(pretrained)
     questions = list(generate(split="validation", count=problems, seed=seed))
-    base = model.settings(num_return_sequences=samples, seed=seed)
+    base = model.settings(latent_do_sample=True, num_return_sequences=samples, seed=seed)
     runs = [replace(base, latent_do_sample=False, num_return_sequences=1)]
     runs += [
         replace(
@@ -52,6 +52,7 @@ def sweep(
     ]
     runs += [replace(base, latent_do_sample_by="noise", noise_std=sigma) for sigma in noise_std]
     rows = []
+    output.parent.mkdir(parents=True, exist_ok=True)
     for settings in tqdm(runs, desc="Settings"):
         rows.append(_row(model, tokenizer, questions, settings))
         # Written after every setting, so that an interrupted sweep has what it measured.

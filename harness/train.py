@@ -4,85 +4,28 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from transformers import GenerationConfig, GPT2Config, set_seed
+from transformers import GPT2Config, set_seed
 
-from ..models import COCONUTGPT2, AutoLatentModel, load_tokenizer
+from ..models import COCONUTGPT2, AutoLatentModel, LatentGenerationConfig
 from ..models.recipes.coconut import Example, Stage, train_stage
 from ..models.recipes.tokenizer import LATENT_TOKENS, train_tokenizer
 from ..models.tokens import LatentTokens
 from ..tasks import pool_metrics
 from ..tasks.arith import Problem, generate
+from .card import model_card
+from .recipe import PUBLISHED, Recipe
 from .sampling import draw_pools
 
 logger = logging.getLogger(__name__)
 
 # The names that released configs have for the ids of LATENT_TOKENS.
 LATENT_KEYS = ("latent_start_id", "latent_end_id", "latent_id")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that determines a tiny COCONUT; the defaults made `tiny-coconut`.
-
-    Attributes:
-        problems: training problems, generated from `seed`.
-        hard_share: share of them with large numbers.
-        validation: validation problems that accuracy is measured on.
-        vocab_size: most tokens of the tokenizer, which is trained on a part of the problems.
-        width: hidden size.
-        layers: transformer blocks.
-        heads: attention heads of a block.
-        positions: longest prompt with thoughts and answer, in tokens.
-        dropout: on the residual branches while training.
-        thoughts_per_step: thoughts that replace one step.
-        latent_length: thoughts of the last stage, where all steps are replaced.
-        explicit_updates: optimizer steps of the first stage, without thoughts.
-        stage_updates: of each stage between.
-        final_updates: of the last stage.
-        batch_size: problems in an optimizer step.
-        learning_rate: peak of the first stage; later stages take half of it.
-        seed: of problems, weights and batches.
-    """
-
-    problems: int = 200_000
-    hard_share: float = 0.1
-    validation: int = 500
-    vocab_size: int = 1280
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    positions: int = 512
-    dropout: float = 0.05
-    thoughts_per_step: int = 2
-    latent_length: int = 6
-    explicit_updates: int = 2000
-    stage_updates: int = 500
-    final_updates: int = 4500
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    seed: int = 0
-
-    def stages(self) -> list[Stage]:
-        """Return the curriculum."""
-        stages = [Stage("explicit", 0, 0, self.explicit_updates, self.learning_rate)]
-        replaced = 1
-        while replaced * self.thoughts_per_step < self.latent_length:
-            thoughts = replaced * self.thoughts_per_step
-            name = f"replace-{replaced}"
-            stages.append(
-                Stage(name, replaced, thoughts, self.stage_updates, self.learning_rate / 2)
-            )
-            replaced += 1
-        final = Stage(
-            "latent", None, self.latent_length, self.final_updates, self.learning_rate / 2
-        )
-        return [*stages, final]
 
 
 @click.group()
@@ -110,10 +53,16 @@ def coconut(
 ) -> None:
     """Train a tiny COCONUT on generated word problems: explicit steps, then thoughts.
 
-    Running the same command again goes on where an interrupted run stopped.
+    Running the same command again goes on where an interrupted run stopped; once all stages are
+    done it only writes the checkpoint again.
     """
     logging.basicConfig(level=logging.INFO)
     recipe = Recipe(**choices)
+    names = [stage.name for stage in recipe.stages()]
+    if stop_after not in (None, *names):
+        raise click.BadParameter(
+            f"{stop_after!r} is no stage; there are {', '.join(names)}.", param_hint="--stop-after"
+        )
     work = output / "training"
     work.mkdir(parents=True, exist_ok=True)
     _keep_recipe(work / "recipe.json", recipe)
@@ -131,13 +80,13 @@ def coconut(
 
 def _keep_recipe(path: Path, recipe: Recipe) -> None:
     """Write the recipe, or refuse to go on under another one than the folder was begun with."""
-    text = json.dumps(asdict(recipe), indent=2)
-    if path.exists() and path.read_text() != text:
+    trained = {name: value for name, value in asdict(recipe).items() if name not in PUBLISHED}
+    if path.exists() and json.loads(path.read_text()) != trained:
         raise click.UsageError(
             f"{path} holds another recipe than this command's. Repeat the command that began it, "
             "or choose another --output."
         )
-    path.write_text(text)
+    path.write_text(json.dumps(trained, indent=2))
 
 
 def _examples(recipe: Recipe) -> list[Example]:
@@ -252,14 +201,20 @@ def _load_stage(folder: Path) -> Any:
 
 
 def _publish(output: Path, recipe: Recipe, model: Any, tokenizer: Any) -> None:
-    """Write the checkpoint in half precision, to halve what the package weighs."""
+    """Write the checkpoint, in half precision to halve what the package weighs, and its card."""
     model.half()
-    model.generation_config = GenerationConfig(
+    model.generation_config = LatentGenerationConfig(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         latent_length=recipe.latent_length,
+        **{name: getattr(recipe, name) for name in PUBLISHED},
     )
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
-    load_tokenizer(str(output))
+    measured = [
+        json.loads((output / "training" / stage.name / "measured.json").read_text())
+        for stage in recipe.stages()
+    ]
+    card = model_card(output.name, recipe, measured, parameters=model.num_parameters())
+    (output / "README.md").write_text(card)
     logger.info("Wrote %s", output)

@@ -6,8 +6,8 @@ from .coconut import COCONUTGPT2
 from .codi import CODIGPT2
 from .colar import ColarLlama
 from .config import LatentGenerationConfig, LatentSettings
-from .engine import LatentGenerateOutput
 from .errors import ModelError
+from .rows import LatentGenerateOutput
 from .samplers import SAMPLERS, Sampler
 
 __all__ = [

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import torch
 
-from .config import LatentGenerationConfig, LatentSettings
-from .engine import LatentGenerateOutput, generate
+from .config import CHECKPOINT_FIELDS, LatentGenerationConfig, LatentSettings
+from .engine import generate
 from .errors import ModelError
+from .rows import LatentGenerateOutput
 from .tokens import LatentTokens
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
@@ -84,12 +85,13 @@ class LatentBackbone:
         Raises:
             ModelError: a setting is out of its range or unknown.
         """
-        checkpoint: Any = getattr(self, "generation_config", None)
+        stored: Any = getattr(self, "generation_config", None)
+        checkpoint = {name: getattr(stored, name, None) for name in CHECKPOINT_FIELDS}
         return LatentSettings.resolve(
             overrides, generation_config, checkpoint, self.latent_defaults, backbone=self
         )
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def generate(
         self,
         input_ids: torch.Tensor | None = None,

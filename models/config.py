@@ -9,7 +9,7 @@ import difflib
 import math
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from transformers import GenerationConfig
@@ -28,8 +28,9 @@ LATENT_FIELDS = (
     "noise_std",
     "seed",
 )
-# GenerationConfig's own fields that this engine honours.
-SHARED_FIELDS = ("num_return_sequences", "max_new_tokens", "do_sample", "temperature")
+# What a checkpoint's generation_config.json may set. Not do_sample and temperature: a latent
+# reasoner's file often is its base model's, made for chat, and answers are greedy unless asked.
+CHECKPOINT_FIELDS = (*LATENT_FIELDS, "num_return_sequences", "max_new_tokens")
 DROPOUT_SITES = ("feed_forward", "residual")
 DROPOUT_SCOPES = ("prompt_and_thoughts", "thoughts")
 
@@ -125,10 +126,14 @@ class LatentSettings:
         return length if length is not None else 0
 
     @property
-    def stochastic(self) -> bool:
+    def stochastic_by_choice(self) -> bool:
+        """Whether thoughts or answers are to be sampled, however weak the randomness."""
+        return self.latent_do_sample or self.do_sample
+
+    def samples_vary(self, backbone: Any) -> bool:
         """Whether two samples of one question can differ."""
         return self.do_sample or (
-            self.latent_do_sample and SAMPLERS[self.latent_do_sample_by].varies(self)
+            self.latent_do_sample and SAMPLERS[self.latent_do_sample_by].varies(self, backbone)
         )
 
     @classmethod
@@ -140,7 +145,8 @@ class LatentSettings:
         Args:
             overrides: settings by name; an unknown name is an error.
             *sources: further settings, the more important first: objects with attributes, mappings
-                or None. What they do not set, or set to None, is asked of the next.
+                or None. What they do not set, or set to None, is asked of the next. The first is
+                the user's, the others are the checkpoint's.
             backbone: says whether it stops thinking by itself.
 
         Raises:
@@ -155,8 +161,13 @@ class LatentSettings:
                 given = {name: value for name, value in given.items() if name not in lengths}
             chosen = given | chosen
         settings = cls(**chosen)
+        if not settings.stochastic_by_choice and not any(
+            "num_return_sequences" in _given(source) for source in (overrides, *sources[:1])
+        ):
+            # A checkpoint's own N is meant for sampling; one deterministic answer is enough.
+            settings = replace(settings, num_return_sequences=1)
         settings._check_backbone(backbone)
-        settings._warn_if_equal()
+        settings._warn_if_equal(backbone)
         return settings
 
     def _check_backbone(self, backbone: Any) -> None:
@@ -166,8 +177,12 @@ class LatentSettings:
                 "a fixed number of thoughts: use latent_length."
             )
 
-    def _warn_if_equal(self) -> None:
-        if self.num_return_sequences > 1 and not self.stochastic and self.latent_do_sample:
+    def _warn_if_equal(self, backbone: Any) -> None:
+        if (
+            self.num_return_sequences > 1
+            and self.latent_do_sample
+            and not self.samples_vary(backbone)
+        ):
             warnings.warn(
                 f"All {self.num_return_sequences} samples of a question will be equal: "
                 f"latent_do_sample_by={self.latent_do_sample_by} with dropout_p={self.dropout_p}, "

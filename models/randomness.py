@@ -51,7 +51,8 @@ def sample_keys(questions: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
 
 def _words(keys: torch.Tensor, positions: torch.Tensor, site: int, count: int) -> torch.Tensor:
     """Return i64[..., count] random words for each (key, position), both i64[...]."""
-    state = mix(keys + (positions + 1) * _GOLDEN + site * _SITE)
+    offset = (site * _SITE + (1 << 63)) % (1 << 64) - (1 << 63)  # Python's integers do not wrap
+    state = mix(keys + (positions + 1) * _GOLDEN + offset)
     counter = torch.arange(1, count + 1, device=keys.device) * _GOLDEN
     return mix(state.unsqueeze(-1) + counter)
 
@@ -59,18 +60,19 @@ def _words(keys: torch.Tensor, positions: torch.Tensor, site: int, count: int) -
 def bernoulli(
     keys: torch.Tensor, positions: torch.Tensor, *, site: int, size: int, p: float
 ) -> torch.Tensor:
-    """Return bool[..., size], True with probability 1 - p (p rounded to a multiple of 1/65536).
+    """Return bool[..., size], True with probability 1 - p.
 
     Args:
         keys: i64[...], the rows' keys.
         positions: i64[...], the position (attended tokens before it) each number belongs to.
         site: which of the places in the model.
         size: how many elements.
-        p: probability of False, in [0, 1).
+        p: probability of False, in [0, 1), rounded to a multiple of 1/65536 below 1.
     """
     words = _words(keys, positions, site, -(-size // _LANES))
     lanes = words.view(torch.int16)[..., :size]
-    return lanes >= round(p * 65536) - 32768
+    # 65536 would wrap around in 16 bits, and keep everything.
+    return lanes >= min(round(p * 65536), 65535) - 32768
 
 
 def normal(keys: torch.Tensor, positions: torch.Tensor, *, site: int, size: int) -> torch.Tensor:

@@ -22,7 +22,7 @@ class Sampler:
         self.settings = settings
 
     @staticmethod
-    def varies(settings: Any) -> bool:
+    def varies(settings: Any, backbone: Any) -> bool:
         """Whether two samples of one question can differ under these settings."""
         return False
 
@@ -58,7 +58,7 @@ class NoiseSampler(Sampler):
     """Additive Gaussian noise: h* = h + eps, eps ~ N(0, sigma^2 I) (arXiv 2510.07745, 3.2)."""
 
     @staticmethod
-    def varies(settings: Any) -> bool:
+    def varies(settings: Any, backbone: Any) -> bool:
         """Noise varies where sigma > 0 and there is a thought to add it to."""
         return settings.noise_std > 0 and settings.thought_limit > 0
 
@@ -82,14 +82,18 @@ class DropoutSampler(Sampler):
         self._address: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] | None = None
 
     @staticmethod
-    def varies(settings: Any) -> bool:
-        """Dropout varies where p > 0 and what is read under it leads to a thought.
+    def varies(settings: Any, backbone: Any) -> bool:
+        """Dropout varies where p > 0 and anything is read under it.
 
-        The last of a fixed number of thoughts is read without dropout, and over thoughts only the
-        first thought is the same for all samples, so at least two are needed.
+        Over thoughts only, that is all but the last of a fixed number of thoughts, unless the
+        backbone's answers are read under dropout too.
         """
-        least = 2 if settings.dropout_scope == "thoughts" else 1
-        return settings.dropout_p > 0 and settings.thought_limit >= least
+        anything = (
+            settings.dropout_scope == "prompt_and_thoughts"
+            or backbone.dropout_while_answering
+            or settings.thought_limit >= 2
+        )
+        return settings.dropout_p > 0 and anything
 
     @property
     def prompt_varies(self) -> bool:

@@ -77,6 +77,8 @@ def curve(runs: Sequence[Path], task: str, output: Path) -> None:
 
     RUNS are their --output_path folders; a folder's name is its line's name.
     """
+    if output.suffix not in (".png", ".svg"):
+        raise TaskError(f"--output {str(output)!r} must end in .png or .svg.")
     tables = []
     for folder in runs:
         logs = [file for file in find_samples(folder) if file.name.startswith(f"samples_{task}_2")]
@@ -84,4 +86,5 @@ def curve(runs: Sequence[Path], task: str, output: Path) -> None:
             raise TaskError(f"{str(folder)!r} holds no samples of {task}; name another --task.")
         tables.append(curve_table(read_samples(logs[0], name=folder.name)))
     click.echo(pd.concat(tables).round(4).to_string(index=False))
+    output.parent.mkdir(parents=True, exist_ok=True)
     draw_curves(tables, output)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..tasks import Pool, TaskError, is_pool
+from ..tasks import Pool, TaskError, is_pool, join_pools
 
 
 @dataclass(frozen=True)
@@ -42,23 +42,28 @@ def find_samples(folder: Path) -> list[Path]:
 
 
 def read_samples(file: Path, *, name: str) -> RunSamples:
-    """Read one sample log of the run `name`.
+    """Read one sample log of the run `name`; with `repeats` a question's pools are joined.
 
     Raises:
-        TaskError: a line is not JSON or holds no pool; file and line are named.
+        TaskError: a line is not JSON or holds no pool, with file and line named; or there is none.
     """
-    pools, golds = [], []
+    questions, golds = [], []
     for number, sample in _lines(file):
         responses = [response for group in sample.get("resps", []) for response in group]
-        if len(responses) != 1 or not is_pool(str(responses[0])):
+        if not responses or not all(is_pool(str(response)) for response in responses):
             raise TaskError(
                 f"{file}:{number} holds no pool of candidates: only this project's tasks, run with "
                 "--model latent_tts, log them."
             )
-        pools.append(Pool.from_json(responses[0]))
+        questions.append([Pool.from_json(response) for response in responses])
         golds.append(str(sample["target"]))
+    if not questions:
+        raise TaskError(f"{file} holds no samples. Run again.")
+    # Several processes pad the last question with copies, which are not its candidates.
+    repeats = min(map(len, questions))
+    pools = tuple(join_pools(pools[:repeats]) for pools in questions)
     task = file.name.removeprefix("samples_").rsplit("_", 1)[0]
-    return RunSamples(name, task, tuple(pools), tuple(golds))
+    return RunSamples(name, task, pools, tuple(golds))
 
 
 def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

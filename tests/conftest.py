@@ -38,3 +38,12 @@ def run_python(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory) -> dict[str, Path]:
+    """Folders of tiny random checkpoints in the released formats, by backbone."""
+    from tests.checkpoints import WRITERS  # late, because it imports torch
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    return {kind: write(folder / kind) for kind, write in WRITERS.items()}

@@ -132,6 +132,24 @@ def coconut_loss(
     return functional.cross_entropy(logits.flatten(0, 1).float(), target[:, 1:].flatten())
 
 
+class _EpochSampler(LengthGroupedSampler):
+    """Groups examples of like length, in an order that depends on the seed and the epoch alone.
+
+    transformers' own goes on from its generator's state, which a resumed run does not have.
+    """
+
+    def __init__(self, batch_size: int, *, lengths: list[int], seed: int) -> None:
+        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the generator's state at the start of an epoch, as transformers' loop asks."""
+        self.generator.manual_seed(self.seed)
+        for _ in range(epoch):
+            torch.randperm(len(self.lengths), generator=self.generator)
+
+
 class CoconutTrainer(Trainer):
     """transformers' Trainer with the loss of one stage."""
 
@@ -144,10 +162,10 @@ class CoconutTrainer(Trainer):
         # Examples of one length share a batch: on a CPU less padding matters more than a smaller
         # model. Characters stand for tokens.
         examples: Any = train_dataset or self.train_dataset
-        return LengthGroupedSampler(
+        return _EpochSampler(
             self.args.train_batch_size,
             lengths=[len(example.question) for example in examples],
-            generator=torch.Generator().manual_seed(self.args.data_seed or self.args.seed),
+            seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
         )
 
     def compute_loss(

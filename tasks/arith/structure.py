@@ -76,13 +76,13 @@ def _plans(theme: _Theme, steps: int) -> tuple[tuple[str, ...], ...]:
     return tuple(plans)
 
 
-_STEPS_WEIGHTS: Final = {2: 5, 3: 3, 4: 2}
+STEPS: Final = (2, 2, 2, 2, 2, 3, 3, 3, 4, 4)
+"""Numbers of steps a problem may take, each as often as it weighs."""
 PLANS: Final = tuple(
     tuple(plans for theme in _THEMES for plans in [_plans(theme, steps)] * theme.weight)
-    for steps, weight in _STEPS_WEIGHTS.items()
-    for _ in range(weight)
+    for steps in STEPS
 )
-"""Sequences of kinds, by number of steps and theme, each as often as it weighs."""
+"""Sequences of kinds, by number of steps as in `STEPS` and theme, each as often as it weighs."""
 
 _Sentence = tuple[Pattern, str]
 _THINGS: Final = tuple([(thing, "food") for thing in FOOD] + [(thing, "goods") for thing in GOODS])

@@ -1,0 +1,115 @@
+"""What the engine works on: the rows in the batch, and the record of what they produced."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache
+from transformers.utils import ModelOutput
+
+from .config import LatentSettings
+
+
+@dataclass
+class LatentGenerateOutput(ModelOutput):
+    """What `generate` returns; rows are question-major.
+
+    Attributes:
+        sequences: i64[B * N, L], prompt, a placeholder for each thought, end marker, answer; padded
+            on the right.
+        latent_thoughts: f[B * N, T, D], the input embeddings that were fed as thoughts, zero beyond
+            a row's length.
+        latent_lengths: i64[B * N], thoughts of each row.
+        answer_lengths: i64[B * N], answer tokens of each row, the end-of-sequence token included.
+        truncated: bool[B * N], whether the answer was cut off before its end.
+    """
+
+    sequences: torch.Tensor | None = None
+    latent_thoughts: torch.Tensor | None = None
+    latent_lengths: torch.Tensor | None = None
+    answer_lengths: torch.Tensor | None = None
+    truncated: torch.Tensor | None = None
+
+
+@dataclass
+class Rows:
+    """The rows still in the batch.
+
+    Attributes:
+        index: i64[R], each row's place in the output.
+        keys: i64[R], its address.
+        hidden: f[R, D], last hidden state at its last position.
+        mask: i64[R, S], which cached positions are attended to.
+        position: i64[R], the position its next input gets.
+        thinking: bool[R].
+        thoughts: i64[R], thoughts fed so far.
+        tokens: i64[R], answer tokens so far.
+        room: i64[R], most answer tokens.
+        cache: keys and values of the S positions.
+    """
+
+    index: torch.Tensor
+    keys: torch.Tensor
+    hidden: torch.Tensor
+    mask: torch.Tensor
+    position: torch.Tensor
+    thinking: torch.Tensor
+    thoughts: torch.Tensor
+    tokens: torch.Tensor
+    room: torch.Tensor
+    cache: DynamicCache
+
+    def select(self, keep: torch.Tensor) -> "Rows":
+        """Return the rows at the indices `keep` i64[K]; the cache is cut in place."""
+        self.cache.batch_select_indices(keep)
+        tensors = {name: value[keep] for name, value in vars(self).items() if name != "cache"}
+        return Rows(**tensors, cache=self.cache)
+
+
+@dataclass
+class Record:
+    """Everything the rows have produced, by place in the output.
+
+    Attributes:
+        tokens: i64[R, max_new_tokens], placeholders, end markers and answer tokens.
+        thoughts: f[R, T, D].
+        latent_lengths: i64[R].
+        answer_lengths: i64[R].
+        truncated: bool[R].
+    """
+
+    tokens: torch.Tensor
+    thoughts: torch.Tensor
+    latent_lengths: torch.Tensor
+    answer_lengths: torch.Tensor
+    truncated: torch.Tensor
+
+    @classmethod
+    def empty(cls, rows: Rows, settings: LatentSettings, *, pad: int) -> "Record":
+        """Return room for the trajectories of `rows`."""
+        count, width = rows.hidden.shape
+        return cls(
+            tokens=rows.index.new_full((count, settings.max_new_tokens), pad),
+            thoughts=rows.hidden.new_zeros((count, settings.thought_limit, width)),
+            latent_lengths=torch.zeros_like(rows.index),
+            answer_lengths=torch.zeros_like(rows.index),
+            truncated=torch.zeros_like(rows.thinking),
+        )
+
+    def finish(self, rows: Rows, finished: torch.Tensor, *, truncated: torch.Tensor) -> None:
+        """Note the lengths of the rows that are done, bool[R], and whether they were cut off."""
+        places = rows.index[finished]
+        self.latent_lengths[places] = rows.thoughts[finished]
+        self.answer_lengths[places] = rows.tokens[finished]
+        self.truncated[places] = truncated[finished]
+
+    def output(self, prompts: torch.Tensor) -> LatentGenerateOutput:
+        """Return the trajectories after their prompts i64[R, P], cut to the longest."""
+        new = int((self.latent_lengths + 1 + self.answer_lengths).max())
+        longest = int(self.latent_lengths.max())
+        return LatentGenerateOutput(
+            sequences=torch.cat((prompts, self.tokens[:, :new]), dim=1),
+            latent_thoughts=self.thoughts[:, :longest],
+            latent_lengths=self.latent_lengths,
+            answer_lengths=self.answer_lengths,
+            truncated=self.truncated,
+        )

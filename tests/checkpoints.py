@@ -1,0 +1,185 @@
+"""Tiny random checkpoints in the released formats, written without this project's classes.
+
+Plain transformers models are saved, the projector or latent head is put into the safetensors file by
+hand, and config.json is edited to hold the released fields. The scales are chosen so that answers
+differ between samples, some answers end by themselves, and CoLaR stops thinking after 0, several or
+the most thoughts.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+WIDTH = 48
+POSITIONS = 192
+RANGE = 0.2  # of the weights
+EOS = "<|endoftext|>"
+LATENT_TOKENS = ("<|start-latent|>", "<|end-latent|>", "<|latent|>")
+
+
+def write_coconut(folder: Path) -> Path:
+    """Write a tiny GPT-2 named COCONUTGPT2; return the folder."""
+    tokenizer = _tokenizer(latent=True)
+    model = _gpt2(tokenizer, seed=10)
+    return _write(folder, model, tokenizer, "COCONUTGPT2", _placeholders(), {})
+
+
+def write_codi(folder: Path) -> Path:
+    """Write a tiny GPT-2 named CODIGPT2, with a projector; return the folder."""
+    tokenizer = _tokenizer(latent=True)
+    model = _gpt2(tokenizer, seed=10)
+    width = 64
+    config = {"projector": True, "projector_hidden_size": width, "projector_dropout": 0.0}
+    tensors = {
+        **_linear("projector.1", WIDTH, width, scale=0.3),
+        **_linear("projector.3", width, WIDTH, scale=0.3),
+        **_norm("projector.4", WIDTH),
+    }
+    return _write(folder, model, tokenizer, "CODIGPT2", _placeholders() | config, tensors)
+
+
+def write_colar(folder: Path) -> Path:
+    """Write a tiny Llama named ColarLlama, with a latent head; return the folder."""
+    tokenizer = _tokenizer(latent=False)
+    model = _llama(tokenizer, seed=25)
+    width = 64
+    config = {
+        "latent_id": -1,
+        "latent_start_id": -1,
+        "latent_end_id": -1,
+        "latent_intermediate_size": width,
+        "latent_embedding_std": 0.018,
+    }
+    tensors = {
+        **_linear("lt_head.fc.0", WIDTH, width, scale=0.3),
+        **_linear("lt_head.fc.2", width, width, scale=0.3),
+        **_norm("lt_head.fc.3", width),
+        **_linear("lt_head.mean", width, WIDTH, scale=0.3),
+    }
+    return _write(folder, model, tokenizer, "ColarLlama", config, tensors)
+
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "coconut": write_coconut,
+    "codi": write_codi,
+    "colar": write_colar,
+}
+
+
+def edit_config(folder: Path, **changes: object) -> Path:
+    """Change fields of config.json; None removes a field."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    return folder
+
+
+def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    """Let `change` edit the tensors of model.safetensors in place."""
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, metadata={"format": "pt"})
+    return folder
+
+
+def _placeholders() -> dict[str, int]:
+    return {"latent_id": -100, "latent_start_id": -1, "latent_end_id": -1, "target_id": -100}
+
+
+def _tokenizer(*, latent: bool) -> PreTrainedTokenizerFast:
+    """Byte-level BPE without merges but those of `###`; latent tokens are ordinary added tokens."""
+    alphabet = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "##", "###", EOS]
+    vocabulary = {token: place for place, token in enumerate(alphabet)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("#", "#"), ("##", "#")]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=EOS, clean_up_tokenization_spaces=False
+    )
+    if latent:
+        fast.add_tokens(list(LATENT_TOKENS))
+    return fast
+
+
+def _gpt2(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> GPT2LMHeadModel:
+    torch.manual_seed(seed)
+    model = GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=len(tokenizer),
+            n_embd=WIDTH,
+            n_layer=3,
+            n_head=3,
+            n_positions=POSITIONS,
+            initializer_range=RANGE,
+            bos_token_id=tokenizer.eos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+    with torch.no_grad():  # answers end now and then
+        model.transformer.wte.weight[tokenizer.eos_token_id] *= 2
+    return model
+
+
+def _llama(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> LlamaForCausalLM:
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=96,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=POSITIONS,
+            initializer_range=RANGE,
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.eos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+    marker = tokenizer.convert_tokens_to_ids("###")
+    with torch.no_grad():
+        model.model.embed_tokens.weight[tokenizer.eos_token_id] *= 2
+        model.model.embed_tokens.weight[marker] *= 3  # thinking ends now and then
+    return model
+
+
+def _linear(name: str, inputs: int, outputs: int, *, scale: float) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}.weight": torch.randn(outputs, inputs) * scale,
+        f"{name}.bias": torch.randn(outputs) * scale,
+    }
+
+
+def _norm(name: str, width: int) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}.weight": 1 + 0.2 * torch.randn(width),
+        f"{name}.bias": 0.2 * torch.randn(width),
+    }
+
+
+def _write(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    architecture: str,
+    config: dict[str, object],
+    tensors: dict[str, torch.Tensor],
+) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    edit_weights(folder, lambda weights: weights.update(tensors))
+    return edit_config(folder, architectures=[architecture], **config)

@@ -1,0 +1,39 @@
+"""What the tests of lm-eval's side share: questions, roomy checkpoints, a quick lm-eval."""
+
+import os
+import shutil
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """A folder with nine questions of mixed lengths for each of the real tasks."""
+    from tests.harness.evaluation import make_rows, write_questions
+
+    return write_questions(tmp_path_factory.mktemp("data"), make_rows(9))
+
+
+@pytest.fixture(autouse=True)
+def no_data_folder(monkeypatch):
+    monkeypatch.delenv("LATENT_TTS_DATA", raising=False)
+
+
+@pytest.fixture(scope="session")
+def quick_lm_eval(tmp_path_factory) -> dict[str, str]:
+    """Environment variables under which processes run a copy of lm-eval without its own tasks.
+
+    Reading its thousands of YAMLs takes lm-eval ten seconds at every start.
+    """
+    original = Path(str(distribution("lm_eval").locate_file("lm_eval")))
+    folder = tmp_path_factory.mktemp("lm_eval")
+
+    def skipped(at, names):
+        in_tasks = Path(at) == original / "tasks"
+        return [n for n in names if n == "__pycache__" or (in_tasks and Path(at, n).is_dir())]
+
+    shutil.copytree(original, folder / "lm_eval", ignore=skipped)
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": path}

@@ -1,0 +1,61 @@
+"""Running the stock lm-eval on tiny checkpoints, in this process."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from latent_tts import tasks
+from latent_tts.tasks import Pool
+from lm_eval import simple_evaluate
+from lm_eval.tasks import TaskManager
+
+BENCHMARKS = Path(tasks.__file__).parent / "benchmarks"
+FILES = {
+    "latent_tts_gsm8k": "gsm8k_test.jsonl",
+    "latent_tts_gsm_hard": "gsm_hard.jsonl",
+    "latent_tts_multiarith": "multiarith.jsonl",
+}
+
+
+def question(place: int) -> str:
+    """A short question; those of several places differ in length and text."""
+    more = " How many pens are there?" * (place % 3)
+    return f"Tom has {7 * place + 2} pens and buys {13 * place % 31}.{more}"
+
+
+def write_questions(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write a folder that holds the same questions for all three real tasks."""
+    for name in FILES.values():
+        (folder / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return folder
+
+
+def make_rows(count: int) -> list[dict[str, Any]]:
+    """Questions in the format of local data files, all with one gold answer."""
+    return [{"id": i, "question": question(i), "answer": "5"} for i in range(count)]
+
+
+def evaluate(
+    pretrained: Path | str,
+    data: Path,
+    *,
+    names: tuple[str, ...] = ("latent_tts_gsm8k",),
+    include: Path = BENCHMARKS,
+    **options: Any,
+) -> dict[str, Any]:
+    """Run `simple_evaluate(model="latent_tts")` on tasks whose data lie in the folder `data`."""
+    options["model_args"] = {"pretrained": str(pretrained), **options.get("model_args", {})}
+    return simple_evaluate(
+        model="latent_tts",
+        tasks=list(names),
+        task_manager=TaskManager(
+            include_path=str(include), include_defaults=False, metadata={"data_dir": str(data)}
+        ),
+        **options,
+    )
+
+
+def pools(results: dict[str, Any], task: str = "latent_tts_gsm8k") -> list[Pool]:
+    """The logged pools of a task, in the order of its questions."""
+    samples = sorted(results["samples"][task], key=lambda sample: sample["doc_id"])
+    return [Pool.from_json(sample["filtered_resps"][0]) for sample in samples]
