@@ -1,1 +1,6 @@
-"""LatentRM: the model that scores latent thoughts, its labels, losses and training."""
+"""LatentRM: scores for thoughts."""
+
+from .errors import RewardError
+from .model import LatentRewardModel
+
+__all__ = ["LatentRewardModel", "RewardError"]

@@ -53,25 +53,17 @@ def roomy(tmp_path_factory) -> dict[str, Path]:
 
 
 def talkative(kind, folder):
-    """Make what answers are made of likelier, so that some answers can be read."""
+    """Spell the tokens of bytes that no English question holds as answers: `Answer:17`."""
     file = folder / "tokenizer.json"
     tokenizer = json.loads(file.read_text())
-    ids = tokenizer["model"]["vocab"]
-    ids["Answer:"] = ids.pop("Ā")  # a null byte
+    mark = {"coconut": "#", "codi": "x", "colar": "Answer:"}[kind]
+    used = "ĠĊâĢĻ"  # spaces, line breaks and apostrophes, byte by byte
+    tokenizer["model"]["vocab"] = {
+        f"{mark}{place}" if token >= "¡" and token not in used else token: place
+        for token, place in tokenizer["model"]["vocab"].items()
+    }
     file.write_text(json.dumps(tokenizer))
-    digits = dict.fromkeys("0123456789", 3)
-    scales = {
-        "coconut": {**digits, "###": 2},
-        "codi": dict.fromkeys("478", 2),
-        "colar": dict.fromkeys(["Answer:", "8", "2"], 4),
-    }[kind]
-    matrix = "model.embed_tokens.weight" if kind == "colar" else "transformer.wte.weight"
-
-    def scale(tensors):
-        for token, factor in scales.items():
-            tensors[matrix][ids[token]] *= factor
-
-    return tiny.edit_weights(folder, scale)
+    return folder
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Without randomness the engine returns what the slow reference computes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -77,26 +79,24 @@ def test_max_new_tokens_counts_thoughts_end_marker_and_answer(backbone):
     assert set(counted[output.truncated].tolist()) == {8}
 
 
-@pytest.mark.parametrize("kind", ["coconut", "codi"])
-def test_answers_end_at_the_models_last_position(backbones, kind):
-    backbone = backbones[kind]
-    longest = backbone.reference.positions - 6 - 2
+def test_answers_end_at_the_models_last_position(backbone, monkeypatch):
+    # Without an end-of-sequence token every answer is cut off.
+    tokens = replace(backbone.model.latent_tokens, eos=(-1,))
+    monkeypatch.setattr(backbone.model, "latent_tokens", tokens)
+    monkeypatch.setattr(backbone.reference, "eos", -1)
+    most, positions = 6, backbone.reference.positions
+    lengths = {"max_latent_length" if backbone.kind == "colar" else "latent_length": most}
     prompts = [
-        (ids * 10)[:length]
-        for ids in backbone.prompts(6)
-        for length in (longest, longest - 3, longest // 2)
+        (ids * 10)[-length:]
+        for ids in backbone.prompts(4)
+        for length in (positions - most - 2, positions - most - 5, positions // 2)
     ]
-    output = check_against_reference(backbone, prompts, max_new_tokens=16, latent_length=6)
-    assert output.answer_lengths.view(6, 3).max(dim=0).values.tolist() == [1, 4, 9]
-
-
-def test_colar_answers_end_at_the_models_last_position(backbones):
-    backbone = backbones["colar"]
-    longest = backbone.reference.positions - 8 - 2
-    prompts = [(ids * 10)[-length:] for ids in backbone.prompts(6) for length in (longest, 100)]
-    output = check_against_reference(backbone, prompts, max_new_tokens=24, max_latent_length=8)
-    ends = output.latent_lengths + 1 + output.answer_lengths
-    assert ends[::2].max() == 10
+    output = check_against_reference(backbone, prompts, max_new_tokens=16, **lengths)
+    assert output.truncated.all()
+    for row, prompt in enumerate(prompts):
+        thoughts = int(output.latent_lengths[row])
+        room = min(positions - len(prompt), 16) - thoughts - 1
+        assert output.answer_lengths[row] == room
 
 
 def test_only_what_is_generated_counts_as_colars_end_marker(backbones):

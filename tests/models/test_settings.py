@@ -1,0 +1,269 @@
+"""Settings: who wins, what is refused, and what is warned of."""
+
+import re
+import warnings
+from types import SimpleNamespace
+
+import pytest
+from latent_tts.models import LatentGenerationConfig, LatentSettings, ModelError
+from latent_tts.models.config import LATENT_FIELDS, check_names
+from transformers import GenerationConfig
+
+
+@pytest.fixture
+def coconut(backbones):
+    return backbones["coconut"].model
+
+
+@pytest.fixture
+def colar(backbones):
+    return backbones["colar"].model
+
+
+BAD = [
+    ({"num_return_sequences": 0}, "num_return_sequences=0; allowed is a whole number of at least 1"),
+    ({"num_return_sequences": 2.0}, "num_return_sequences=2.0; allowed is a whole number"),
+    ({"num_return_sequences": True}, "num_return_sequences=True; allowed is a whole number"),
+    ({"num_return_sequences": "8"}, "num_return_sequences='8'; allowed is a whole number"),
+    ({"max_new_tokens": 0}, "max_new_tokens=0; allowed is a whole number of at least 1"),
+    ({"max_new_tokens": 7}, "max_new_tokens=7 counts thoughts, the end marker and answer tokens; "
+     "with up to 6 thoughts it must be at least 8"),
+    ({"latent_length": -1}, "latent_length=-1; allowed is a whole number of at least 0"),
+    ({"latent_length": 6.0}, "latent_length=6.0; allowed is a whole number of at least 0"),
+    ({"latent_length": "6"}, "latent_length='6'; allowed is a whole number of at least 0"),
+    ({"max_latent_length": 8}, "max_latent_length=8 for coconut, which thinks a fixed number of "
+     "thoughts: use latent_length"),
+    ({"latent_length": 6, "max_latent_length": 8}, "latent_length=6 and max_latent_length=8; give "
+     "exactly one of them"),
+    ({"seed": 1.5}, "seed=1.5; allowed is a whole number."),
+    ({"seed": False}, "seed=False; allowed is a whole number."),
+    ({"seed": "1"}, "seed='1'; allowed is a whole number."),
+    ({"latent_do_sample": 1}, "latent_do_sample=1; allowed are true and false"),
+    ({"latent_do_sample": "no"}, "latent_do_sample='no'; allowed are true and false"),
+    ({"do_sample": "true"}, "do_sample='true'; allowed are true and false"),
+    ({"latent_do_sample_by": "droput"}, "latent_do_sample_by='droput'; Did you mean dropout? "
+     "Allowed are: dropout, noise."),
+    ({"latent_do_sample_by": "gumbel"}, "latent_do_sample_by='gumbel'; Allowed are: dropout, "),
+    ({"dropout_site": "feedforward"}, "dropout_site='feedforward'; Did you mean feed_forward?"),
+    ({"dropout_site": 1}, "dropout_site=1; Allowed are: feed_forward, residual."),
+    ({"dropout_scope": "thought"}, "dropout_scope='thought'; Did you mean thoughts"),
+    ({"dropout_p": 1}, "dropout_p=1; allowed is a number at least 0 and below 1."),
+    ({"dropout_p": 1.0}, "dropout_p=1.0; allowed is a number at least 0 and below 1."),
+    ({"dropout_p": -0.1}, "dropout_p=-0.1; allowed is a number at least 0 and below 1."),
+    ({"dropout_p": float("nan")}, "dropout_p=nan; allowed is a number"),
+    ({"dropout_p": "0.2"}, "dropout_p='0.2'; allowed is a number"),
+    ({"dropout_p": True}, "dropout_p=True; allowed is a number"),
+    ({"noise_std": -1.0}, "noise_std=-1.0; allowed is a number at least 0."),
+    ({"noise_std": float("inf")}, "noise_std=inf; allowed is a number at least 0."),
+    ({"noise_std": float("nan")}, "noise_std=nan; allowed is a number at least 0."),
+    ({"noise_std": False}, "noise_std=False; allowed is a number at least 0."),
+    ({"temperature": -1.0}, "temperature=-1.0; allowed is a number at least 0."),
+    ({"temperature": 0.0, "do_sample": True}, "temperature=0 with do_sample=true; use "
+     "do_sample=false for greedy."),
+    ({"nois_std": 0.5}, "Unknown setting 'nois_std'. Did you mean noise_std? Allowed are: "
+     "latent_length, max_latent_length, "),
+    ({"qqq": 0.5}, "Unknown setting 'qqq'. Allowed are: latent_length"),
+    ({"top_p": 0.9}, "Unknown setting 'top_p'."),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), BAD, ids=[str(given) for given, _ in BAD])
+def test_a_bad_setting_is_refused_with_its_name_value_and_rule(coconut, overrides, message):
+    with pytest.raises(ModelError, match=re.escape(message)):
+        coconut.settings(**overrides)
+
+
+def test_a_bad_setting_of_a_generation_config_is_refused(coconut):
+    config = LatentGenerationConfig(dropout_p=1.5)
+    with pytest.raises(ModelError, match=r"dropout_p=1\.5"):
+        coconut.settings(config)
+
+
+def test_one_of_the_two_lengths_is_needed():
+    with pytest.raises(ModelError, match="latent_length=None and max_latent_length=None; give "):
+        LatentSettings()
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        {"dropout_p": 0},
+        {"dropout_p": 0.999},
+        {"noise_std": 0},
+        {"noise_std": 3},
+        {"temperature": 0.0},
+        {"latent_length": 0, "max_new_tokens": 2},
+        {"latent_length": 6, "max_new_tokens": 8},
+        {"seed": -(2**70)},
+    ],
+    ids=str,
+)
+def test_the_edges_of_the_allowed_ranges(coconut, good):
+    settings = coconut.settings(**good)
+    assert {name: getattr(settings, name) for name in good} == good
+
+
+def test_an_error_is_a_value_error_whose_message_users_see(coconut):
+    with pytest.raises(ValueError, match="temperature") as raised:
+        coconut.settings(temperature=-1)
+    assert raised.value.latent_tts_user_error
+
+
+def test_the_backbones_defaults_are_the_released_scripts(backbones):
+    strengths = {
+        kind: (backbone.model.settings().dropout_p, backbone.model.settings().noise_std)
+        for kind, backbone in backbones.items()
+    }
+    assert strengths == {"coconut": (0.2, 0.6), "codi": (0.2, 1.4), "colar": (0.03, 0.01)}
+    for kind, site in [("coconut", "residual"), ("codi", "residual"), ("colar", "feed_forward")]:
+        settings = backbones[kind].model.settings()
+        assert settings.dropout_site == site
+        assert settings.dropout_scope == "prompt_and_thoughts"
+        assert not settings.do_sample
+    assert backbones["coconut"].model.settings().latent_length == 6
+    assert backbones["codi"].model.settings().latent_length == 6
+    assert backbones["colar"].model.settings().max_latent_length == 64
+
+
+def test_overrides_win_over_the_config_over_the_checkpoint_over_the_backbone(coconut, monkeypatch):
+    def sigma(config=None, **overrides):
+        return coconut.settings(config, **overrides).noise_std
+
+    assert sigma() == 0.6  # the backbone's
+    stored = LatentGenerationConfig(noise_std=0.7, latent_length=4)
+    monkeypatch.setattr(coconut, "generation_config", stored)
+    assert sigma() == 0.7
+    assert sigma(LatentGenerationConfig()) == 0.7  # unset fields let it show through
+    assert sigma({"noise_std": None}) == 0.7
+    config = LatentGenerationConfig(noise_std=0.8)
+    assert sigma(config) == 0.8
+    assert sigma(config, noise_std=0.9) == 0.9
+    assert sigma(config, noise_std=None) == 0.8
+    settings = coconut.settings(config, noise_std=0.9)
+    assert settings.latent_length == 4  # the rest still comes from the checkpoint
+    assert settings.dropout_p == 0.2  # and the backbone
+    assert sigma(settings) == 0.9  # resolved settings resolve to themselves
+    assert coconut.settings(settings) == settings
+
+
+def test_a_checkpoints_chat_settings_do_not_sample_answers(coconut, monkeypatch):
+    stored = GenerationConfig(do_sample=True, temperature=0.6, top_p=0.9, max_new_tokens=50)
+    monkeypatch.setattr(coconut, "generation_config", stored)
+    settings = coconut.settings()
+    assert not settings.do_sample
+    assert settings.temperature == 1.0
+    assert settings.max_new_tokens == 50
+    assert coconut.settings(GenerationConfig(do_sample=True)).do_sample
+
+
+def test_a_more_important_length_settles_both_names(colar, monkeypatch):
+    stored = LatentGenerationConfig(max_latent_length=20)
+    monkeypatch.setattr(colar, "generation_config", stored)
+    assert colar.settings().max_latent_length == 20
+    settings = colar.settings(latent_length=3)
+    assert (settings.latent_length, settings.max_latent_length) == (3, None)
+    settings = colar.settings(LatentGenerationConfig(latent_length=3), max_latent_length=9)
+    assert (settings.latent_length, settings.max_latent_length) == (None, 9)
+
+
+def test_a_checkpoints_number_of_samples_is_for_sampling(coconut, monkeypatch):
+    stored = LatentGenerationConfig(num_return_sequences=8)
+    monkeypatch.setattr(coconut, "generation_config", stored)
+
+    def count(config=None, **overrides):
+        return coconut.settings(config, **overrides).num_return_sequences
+
+    assert count() == 8
+    assert count(latent_do_sample=False) == 1
+    assert count(latent_do_sample=False, do_sample=True) == 8
+    assert count(latent_do_sample=False, num_return_sequences=4) == 4
+    assert count(LatentGenerationConfig(num_return_sequences=4), latent_do_sample=False) == 4
+
+
+EQUAL = [
+    ("coconut", {"dropout_p": 0.0}),
+    ("coconut", {"latent_do_sample_by": "noise", "noise_std": 0}),
+    ("coconut", {"latent_do_sample_by": "noise", "latent_length": 0}),
+    ("coconut", {"dropout_scope": "thoughts", "latent_length": 1}),
+    ("coconut", {"dropout_scope": "thoughts", "latent_length": 0}),
+    ("colar", {"dropout_p": 0}),
+    ("colar", {"latent_do_sample_by": "noise", "max_latent_length": 0}),
+]
+UNEQUAL = [
+    ("coconut", {}),
+    ("coconut", {"latent_do_sample_by": "noise"}),
+    ("coconut", {"latent_do_sample_by": "noise", "latent_length": 1}),
+    ("coconut", {"latent_length": 1}),
+    ("coconut", {"latent_length": 0}),
+    ("coconut", {"dropout_scope": "thoughts", "latent_length": 2}),
+    ("coconut", {"dropout_p": 0, "do_sample": True, "temperature": 4.0}),
+    ("colar", {"dropout_scope": "thoughts", "max_latent_length": 1}),
+    ("colar", {"dropout_scope": "thoughts", "latent_length": 1}),
+    ("colar", {"dropout_scope": "thoughts", "latent_length": 0}),
+]
+
+
+def different_samples(backbone, settings):
+    """How many of 64 rows differ from the first sample of their question."""
+    output = backbone.generate(
+        backbone.prompts(8), num_return_sequences=8, max_new_tokens=66, **settings
+    )
+    sequences = output.sequences.view(8, 8, -1)
+    return int((sequences != sequences[:, :1]).any(dim=2).sum())
+
+
+@pytest.mark.parametrize(("kind", "settings"), EQUAL, ids=str)
+def test_equal_samples_are_warned_of(backbones, kind, settings):
+    with pytest.warns(UserWarning, match="All 8 samples of a question will be equal: latent_do_"):
+        assert different_samples(backbones[kind], settings) == 0
+
+
+@pytest.mark.parametrize(("kind", "settings"), UNEQUAL, ids=str)
+def test_samples_that_differ_are_not_warned_of(backbones, kind, settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        strength = {"dropout_p": 0.2} if kind == "colar" else {}
+        assert different_samples(backbones[kind], strength | settings) > 0
+
+
+def test_one_sample_or_determinism_by_choice_is_not_warned_of(coconut):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        coconut.settings(dropout_p=0.0)
+        coconut.settings(latent_do_sample=False, num_return_sequences=4)
+
+
+def test_a_generation_config_survives_its_json_file(coconut, tmp_path):
+    config = LatentGenerationConfig(
+        latent_length=5,
+        latent_do_sample_by="noise",
+        noise_std=0.25,
+        seed=7,
+        num_return_sequences=3,
+        do_sample=True,
+        temperature=0.5,
+    )
+    config.save_pretrained(tmp_path)
+    expected = coconut.settings(config)
+    assert (expected.latent_length, expected.noise_std, expected.seed) == (5, 0.25, 7)
+    assert coconut.settings(LatentGenerationConfig.from_pretrained(tmp_path)) == expected
+    # transformers reads a checkpoint's generation_config.json with its own class.
+    assert coconut.settings(GenerationConfig.from_pretrained(tmp_path)) == expected
+
+
+def test_latent_fields_are_unset_by_default():
+    config = LatentGenerationConfig(max_new_tokens=9)
+    assert {name: getattr(config, name) for name in LATENT_FIELDS} == dict.fromkeys(LATENT_FIELDS)
+    assert config.max_new_tokens == 9
+
+
+def test_names_may_be_allowed_beside_the_settings():
+    check_names(["seed", "batch_size"], also=["batch_size"])
+    with pytest.raises(ModelError, match="Unknown setting 'batchsize'. Did you mean batch_size?"):
+        check_names(["batchsize"], also=["batch_size"])
+    with pytest.raises(ModelError, match=r"Unknown setting 3\."):
+        check_names([3])
+
+
+def test_settings_read_objects_with_attributes(coconut):
+    assert coconut.settings(SimpleNamespace(noise_std=0.3, other=1)).noise_std == 0.3
