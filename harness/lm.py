@@ -91,9 +91,12 @@ class LatentLM(LM):
         self.aggregation = aggregation
         # lm-eval reads a name or a commit that is all digits as a number.
         self.pretrained, self.revision = str(pretrained), str(revision)
-        state = PartialState()
+        self._device = _read_device(device)
+        # Without being told, accelerate does not see that processes on CPUs belong together.
+        state = PartialState(cpu=self._device.type == "cpu")
         self._rank, self._world_size = state.process_index, state.num_processes
-        self._device = _read_device(device, state)
+        if self._world_size > 1 and self._device.type != "cpu":
+            self._device = state.device
         self.model = AutoLatentModel.from_pretrained(
             self.pretrained,
             backbone=backbone or self.default_backbone,
@@ -370,9 +373,7 @@ def _read_batch_size(value: int | str | None, name: str = "batch_size") -> int |
     return int(text)
 
 
-def _read_device(device: str | None, state: PartialState) -> torch.device:
-    if state.num_processes > 1:
-        return state.device
+def _read_device(device: str | None) -> torch.device:
     try:
         wanted = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError as error:

@@ -24,11 +24,13 @@ class Recipe:
         dropout: on the residual branches while training.
         thoughts_per_step: thoughts that replace one step.
         latent_length: thoughts of the last stage, where all steps are replaced.
+        probe_weight: weight of the loss of the probe that reads steps' results from thoughts; 0 is
+            COCONUT's own loss.
         explicit_updates: optimizer steps of the first stage, without thoughts.
-        stage_updates: of each stage between.
+        stage_updates: of each stage between; 0 leaves them out.
         final_updates: of the last stage.
         batch_size: problems in an optimizer step.
-        learning_rate: peak of the first stage; later stages take half of it.
+        learning_rate: peak of the first stage; later stages take three quarters of it.
         seed: of problems, weights and batches.
         latent_do_sample_by: the published checkpoint's own sampler, chosen by `latent-tts sweep`.
         dropout_p: its strength of dropout.
@@ -47,9 +49,10 @@ class Recipe:
     dropout: float = 0.05
     thoughts_per_step: int = 2
     latent_length: int = 6
+    probe_weight: float = 1.0
     explicit_updates: int = 2000
-    stage_updates: int = 500
-    final_updates: int = 4500
+    stage_updates: int = 0
+    final_updates: int = 3600
     batch_size: int = 64
     learning_rate: float = 2e-3
     seed: int = 0
@@ -59,17 +62,22 @@ class Recipe:
     num_return_sequences: int = 16
 
     def stages(self) -> list[Stage]:
-        """Return the curriculum."""
-        stages = [Stage("explicit", 0, 0, self.explicit_updates, self.learning_rate)]
-        replaced = 1
-        while replaced * self.thoughts_per_step < self.latent_length:
-            thoughts = replaced * self.thoughts_per_step
+        """Return the curriculum: all steps written, then more and more of them thought."""
+        stages = [self._stage("explicit", 0, updates=self.explicit_updates)]
+        for replaced in range(1, -(-self.latent_length // self.thoughts_per_step)):
             name = f"replace-{replaced}"
-            stages.append(
-                Stage(name, replaced, thoughts, self.stage_updates, self.learning_rate / 2)
-            )
-            replaced += 1
-        final = Stage(
-            "latent", None, self.latent_length, self.final_updates, self.learning_rate / 2
+            if self.stage_updates:
+                stages.append(self._stage(name, replaced, updates=self.stage_updates))
+        return [*stages, self._stage("latent", None, updates=self.final_updates)]
+
+    def _stage(self, name: str, replaced: int | None, *, updates: int) -> Stage:
+        thoughts = self.latent_length if replaced is None else replaced * self.thoughts_per_step
+        return Stage(
+            name=name,
+            replaced=replaced,
+            thoughts=thoughts,
+            thoughts_per_step=self.thoughts_per_step,
+            probe_weight=self.probe_weight,
+            updates=updates,
+            learning_rate=self.learning_rate * (0.75 if thoughts else 1),
         )
-        return [*stages, final]

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -164,8 +163,3 @@ def _candidates(
 def _release_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def deterministic(settings: LatentSettings) -> LatentSettings:
-    """Return the settings of one sample without randomness."""
-    return replace(settings, latent_do_sample=False, do_sample=False, num_return_sequences=1)

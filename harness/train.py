@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -144,6 +145,8 @@ def _run_stage(
     folder = work / stage.name
     if (folder / "measured.json").exists():
         return
+    _remove_unfinished(folder)
+    set_seed(recipe.seed)  # whatever stages this process has trained before
     started = time.perf_counter()
     train_stage(
         model.train(),
@@ -179,6 +182,13 @@ def _run_stage(
     }
     logger.info("%s", json.dumps(measured))
     (folder / "measured.json").write_text(json.dumps(measured, indent=2))
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove checkpoints that were being written when a run was killed: their last file lacks."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        if not (checkpoint / "trainer_state.json").exists():
+            shutil.rmtree(checkpoint)
 
 
 def measure(

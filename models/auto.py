@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from .backbone import LatentBackbone
 from .coconut import COCONUTGPT2
 from .codi import CODIGPT2
 from .colar import ColarLlama
-from .config import near
+from .config import LatentGenerationConfig, near
 from .errors import ModelError
 from .tokens import LatentTokens
 
@@ -81,16 +82,29 @@ class AutoLatentModel:
         config = _load(AutoConfig, name, revision)
         kind = _backbone_class(name, config, backbone)
         if dtype in (None, "auto"):
-            on_cpu = device_map in (None, "cpu") or not torch.cuda.is_available()
+            where = str(device_map).partition(":")[0]
+            on_cpu = where in ("None", "cpu") or not torch.cuda.is_available()
             dtype = torch.float32 if on_cpu else "auto"
-        model: Any = kind.from_pretrained(  # type: ignore[attr-defined]
-            name,
-            config=config,
-            dtype=_dtype(dtype),
-            device_map=device_map,
-            revision=revision,
-            **kwargs,
-        )
+        stored = _generation_config(name, revision)
+        dtype = _dtype(dtype)
+        try:
+            model: Any = kind.from_pretrained(  # type: ignore[attr-defined]
+                name,
+                config=config,
+                dtype=dtype,
+                device_map=device_map,
+                revision=revision,
+                # Kept from reading the file with its own class, which refuses N greedy answers.
+                generation_config=None if stored is None else GenerationConfig(),
+                **kwargs,
+            )
+        except (OSError, SafetensorError) as error:
+            raise ModelError(
+                f"The weights of the checkpoint {name!r} (revision {revision!r}) cannot be loaded: "
+                f"{error}"
+            ) from error
+        if stored is not None:
+            model.generation_config = stored
         model.latent_tokens = LatentTokens.find(
             model, load_tokenizer(name, revision, missing_ok=True)
         )
@@ -106,12 +120,35 @@ def load_tokenizer(
         ModelError: there is none, unless `missing_ok`.
     """
     name = resolve_checkpoint(path_or_id)
-    if missing_ok and Path(name).is_dir() and not list(Path(name).glob("*token*")):
+    folder = Path(name)
+    if missing_ok and folder.is_dir() and not [*folder.glob("*token*"), *folder.glob("vocab*")]:
         return None
     tokenizer = _load(AutoTokenizer, name, revision, padding_side="left")
+    if not tokenizer.encode("1", add_special_tokens=False):
+        # Where the files are missing, transformers makes some kinds of tokenizers empty.
+        raise ModelError(
+            f"The checkpoint {name!r} (revision {revision!r}) has no tokenizer. Put its "
+            "tokenizer.json beside its config.json."
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _generation_config(name: str, revision: str) -> GenerationConfig | None:
+    """Return what generation_config.json says, None where there is none.
+
+    Raises:
+        ModelError: the file says what transformers does not accept.
+    """
+    try:
+        return LatentGenerationConfig.from_pretrained(name, revision=revision)
+    except OSError:
+        return None
+    except ValueError as error:
+        raise ModelError(
+            f"The generation_config.json of the checkpoint {name!r} cannot be used: {error}"
+        ) from error
 
 
 def _load(auto: Any, name: str, revision: str, **kwargs: Any) -> Any:

@@ -60,6 +60,18 @@ class LatentGenerationConfig(GenerationConfig):
         for name, value in latent.items():
             setattr(self, name, value)
 
+    def validate(self, strict: bool = False, user_set_attributes: set[str] | None = None) -> None:
+        """Check as transformers does, but for N: greedy answers differ where thoughts do.
+
+        Raises:
+            ValueError: fields that transformers does not accept together.
+        """
+        count, self.num_return_sequences = self.num_return_sequences, None
+        try:
+            super().validate(strict=strict, user_set_attributes=user_set_attributes)
+        finally:
+            self.num_return_sequences = count
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatentSettings:

@@ -1,9 +1,9 @@
 """Tiny random checkpoints in the released formats, written without this project's classes.
 
-Plain transformers models are saved, the projector or latent head is put into the safetensors file by
-hand, and config.json is edited to hold the released fields. The scales are chosen so that answers
-differ between samples, some answers end by themselves, and CoLaR stops thinking after 0, several or
-the most thoughts.
+Plain transformers models are saved, the projector or latent head is put into the safetensors file
+by hand, and config.json is edited to hold the released fields. The scales are chosen so that
+answers differ between samples, some answers end by themselves, and CoLaR stops thinking after 0,
+several or the most thoughts.
 """
 
 import json

@@ -1,7 +1,10 @@
 """COCONUT's curriculum: explicit steps first, then thoughts in their place (arXiv 2412.06769).
 
 Stage s replaces the first s steps of every solution by s times `thoughts_per_step` thoughts; the
-last stage replaces all of them. Only the text after the thoughts is learned.
+last stage replaces all of them. The text after the thoughts is learned and, unlike in COCONUT,
+what the thoughts stand for: a linear probe reads each step's result from the state after its
+thoughts. Supervising thoughts by their steps is the idea of SIM-CoT (arXiv 2509.20317), here with a
+probe in the place of a decoder; like that decoder it is thrown away after training.
 """
 
 from collections.abc import Sequence
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 from torch.utils.data import Sampler
 from transformers import DynamicCache, Trainer, TrainerCallback, TrainingArguments
@@ -17,6 +21,9 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
 from ..backbone import LatentBackbone
+
+PROBE_CLASSES = 100
+"""A probe tells results apart by their last two digits."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Stage:
         name: of the stage's folder.
         replaced: how many leading steps are replaced; None is all.
         thoughts: fed in their place.
+        thoughts_per_step: of which so many stand for one step.
+        probe_weight: of what the thoughts stand for, in the loss; 0 is COCONUT's own loss.
         updates: optimizer steps.
         learning_rate: peak, after a warm-up, falling to a tenth of itself by a cosine.
     """
@@ -43,6 +52,8 @@ class Stage:
     name: str
     replaced: int | None
     thoughts: int
+    thoughts_per_step: int
+    probe_weight: float
     updates: int
     learning_rate: float
 
@@ -54,18 +65,19 @@ class Collator:
     Attributes:
         model: gives the prompt format and the end marker.
         tokenizer: the model's.
-        replaced: how many leading steps the thoughts replace; None is all.
+        stage: says how many steps are replaced by how many thoughts.
     """
 
     model: LatentBackbone
     tokenizer: Any
-    replaced: int | None
+    stage: Stage
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-        """Return prompt i64[B, P] (padded left), prompt_mask i64[B, P], target i64[B, A].
+        """Return prompt i64[B, P] (padded left), prompt_mask, target i64[B, A], results i64[B, S].
 
         A target is the end marker, the steps that are left, the answer and eos, padded on the
-        right with -100.
+        right with -100. Results are those of the S replaced steps, modulo `PROBE_CLASSES`; beyond
+        a solution's last step, its answer again.
         """
         pad, eos = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
         prompts = self._encode([self.model.format_prompt(e.question) for e in examples])
@@ -77,10 +89,17 @@ class Collator:
                 [[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts]
             ),
             "target": torch.tensor([ids + [-100] * (length - len(ids)) for ids in targets]),
+            "results": torch.tensor(list(map(self._results, examples)), dtype=torch.long),
         }
 
+    def _results(self, example: Example) -> list[int]:
+        results = [int(step.rstrip(">").rpartition("=")[2]) for step in example.steps]
+        count = self.stage.thoughts // self.stage.thoughts_per_step
+        return [results[min(step, len(results) - 1)] % PROBE_CLASSES for step in range(count)]
+
     def _target(self, example: Example) -> str:
-        kept = () if self.replaced is None else example.steps[self.replaced :]
+        replaced = self.stage.replaced
+        kept = () if replaced is None else example.steps[replaced:]
         steps = "".join(f"{step}\n" for step in kept)
         return f"{self.model.end_marker}{steps}### {example.answer}"
 
@@ -94,16 +113,19 @@ def coconut_loss(
     prompt: torch.Tensor,
     prompt_mask: torch.Tensor,
     target: torch.Tensor,
-    thoughts: int,
+    results: torch.Tensor,
+    stage: Stage,
 ) -> torch.Tensor:
-    """Return the mean cross-entropy of the target after `thoughts` thoughts.
+    """Return the mean cross-entropy of the target after the thoughts, plus the weighted probe's.
 
     Args:
-        model: the backbone; gradients flow through its thoughts.
+        model: the backbone; gradients flow through its thoughts. Where the stage weighs the probe,
+            `model.probe` maps a state f[…, D] to f[…, PROBE_CLASSES].
         prompt: i64[B, P], left-padded.
         prompt_mask: i64[B, P].
         target: i64[B, A], the end marker, the remaining text and eos; -100 is padding.
-        thoughts: T.
+        results: i64[B, S], what the probe is to read after each replaced step's thoughts.
+        stage: how many thoughts, and the probe's weight.
     """
     cache = DynamicCache(config=model.config)
     mask = prompt_mask
@@ -120,16 +142,23 @@ def coconut_loss(
 
     hidden = read(input_ids=prompt)[:, -1:]
     last = positions[:, -1:]
-    for _ in range(thoughts):
+    states = []
+    for _ in range(stage.thoughts):
         mask = torch.cat((mask, torch.ones_like(mask[:, :1])), dim=1)
         last = positions = last + 1
         hidden = read(inputs_embeds=model.next_thought(hidden))
+        states.append(hidden)
     fed = target[:, :-1]
     mask = torch.cat((mask, (fed >= 0).to(mask.dtype)), dim=1)
     positions = last + 1 + torch.arange(fed.shape[1], device=fed.device)
-    hidden = read(input_ids=fed.clamp(min=0))
-    logits = model.get_output_embeddings()(hidden)
-    return functional.cross_entropy(logits.flatten(0, 1).float(), target[:, 1:].flatten())
+    logits = model.get_output_embeddings()(read(input_ids=fed.clamp(min=0)))
+    loss = functional.cross_entropy(logits.flatten(0, 1).float(), target[:, 1:].flatten())
+    each = stage.thoughts_per_step
+    if stage.probe_weight and states[each - 1 :: each]:
+        read_off = model.probe(torch.cat(states[each - 1 :: each], dim=1)).float()
+        probe_loss = functional.cross_entropy(read_off.flatten(0, 1), results.flatten())
+        loss = loss + stage.probe_weight * probe_loss
+    return loss
 
 
 class _EpochSampler(LengthGroupedSampler):
@@ -153,10 +182,10 @@ class _EpochSampler(LengthGroupedSampler):
 class CoconutTrainer(Trainer):
     """transformers' Trainer with the loss of one stage."""
 
-    def __init__(self, *args: Any, thoughts: int, **kwargs: Any) -> None:
-        """Keep the stage's number of thoughts."""
+    def __init__(self, *args: Any, stage: Stage, **kwargs: Any) -> None:
+        """Keep what the loss depends on."""
         super().__init__(*args, **kwargs)
-        self.thoughts = thoughts
+        self.stage = stage
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         # Examples of one length share a batch: on a CPU less padding matters more than a smaller
@@ -176,7 +205,8 @@ class CoconutTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """Return the stage's loss for one batch."""
-        loss = coconut_loss(self.accelerator.unwrap_model(model), thoughts=self.thoughts, **inputs)
+        backbone = self.accelerator.unwrap_model(model)
+        loss = coconut_loss(backbone, stage=self.stage, **inputs)
         return (loss, {}) if return_outputs else loss
 
 
@@ -201,6 +231,9 @@ def train_stage(
         arguments: further `TrainingArguments`, such as batch size and seed.
         callbacks: of transformers.
     """
+    model.probe = nn.Linear(model.config.hidden_size, PROBE_CLASSES).to(model.device)
+    nn.init.zeros_(model.probe.weight)  # no random numbers, so that a resumed run is the same
+    nn.init.zeros_(model.probe.bias)
     trainer = CoconutTrainer(
         model=model,
         args=TrainingArguments(
@@ -213,9 +246,13 @@ def train_stage(
             **arguments,
         ),
         train_dataset=list(examples),
-        data_collator=Collator(model, tokenizer, stage.replaced),
+        data_collator=Collator(model, tokenizer, stage),
         callbacks=list(callbacks),
-        thoughts=stage.thoughts,
+        stage=stage,
     )
     newest = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=newest)
+    if newest is not None and newest.endswith(f"-{stage.updates}"):
+        trainer._load_from_checkpoint(newest)  # train() would add an update to a finished stage
+    else:
+        trainer.train(resume_from_checkpoint=newest)
+    del model.probe

@@ -1,5 +1,6 @@
-"""What the tests of lm-eval's side share: questions, roomy checkpoints, a quick lm-eval."""
+"""What the tests of lm-eval's side share: questions, talkative checkpoints, a quick lm-eval."""
 
+import json
 import os
 import shutil
 from importlib.metadata import distribution
@@ -14,6 +15,29 @@ def data(tmp_path_factory) -> Path:
     from tests.harness.evaluation import make_rows, write_questions
 
     return write_questions(tmp_path_factory.mktemp("data"), make_rows(9))
+
+
+@pytest.fixture(scope="session")
+def talkative(tmp_path_factory) -> dict[str, Path]:
+    """Checkpoints that state answers, with positions enough for real questions a token a byte.
+
+    The tokens of bytes that no English question holds are spelled as answers: `Answer:177`.
+    """
+    from tests import checkpoints as tiny
+
+    used = "ĠĊâĢĻ"  # spaces, line breaks and apostrophes, byte by byte
+    folder = tmp_path_factory.mktemp("talkative")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny, "POSITIONS", 1024)
+        for kind, mark in (("coconut", "#"), ("codi", "x"), ("colar", "Answer:")):
+            file = tiny.WRITERS[kind](folder / kind) / "tokenizer.json"
+            tokenizer = json.loads(file.read_text())
+            tokenizer["model"]["vocab"] = {
+                f"{mark}{place}" if token >= "¡" and token not in used else token: place
+                for token, place in tokenizer["model"]["vocab"].items()
+            }
+            file.write_text(json.dumps(tokenizer))
+    return {kind: folder / kind for kind in tiny.WRITERS}
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from latent_tts import tasks
-from latent_tts.tasks import Pool
 from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
+
+from latent_tts import tasks
+from latent_tts.tasks import Pool
 
 BENCHMARKS = Path(tasks.__file__).parent / "benchmarks"
 FILES = {

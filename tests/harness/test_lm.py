@@ -9,12 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from latent_tts.harness.lm import LatentLM
-from latent_tts.tasks import Pool, join_pools
 from lm_eval.api.instance import Instance
 from transformers import PreTrainedTokenizerFast
 
-from tests import checkpoints as tiny
+from latent_tts.harness.lm import LatentLM
+from latent_tts.tasks import Pool, join_pools
 from tests.harness.evaluation import (
     BENCHMARKS,
     FILES,
@@ -26,9 +25,7 @@ from tests.harness.evaluation import (
 )
 from tests.models.reference import Reference
 
-REAL_DATA = Path(
-    os.environ.get("LATENT_TTS_DATA") or Path(__file__).parents[3] / "shared" / "data"
-)
+REAL_DATA = Path(os.environ.get("LATENT_TTS_DATA") or Path(__file__).parents[3] / "shared" / "data")
 PROMPTS = {
     "coconut": "{}\n<|start-latent|>",
     "codi": "{}<|start-latent|>",
@@ -41,29 +38,6 @@ LENGTHS = {
 }
 NEW_TOKENS = 36
 NUMBER = re.compile(r"-?\d*\.?\d+")
-
-
-@pytest.fixture(scope="module")
-def roomy(tmp_path_factory) -> dict[str, Path]:
-    """Checkpoints whose positions suffice for real questions, a token a byte."""
-    folder = tmp_path_factory.mktemp("roomy")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "POSITIONS", 1024)
-        return {kind: talkative(kind, write(folder / kind)) for kind, write in tiny.WRITERS.items()}
-
-
-def talkative(kind, folder):
-    """Spell the tokens of bytes that no English question holds as answers: `Answer:17`."""
-    file = folder / "tokenizer.json"
-    tokenizer = json.loads(file.read_text())
-    mark = {"coconut": "#", "codi": "x", "colar": "Answer:"}[kind]
-    used = "ĠĊâĢĻ"  # spaces, line breaks and apostrophes, byte by byte
-    tokenizer["model"]["vocab"] = {
-        f"{mark}{place}" if token >= "¡" and token not in used else token: place
-        for token, place in tokenizer["model"]["vocab"].items()
-    }
-    file.write_text(json.dumps(tokenizer))
-    return folder
 
 
 @dataclass(frozen=True)
@@ -99,9 +73,7 @@ class Oracle:
         )
         ids = done.sequence[len(done.sequence) - done.answer :]
         answer = self.tokenizer.decode(ids if done.truncated else ids[:-1])
-        return Expected(
-            answer, self.read(answer), len(done.thoughts), done.answer, done.truncated
-        )
+        return Expected(answer, self.read(answer), len(done.thoughts), done.answer, done.truncated)
 
     def read(self, text):
         if self.kind == "codi":
@@ -140,8 +112,8 @@ def check_tasks(kind, folder, data, rows, **options):
 
 
 @pytest.mark.parametrize("kind", PROMPTS)
-def test_the_real_tasks_equal_an_independent_computation(kind, roomy, tmp_path):
-    oracle = Oracle(kind, roomy[kind])
+def test_the_real_tasks_equal_an_independent_computation(kind, talkative, tmp_path):
+    oracle = Oracle(kind, talkative[kind])
     rows = make_rows(40)
     solvable = (row for row in rows if NUMBER.fullmatch(oracle(row["question"]).answer or ""))
     right = list(islice(solvable, 2))
@@ -150,21 +122,21 @@ def test_the_real_tasks_equal_an_independent_computation(kind, roomy, tmp_path):
         row["answer"] = oracle(row["question"]).answer
     rows = right + [row for row in rows if row not in right][:4]
     data = write_questions(tmp_path, rows)
-    results = check_tasks(kind, roomy[kind], data, dict.fromkeys(FILES, rows), batch_size=4)
+    results = check_tasks(kind, talkative[kind], data, dict.fromkeys(FILES, rows), batch_size=4)
     assert results["results"]["latent_tts_gsm8k"]["pass@1,none"] >= 2 / 6
     assert results["n-samples"]["latent_tts_gsm8k"] == {"original": 6, "effective": 6}
 
 
 @pytest.mark.skipif(not REAL_DATA.is_dir(), reason="needs the folder of real questions")
 @pytest.mark.parametrize("kind", PROMPTS)
-def test_real_questions_equal_an_independent_computation(kind, roomy, monkeypatch, tmp_path):
+def test_real_questions_equal_an_independent_computation(kind, talkative, monkeypatch, tmp_path):
     first = 3
     rows = {
         task: [json.loads(line) for line in (REAL_DATA / file).read_text().splitlines()[:first]]
         for task, file in FILES.items()
     }
     monkeypatch.setenv("LATENT_TTS_DATA", str(REAL_DATA))
-    check_tasks(kind, roomy[kind], "", rows, batch_size="auto", limit=first)
+    check_tasks(kind, talkative[kind], "", rows, batch_size="auto", limit=first)
 
 
 SAMPLED = {
@@ -208,9 +180,7 @@ def test_repeats_go_on_where_the_first_copy_stopped(checkpoints, data, tmp_path)
         join_pools([Pool.from_json(response) for response in sample["resps"][0]])
         for sample in results["samples"]["twice"]
     ]
-    eight = sample(
-        "codi", checkpoints, data, model_args={"num_return_sequences": 8}, batch_size=9
-    )
+    eight = sample("codi", checkpoints, data, model_args={"num_return_sequences": 8}, batch_size=9)
     assert joined == eight
     assert "coverage@8,none" in results["results"]["twice"]
     assert results["config"]["latent_tts"]["tasks"]["twice"]["throughput"]["samples"] == 72

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+
 from latent_tts.models import ModelError
 from latent_tts.models.samplers import DropoutSampler, NoiseSampler, Sampler
 

@@ -7,7 +7,7 @@ from scipy import stats
 from latent_tts.models import randomness
 from tests.models.reference import GOLDEN, WORD, sample_key, splitmix
 
-# https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64 and the paper's authors' C code.
+# https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64.
 PUBLISHED = {
     1234567: [
         6457827717110365317,

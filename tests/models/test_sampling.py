@@ -239,7 +239,9 @@ def test_sampled_answers_follow_the_softmax(backbone):
     rarest = expected.argsort()[:20]  # together they are not too few for the test
     common = torch.ones_like(expected, dtype=torch.bool).index_fill_(0, rarest, False)
     assert expected[common].min() > 1
-    pooled = [torch.cat((counts[common], counts[rarest].sum()[None])) for counts in (seen, expected)]
+    pooled = [
+        torch.cat((counts[common], counts[rarest].sum()[None])) for counts in (seen, expected)
+    ]
     assert stats.chisquare(*(counts.numpy() for counts in pooled)).pvalue > 0.001
     # Each is the arg-max under the Gumbel numbers of its own address.
     keys = torch.stack([sample_key(2, prompt, sample) for sample in range(20)])

@@ -5,9 +5,10 @@ import warnings
 from types import SimpleNamespace
 
 import pytest
+from transformers import GenerationConfig
+
 from latent_tts.models import LatentGenerationConfig, LatentSettings, ModelError
 from latent_tts.models.config import LATENT_FIELDS, check_names
-from transformers import GenerationConfig
 
 
 @pytest.fixture
@@ -21,28 +22,41 @@ def colar(backbones):
 
 
 BAD = [
-    ({"num_return_sequences": 0}, "num_return_sequences=0; allowed is a whole number of at least 1"),
+    (
+        {"num_return_sequences": 0},
+        "num_return_sequences=0; allowed is a whole number of at least 1",
+    ),
     ({"num_return_sequences": 2.0}, "num_return_sequences=2.0; allowed is a whole number"),
     ({"num_return_sequences": True}, "num_return_sequences=True; allowed is a whole number"),
     ({"num_return_sequences": "8"}, "num_return_sequences='8'; allowed is a whole number"),
     ({"max_new_tokens": 0}, "max_new_tokens=0; allowed is a whole number of at least 1"),
-    ({"max_new_tokens": 7}, "max_new_tokens=7 counts thoughts, the end marker and answer tokens; "
-     "with up to 6 thoughts it must be at least 8"),
+    (
+        {"max_new_tokens": 7},
+        "max_new_tokens=7 counts thoughts, the end marker and answer tokens; "
+        "with up to 6 thoughts it must be at least 8",
+    ),
     ({"latent_length": -1}, "latent_length=-1; allowed is a whole number of at least 0"),
     ({"latent_length": 6.0}, "latent_length=6.0; allowed is a whole number of at least 0"),
     ({"latent_length": "6"}, "latent_length='6'; allowed is a whole number of at least 0"),
-    ({"max_latent_length": 8}, "max_latent_length=8 for coconut, which thinks a fixed number of "
-     "thoughts: use latent_length"),
-    ({"latent_length": 6, "max_latent_length": 8}, "latent_length=6 and max_latent_length=8; give "
-     "exactly one of them"),
+    (
+        {"max_latent_length": 8},
+        "max_latent_length=8 for coconut, which thinks a fixed number of "
+        "thoughts: use latent_length",
+    ),
+    (
+        {"latent_length": 6, "max_latent_length": 8},
+        "latent_length=6 and max_latent_length=8; give exactly one of them",
+    ),
     ({"seed": 1.5}, "seed=1.5; allowed is a whole number."),
     ({"seed": False}, "seed=False; allowed is a whole number."),
     ({"seed": "1"}, "seed='1'; allowed is a whole number."),
     ({"latent_do_sample": 1}, "latent_do_sample=1; allowed are true and false"),
     ({"latent_do_sample": "no"}, "latent_do_sample='no'; allowed are true and false"),
     ({"do_sample": "true"}, "do_sample='true'; allowed are true and false"),
-    ({"latent_do_sample_by": "droput"}, "latent_do_sample_by='droput'; Did you mean dropout? "
-     "Allowed are: dropout, noise."),
+    (
+        {"latent_do_sample_by": "droput"},
+        "latent_do_sample_by='droput'; Did you mean dropout? Allowed are: dropout, noise.",
+    ),
     ({"latent_do_sample_by": "gumbel"}, "latent_do_sample_by='gumbel'; Allowed are: dropout, "),
     ({"dropout_site": "feedforward"}, "dropout_site='feedforward'; Did you mean feed_forward?"),
     ({"dropout_site": 1}, "dropout_site=1; Allowed are: feed_forward, residual."),
@@ -58,10 +72,15 @@ BAD = [
     ({"noise_std": float("nan")}, "noise_std=nan; allowed is a number at least 0."),
     ({"noise_std": False}, "noise_std=False; allowed is a number at least 0."),
     ({"temperature": -1.0}, "temperature=-1.0; allowed is a number at least 0."),
-    ({"temperature": 0.0, "do_sample": True}, "temperature=0 with do_sample=true; use "
-     "do_sample=false for greedy."),
-    ({"nois_std": 0.5}, "Unknown setting 'nois_std'. Did you mean noise_std? Allowed are: "
-     "latent_length, max_latent_length, "),
+    (
+        {"temperature": 0.0, "do_sample": True},
+        "temperature=0 with do_sample=true; use do_sample=false for greedy.",
+    ),
+    (
+        {"nois_std": 0.5},
+        "Unknown setting 'nois_std'. Did you mean noise_std? Allowed are: "
+        "latent_length, max_latent_length, ",
+    ),
     ({"qqq": 0.5}, "Unknown setting 'qqq'. Allowed are: latent_length"),
     ({"top_p": 0.9}, "Unknown setting 'top_p'."),
 ]
@@ -240,15 +259,27 @@ def test_a_generation_config_survives_its_json_file(coconut, tmp_path):
         noise_std=0.25,
         seed=7,
         num_return_sequences=3,
-        do_sample=True,
-        temperature=0.5,
+        max_new_tokens=40,
     )
     config.save_pretrained(tmp_path)
     expected = coconut.settings(config)
     assert (expected.latent_length, expected.noise_std, expected.seed) == (5, 0.25, 7)
     assert coconut.settings(LatentGenerationConfig.from_pretrained(tmp_path)) == expected
-    # transformers reads a checkpoint's generation_config.json with its own class.
-    assert coconut.settings(GenerationConfig.from_pretrained(tmp_path)) == expected
+
+
+def test_transformers_own_class_reads_the_latent_fields_too(coconut, tmp_path):
+    """It is what reads a checkpoint's generation_config.json."""
+    config = LatentGenerationConfig(latent_length=5, noise_std=0.25, do_sample=True)
+    config.save_pretrained(tmp_path)
+    read = GenerationConfig.from_pretrained(tmp_path)
+    assert type(read) is GenerationConfig
+    assert coconut.settings(read) == coconut.settings(config)
+
+
+def test_what_transformers_refuses_is_refused(coconut):
+    with pytest.raises(ValueError, match="max_new_tokens"):
+        LatentGenerationConfig(max_new_tokens=-1)
+    assert LatentGenerationConfig(num_return_sequences=16).num_return_sequences == 16
 
 
 def test_latent_fields_are_unset_by_default():
@@ -259,7 +290,7 @@ def test_latent_fields_are_unset_by_default():
 
 def test_names_may_be_allowed_beside_the_settings():
     check_names(["seed", "batch_size"], also=["batch_size"])
-    with pytest.raises(ModelError, match="Unknown setting 'batchsize'. Did you mean batch_size?"):
+    with pytest.raises(ModelError, match=r"Unknown setting 'batchsize'\. Did you mean batch_si"):
         check_names(["batchsize"], also=["batch_size"])
     with pytest.raises(ModelError, match=r"Unknown setting 3\."):
         check_names([3])

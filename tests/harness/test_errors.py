@@ -1,0 +1,206 @@
+"""What a user sees of a mistake: one line where lm-eval's command is the program."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from latent_tts.models import ModelError
+from latent_tts.tasks import TaskError
+from tests.checkpoints import edit_config, edit_weights, write_coconut
+from tests.harness.evaluation import BENCHMARKS, evaluate, make_rows, write_questions
+
+SCRIPT = str(Path(sys.executable).with_name("lm_eval"))
+
+
+@pytest.fixture
+def run_lm_eval(tmp_path, quick_lm_eval):
+    """Run the real command in a process of its own."""
+
+    def run(*arguments, command=(sys.executable, "-m", "lm_eval")):
+        return subprocess.run(
+            [*command, "run", "--model=latent_tts", f"--include_path={BENCHMARKS}", *arguments],
+            env={**os.environ, **quick_lm_eval},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def check_one_line(done, message):
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert done.stderr.endswith(f"{errors[0]}\n")
+
+
+def test_a_wrong_setting_is_one_line(run_lm_eval, checkpoints, tmp_path):
+    done = run_lm_eval(
+        *("--model_args", f"pretrained={checkpoints['coconut']},dropout_p=1.5"),
+        *("--tasks", "latent_tts_arith", "--output_path", "out"),
+        command=[SCRIPT],
+    )
+    check_one_line(done, "dropout_p=1.5; allowed is a number at least 0 and below 1.")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_question_is_one_line(run_lm_eval, checkpoints, tmp_path):
+    write_questions(tmp_path, [*make_rows(2), {"id": 2, "question": "How many?"}])
+    done = run_lm_eval(
+        *("--model_args", f"pretrained={checkpoints['coconut']}", "--tasks", "latent_tts_gsm8k"),
+        *("--metadata", f"data_dir={tmp_path}", "--output_path", "out"),
+    )
+    check_one_line(done, "gsm8k_test.jsonl, line 3: field 'answer' is missing")
+    assert not (tmp_path / "out").exists()
+
+
+PROGRAM = """
+import sys
+from latent_tts.harness.errors import hide_traceback
+
+class WrongSettingError(ValueError):
+    latent_tts_user_error = True
+
+hide_traceback()
+raise {error}("half is too much")
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "error", "hidden"),
+    [
+        ("lm_eval", "WrongSettingError", True),
+        ("lm-eval", "WrongSettingError", True),
+        ("latent-tts", "WrongSettingError", True),
+        ("lm_eval", "ValueError", False),
+        ("mine.py", "WrongSettingError", False),
+    ],
+)
+def test_only_users_mistakes_in_our_programs_lose_their_traceback(
+    tmp_path, run_python, program, error, hidden
+):
+    (tmp_path / program).write_text(PROGRAM.format(error=error))
+    done = run_python(program, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"{'error' if hidden else error}: half is too much\n")
+    assert ("Traceback" in done.stderr) is not hidden
+    if hidden:
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_hook_that_is_there_already_is_kept(monkeypatch):
+    from latent_tts.harness.errors import hide_traceback
+
+    def hook(kind, error, traceback):
+        raise NotImplementedError
+
+    monkeypatch.setattr(sys, "excepthook", hook)
+    monkeypatch.setattr(sys, "argv", ["lm_eval"])
+    hide_traceback()
+    assert sys.excepthook is hook
+
+
+def test_elsewhere_nothing_changes(checkpoints, data):
+    with pytest.raises(ModelError, match="noise_std=-1"):
+        evaluate(checkpoints["coconut"], data, model_args={"noise_std": -1})
+    assert sys.excepthook is sys.__excepthook__
+
+
+@pytest.fixture
+def broken(tmp_path):
+    return write_coconut(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(broken, data, value):
+    name = "transformer.h.0.mlp.c_fc.bias"
+    edit_weights(broken, lambda tensors: tensors[name].fill_(value))
+    with pytest.raises(ModelError, match=r"NaN or infinite: the weights of .*broken.*float32"):
+        evaluate(broken, data)
+
+
+def test_a_prompt_that_does_not_fit_names_the_numbers(checkpoints, tmp_path):
+    rows = make_rows(2)
+    rows[1]["question"] = "How many pens are there? " * 20
+    write_questions(tmp_path, rows)
+    tokens = len(rows[1]["question"].strip()) + 2  # the line break and the start marker
+    message = rf"A prompt of {tokens} tokens with 6 thoughts.*needs {tokens + 8} positions; .* 192"
+    with pytest.raises(ModelError, match=message):
+        evaluate(checkpoints["coconut"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architectures": ["GPT2LMHeadModel"]}, r"architectures \['GPT2LMHeadModel'\], none of"),
+        ({"model_type": "gpt3"}, r"The config of the checkpoint .*broken.* cannot be loaded"),
+    ],
+)
+def test_checkpoints_of_another_kind(broken, data, change, message):
+    edit_config(broken, **change)
+    with pytest.raises(ModelError, match=message):
+        evaluate(broken, data)
+
+
+def test_a_checkpoint_without_latent_tokens(broken, data):
+    file = broken / "tokenizer.json"
+    file.write_text(file.read_text().replace("<|end-latent|>", "<|some-token|>"))
+    with pytest.raises(ModelError, match=r"has no latent tokens: '<\|end-latent\|>' is no single"):
+        evaluate(broken, data)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_checkpoint_that_lacks_a_file(broken, data, name):
+    (broken / name).unlink()
+    with pytest.raises(ModelError, match="broken"):
+        evaluate(broken, data)
+
+
+def test_weights_that_were_cut_off(broken, data):
+    file = broken / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match=r"The weights of .*broken.* cannot be loaded"):
+        evaluate(broken, data)
+
+
+def test_a_missing_folder_of_questions(checkpoints, tmp_path):
+    with pytest.raises(TaskError, match=r"cannot read .*nowhere/gsm8k_test.jsonl"):
+        evaluate(checkpoints["coconut"], tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "holds no questions"),
+        ('{"id": 1, "question": "How', "line 1: not JSON"),
+        ('{"id": 1, "question": "How many?", "answer": "some"}', "line 1: answer 'some' is not a"),
+    ],
+)
+def test_questions_that_cannot_be_used(checkpoints, tmp_path, line, message):
+    (tmp_path / "gsm8k_test.jsonl").write_text(line)
+    with pytest.raises(TaskError, match=rf"gsm8k_test.jsonl.*{message}"):
+        evaluate(checkpoints["coconut"], tmp_path)
+
+
+def test_a_k_beyond_n(checkpoints, data):
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    # As the command line does, model_args are part of the tasks' metadata.
+    args = {"pretrained": str(checkpoints["coconut"]), "num_return_sequences": 2}
+    manager = TaskManager(
+        include_path=str(BENCHMARKS),
+        include_defaults=False,
+        metadata={**args, "data_dir": str(data), "ks": [1, 4]},
+    )
+    with pytest.raises(TaskError, match=r"k = 4, but only 2 candidates are drawn"):
+        simple_evaluate(
+            model="latent_tts", model_args=args, tasks=["latent_tts_gsm8k"], task_manager=manager
+        )

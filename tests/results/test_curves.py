@@ -1,0 +1,151 @@
+"""Curves of coverage and voting against N, and the command that draws them."""
+
+import io
+import statistics
+from itertools import combinations
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from latent_tts.results import RunSamples, curve_table
+from latent_tts.results.curves import curve
+from latent_tts.tasks import TaskError
+from tests.results.test_samples import make_pool, write_log
+
+ANSWERS = [
+    ["5", "4", "4", "5"],
+    [None, "7", "6", "6"],
+    ["1", None, None, None],
+    ["2", "2", "2", "2"],
+]
+GOLDS = ["5", "7", "1", "3"]
+
+
+def vote(answers):
+    """The most frequent answer, of tied ones the earliest; None does not vote."""
+    given = [answer for answer in answers if answer is not None]
+    return max(given, key=lambda answer: (given.count(answer), -given.index(answer)), default=None)
+
+
+def share(answers, k, right):
+    """The share of all subsets of k answers, kept in order, that are right."""
+    subsets = list(combinations(answers, k))
+    return sum(map(right, subsets)) / len(subsets)
+
+
+def by_hand(k):
+    """Mean and standard error of coverage and of voting with k samples, by enumeration."""
+    numbers = []
+    for what in (lambda subset, gold: gold in subset, lambda subset, gold: vote(subset) == gold):
+        each = [
+            share(answers, k, lambda subset, what=what, gold=gold: what(subset, gold))
+            for answers, gold in zip(ANSWERS, GOLDS, strict=True)
+        ]
+        numbers += [statistics.mean(each), statistics.stdev(each) / len(each) ** 0.5]
+    return numbers
+
+
+NUMBERS = ["coverage", "coverage_stderr", "voting", "voting_stderr"]
+
+
+@pytest.fixture
+def samples():
+    return RunSamples("run", "task", tuple(make_pool(*a) for a in ANSWERS), tuple(GOLDS))
+
+
+@pytest.mark.parametrize("ks", [None, (1, 2, 3, 4)])
+def test_the_table_is_what_enumeration_gives(samples, ks):
+    table = curve_table(samples, ks)
+    assert table["k"].tolist() == [1, 2, 4] if ks is None else list(ks)
+    for row in table.to_dict("records"):
+        assert [row[name] for name in NUMBERS] == pytest.approx(by_hand(row["k"]))
+        assert (row["task"], row["run"], row["questions"]) == ("task", "run", 4)
+
+
+def test_pools_of_several_sizes_have_a_curve_up_to_the_smallest(samples):
+    pools = (*samples.pools[:3], make_pool("2", "2"))
+    table = curve_table(RunSamples("run", "task", pools, tuple(GOLDS)))
+    assert table["k"].tolist() == [1, 2]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two runs' folders; in the first an older log lies beside the newest."""
+    rows = [(g, [make_pool(*a).to_json()]) for g, a in zip(GOLDS, ANSWERS, strict=True)]
+    write_log(tmp_path / "noise" / "model", rows[:2], date="2029-01-01T00-00-00.0")
+    write_log(tmp_path / "noise" / "model", rows)
+    write_log(tmp_path / "noise" / "model", rows[:1], task="latent_tts_arith_hard")
+    write_log(tmp_path / "dropout" / "model", rows[::-1])
+    return tmp_path
+
+
+def run_curve(*arguments):
+    return CliRunner().invoke(curve, list(map(str, arguments)), catch_exceptions=False)
+
+
+def test_the_command_prints_the_table_and_draws(runs):
+    picture = runs / "pictures" / "curve.png"
+    done = run_curve(runs / "noise", runs / "dropout", "--output", picture)
+    assert done.exit_code == 0
+    table = pd.read_csv(io.StringIO(done.stdout), sep=r"\s+")
+    assert table["run"].tolist() == ["noise"] * 3 + ["dropout"] * 3
+    assert table["k"].tolist() == [1, 2, 4] * 2
+    assert set(table["questions"]) == {4}
+    for row in table.to_dict("records"):
+        assert [row[name] for name in NUMBERS] == pytest.approx(by_hand(row["k"]), abs=5e-5)
+    with Image.open(picture) as image:
+        image.load()
+        assert image.format == "PNG"
+        assert min(image.size) >= 400
+        assert len(image.convert("RGB").getcolors(maxcolors=1 << 20)) > 10
+
+
+def test_a_vector_picture_names_its_lines(runs):
+    picture = runs / "curve.svg"
+    assert run_curve(runs / "noise", runs / "dropout", "--output", picture).exit_code == 0
+    root = ElementTree.parse(picture).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    text = picture.read_text()
+    for label in ("coverage, noise", "voting, dropout", "samples per question, N"):
+        assert label in text
+
+
+def test_another_task_is_asked_for_by_name(runs):
+    arguments = (runs / "noise", "--output", runs / "curve.png", "--task", "latent_tts_arith_hard")
+    done = run_curve(*arguments)  # of one question, so without standard errors
+    assert done.exit_code == 0
+    assert "latent_tts_arith_hard" in done.stdout
+    assert (runs / "curve.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["noise", "--output", "curve.png", "--task", "gsm8k"], r"holds no samples of gsm8k; name"),
+        (["empty", "--output", "curve.png"], r"No samples_\*.jsonl under"),
+        (["noise", "--output", "curve.txt"], r"curve.txt' must end in .png or .svg"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(runs, monkeypatch, arguments, message):
+    (runs / "empty").mkdir()
+    monkeypatch.chdir(runs)
+    with pytest.raises(TaskError, match=message):
+        run_curve(*arguments)
+    assert not list(runs.glob("curve.*"))
+
+
+def test_a_log_that_was_cut_off_draws_nothing(runs):
+    file = next((runs / "dropout").rglob("*.jsonl"))
+    file.write_text(file.read_text()[:-5])
+    with pytest.raises(TaskError, match=rf"{file}:4 is not JSON"):
+        run_curve(runs / "noise", runs / "dropout", "--output", runs / "curve.png")
+    assert not (runs / "curve.png").exists()
+
+
+def test_a_missing_folder_is_refused_by_the_command_line(tmp_path):
+    done = run_curve(tmp_path / "nowhere", "--output", "curve.png")
+    assert done.exit_code == 2
+    assert "does not exist" in done.stderr
