@@ -92,7 +92,7 @@ def fill_defaults(options: Namespace, ours: str) -> Namespace:
 
         given = EvaluatorConfig.load_yaml_config(options.config)
     for name, value in DEFAULTS.items():
-        if not getattr(options, name) and name not in given:
+        if not getattr(options, name, None) and name not in given:
             setattr(options, name, value)
     theirs = options.include_path if options.include_path != ours else given.get("include_path")
     paths = theirs if isinstance(theirs, list) else [theirs] if theirs else []

@@ -1,5 +1,6 @@
 """Find the backbone of a checkpoint and load it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class AutoLatentModel:
         stored = _generation_config(name, revision)
         dtype = _dtype(dtype)
         try:
-            model: Any = kind.from_pretrained(  # type: ignore[attr-defined]
+            model, info = kind.from_pretrained(  # type: ignore[attr-defined]
                 name,
                 config=config,
                 dtype=dtype,
@@ -96,6 +97,9 @@ class AutoLatentModel:
                 revision=revision,
                 # Kept from reading the file with its own class, which refuses N greedy answers.
                 generation_config=None if stored is None else GenerationConfig(),
+                # What does not fit is refused below, with a shorter message.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
                 **kwargs,
             )
         except (OSError, SafetensorError) as error:
@@ -103,6 +107,7 @@ class AutoLatentModel:
                 f"The weights of the checkpoint {name!r} (revision {revision!r}) cannot be loaded: "
                 f"{error}"
             ) from error
+        _refuse_random_weights(name, info)
         if stored is not None:
             model.generation_config = stored
         model.latent_tokens = LatentTokens.find(
@@ -143,12 +148,27 @@ def _generation_config(name: str, revision: str) -> GenerationConfig | None:
     """
     try:
         return LatentGenerationConfig.from_pretrained(name, revision=revision)
-    except OSError:
-        return None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and not Path(name, "generation_config.json").is_file():
+            return None
         raise ModelError(
             f"The generation_config.json of the checkpoint {name!r} cannot be used: {error}"
         ) from error
+
+
+def _refuse_random_weights(name: str, info: Mapping[str, Any]) -> None:
+    """Raise ModelError for weights that the checkpoint lacks, which would be left random."""
+    lacking = sorted(info["missing_keys"])
+    lacking += sorted(
+        f"{key} of shape {tuple(wanted)}" for key, _, wanted in info["mismatched_keys"]
+    )
+    if lacking:
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        raise ModelError(
+            f"The checkpoint {name!r} lacks weights that its config.json calls for: "
+            f"{', '.join(lacking[:3])}{more}. It was not saved completely, or its config.json "
+            "belongs to another checkpoint."
+        )
 
 
 def _load(auto: Any, name: str, revision: str, **kwargs: Any) -> Any:

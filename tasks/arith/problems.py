@@ -16,11 +16,17 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from ..errors import TaskError
-from .steps import EASY, HARD, draw_numbers
+from .steps import EASY, HARD, TRAIN, TRAIN_HARD, Scale, draw_numbers
 from .structure import draw_structure
 
 Split = Literal["train", "validation", "test"]
 
+_SCALES: Final[dict[Split, tuple[Scale, Scale]]] = {
+    "train": (TRAIN, TRAIN_HARD),
+    "validation": (EASY, HARD),
+    "test": (EASY, HARD),
+}
+"""How large the numbers are, and how large in hard problems. Training covers what is tested."""
 _HELD_BACK_SHARE: Final = 0.5
 _TEST_PERCENT: Final = 8
 _VALIDATION_PERCENT: Final = 4
@@ -56,8 +62,9 @@ def generate(*, split: Split, count: int, seed: int, hard: bool = False) -> Iter
             problems do. No question occurs in two splits, whatever the seeds.
         count: number of problems, at least 1.
         seed: any whole number; each gives other problems.
-        hard: whether to give the problems that `hard=False` gives with larger numbers instead:
-            operands to 99, results to 999.
+        hard: whether to give the problems that `hard=False` gives with larger numbers instead.
+            Results are at most 30 in validation and test and 150 in hard ones, 100 in training
+            and 999 in hard ones.
 
     Returns:
         An iterator over `count` problems.
@@ -77,7 +84,7 @@ def _generate(split: Split, count: int, seed: int, hard: bool) -> Iterator[Probl
     draw_sentence = random.Random(f"arith/{split}/{seed}/sentences").random
     draws = {
         scale: random.Random(f"arith/{split}/{seed}/numbers/{name}").random
-        for name, scale in (("easy", EASY), ("hard", HARD))
+        for name, scale in zip(("easy", "hard"), _SCALES[split], strict=True)
     }
     prefix = f"arith-hard-{split}" if hard else f"arith-{split}"
     seen: set[bytes] = set()

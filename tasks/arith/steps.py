@@ -32,9 +32,10 @@ class Scale:
     limit: int
 
 
-EASY: Final = Scale(amount=(2, 20), factor=(2, 5), group=(2, 9), divisor=(2, 5), limit=100)
-HARD: Final = Scale(amount=(11, 99), factor=(3, 9), group=(6, 20), divisor=(2, 9), limit=999)
-
+EASY: Final = Scale(amount=(2, 12), factor=(2, 3), group=(2, 4), divisor=(2, 4), limit=30)
+HARD: Final = Scale(amount=(13, 40), factor=(2, 5), group=(4, 9), divisor=(2, 5), limit=150)
+TRAIN: Final = Scale(amount=(2, 20), factor=(2, 5), group=(2, 9), divisor=(2, 5), limit=100)
+TRAIN_HARD: Final = Scale(amount=(11, 99), factor=(3, 9), group=(6, 20), divisor=(2, 9), limit=999)
 
 _TRIES: Final = 30
 

@@ -31,6 +31,7 @@ def parsed(monkeypatch):
 def test_eval_alone_is_the_main_job(parsed):
     options = parsed("--limit", "3")
     assert (options.model, options.tasks) == ("latent_tts", ["latent_tts_arith"])
+    assert options.batch_size == "auto"
     assert options.include_path == [str(cli.task_folder())]
     assert options.limit == 3
 

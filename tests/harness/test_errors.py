@@ -163,6 +163,27 @@ def test_a_checkpoint_that_lacks_a_file(broken, data, name):
         evaluate(broken, data)
 
 
+@pytest.mark.parametrize("content", ['{"latent_length": 4', '{"max_new_tokens": -1}'])
+def test_generation_settings_that_cannot_be_read(broken, data, content):
+    (broken / "generation_config.json").write_text(content)
+    with pytest.raises(
+        ModelError, match=r"The generation_config.json of .*broken.* cannot be used"
+    ):
+        evaluate(broken, data)
+
+
+def test_weights_that_are_missing_are_not_made_up(broken, data):
+    edit_weights(broken, lambda tensors: tensors.pop("transformer.h.1.mlp.c_fc.weight"))
+    with pytest.raises(ModelError, match=r"lacks weights .*: transformer.h.1.mlp.c_fc.weight. It"):
+        evaluate(broken, data)
+
+
+def test_weights_of_another_shape_are_refused(broken, data):
+    edit_config(broken, n_embd=96)
+    with pytest.raises(ModelError, match=r"lacks weights .* of shape \(.*\) and \d+ more\. It was"):
+        evaluate(broken, data)
+
+
 def test_weights_that_were_cut_off(broken, data):
     file = broken / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1000])

@@ -26,6 +26,7 @@ def run_command(monkeypatch, tmp_path, checkpoints, data):
         command += ["--model_args", f"pretrained={checkpoints[kind]}", *model_args]
         command += ["--metadata", f"data_dir={data}", "--output_path", str(tmp_path / "out")]
         monkeypatch.setattr(sys, "argv", [*command, *arguments])
+        monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)  # undone with the rest
         parser = HarnessCLI()
         parser.execute(parser.parse_args())
         return tmp_path / "out"

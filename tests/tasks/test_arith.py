@@ -16,7 +16,7 @@ import pytest
 from latent_tts.tasks import TaskError
 from latent_tts.tasks.arith import Problem, generate
 from latent_tts.tasks.arith.patterns import OPERATIONS, PATTERNS
-from latent_tts.tasks.arith.steps import EASY, HARD
+from latent_tts.tasks.arith.steps import EASY, HARD, TRAIN
 from latent_tts.tasks.arith.structure import PLANS, STEPS
 from latent_tts.tasks.arith.words import FOOD, GOODS, NAMES, PLACES
 
@@ -111,7 +111,7 @@ def test_held_back_patterns_never_occur_outside_test(problems):
     assert all(held_back.search(problem.question) for problem in marked)
 
 
-@pytest.mark.parametrize(("group", "scale"), [("train", EASY), ("test", EASY), ("hard", HARD)])
+@pytest.mark.parametrize(("group", "scale"), [("train", TRAIN), ("test", EASY), ("hard", HARD)])
 def test_steps_are_exact_and_chained_and_use_every_number(problems, group, scale):
     for problem in problems[group]:
         results: list[Fraction] = []
@@ -180,7 +180,7 @@ def test_hard_problems_mirror_easy_ones(problems):
         sorted(int(problem.answer) for problem in problems[group])[COUNT // 2]
         for group in ("test", "hard")
     ]
-    assert medians[1] > 4 * medians[0]
+    assert medians[1] >= 3 * medians[0]
 
 
 def test_ids_count_up_and_shorter_calls_are_prefixes(problems):
