@@ -20,8 +20,8 @@ from .sampling import draw_pools
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="CSV to write.")
 @click.option("--dropout-p", multiple=True, type=float, help="A strength to try; repeatable.")
 @click.option("--noise-std", multiple=True, type=float, help="A strength to try; repeatable.")
-@click.option("--scope", default="prompt_and_thoughts", show_default=True, help="Of dropout.")
-@click.option("--site", default="feed_forward", show_default=True, help="Of dropout.")
+@click.option("--dropout-scope", help="Where dropout acts; the checkpoint's own unless given.")
+@click.option("--dropout-site", help="After which modules; the checkpoint's own unless given.")
 @click.option("--num-return-sequences", "samples", default=16, show_default=True, help="N.")
 @click.option("--problems", default=500, show_default=True, help="Validation problems.")
 @click.option("--seed", default=0, show_default=True, help="Of problems and samples.")
@@ -30,8 +30,8 @@ def sweep(
     output: Path,
     dropout_p: Sequence[float],
     noise_std: Sequence[float],
-    scope: str,
-    site: str,
+    dropout_scope: str | None,
+    dropout_site: str | None,
     samples: int,
     problems: int,
     seed: int,
@@ -42,14 +42,15 @@ def sweep(
     model = AutoLatentModel.from_pretrained(pretrained)
     tokenizer = load_tokenizer(pretrained)
     questions = list(generate(split="validation", count=problems, seed=seed))
-    base = model.settings(latent_do_sample=True, num_return_sequences=samples, seed=seed)
+    base = model.settings(
+        latent_do_sample=True,
+        num_return_sequences=samples,
+        seed=seed,
+        dropout_scope=dropout_scope,
+        dropout_site=dropout_site,
+    )
     runs = [replace(base, latent_do_sample=False, num_return_sequences=1)]
-    runs += [
-        replace(
-            base, latent_do_sample_by="dropout", dropout_p=p, dropout_scope=scope, dropout_site=site
-        )
-        for p in dropout_p
-    ]
+    runs += [replace(base, latent_do_sample_by="dropout", dropout_p=p) for p in dropout_p]
     runs += [replace(base, latent_do_sample_by="noise", noise_std=sigma) for sigma in noise_std]
     rows = []
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -98,7 +98,7 @@ def check(row, loaded, **settings):
 def test_every_row_holds_what_its_settings_give(run):
     done, table, loaded = run(
         *("--dropout-p=0.05", "--dropout-p=0.4", "--noise-std=0.3"),
-        *("--scope=thoughts", "--site=residual"),
+        *("--dropout-scope=thoughts", "--dropout-site=residual"),
     )
     assert done.exit_code == 0
     rows = table.to_dict("records")
@@ -140,8 +140,8 @@ def test_nothing_to_try(tmp_path):
     [
         (["--dropout-p=1.5"], "dropout_p=1.5; allowed is a number at least 0 and below 1"),
         (["--noise-std=-1"], "noise_std=-1.0; allowed is a number at least 0"),
-        (["--dropout-p=0.1", "--site=attention"], "dropout_site='attention'"),
-        (["--dropout-p=0.1", "--scope=everything"], "dropout_scope='everything'"),
+        (["--dropout-p=0.1", "--dropout-site=attention"], "dropout_site='attention'"),
+        (["--dropout-p=0.1", "--dropout-scope=everything"], "dropout_scope='everything'"),
         (["--noise-std=1", "--num-return-sequences=0"], "num_return_sequences=0; allowed"),
         (["--noise-std=1", "--pretrained=./nowhere"], "No checkpoint at './nowhere'"),
     ],
