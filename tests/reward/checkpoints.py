@@ -3,9 +3,15 @@
 from pathlib import Path
 
 import torch
-from transformers import GPT2Config, GPT2Model, LlamaConfig, LlamaModel
+from transformers import (
+    GPT2Config,
+    GPT2Model,
+    LlamaConfig,
+    LlamaModel,
+    PreTrainedTokenizerFast,
+)
 
-from tests.checkpoints import edit_config, edit_weights
+from tests.checkpoints import edit_config, edit_weights, write_codi
 
 WIDTH = 48
 POSITIONS = 192
@@ -60,3 +66,14 @@ def _write(folder, trunk, prefix, architecture):
 
     edit_weights(folder, change)
     return edit_config(folder, architectures=[architecture], num_labels=1)
+
+
+def write_counting_codi(folder: Path) -> Path:
+    """Write a CODI that often answers zero, so that some of its answers are right by chance."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(write_codi(folder))
+    digits = [tokenizer.convert_tokens_to_ids(digit) for digit in "012"]
+
+    def change(tensors):
+        tensors["transformer.wte.weight"][digits] *= 2.5
+
+    return edit_weights(folder, change)
