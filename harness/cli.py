@@ -23,6 +23,10 @@ COMMANDS = {
         "latent_tts.harness.train:train",
         "Train a backbone by a shipped checkpoint's recipe.",
     ),
+    "train-rm": (
+        "latent_tts.harness.train_rm:train_rm",
+        "Train a reward model on labelled thoughts.",
+    ),
 }
 
 # Everything after the name of a subcommand, --help included, belongs to another parser.

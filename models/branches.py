@@ -120,7 +120,8 @@ def _leave(
     `width` counts the cached positions up to there; the thoughts stand last, one position each.
     """
     cache = DynamicCache(config=model.config)
-    for place, layer in enumerate(rows.cache.layers):
+    layers: Any = rows.cache.layers
+    for place, layer in enumerate(layers):
         cache.update(layer.keys[chosen, :, :width], layer.values[chosen, :, :width], place)
     zeros = torch.zeros_like(chosen)
     return Rows(

@@ -98,18 +98,18 @@ def label_questions(
     thoughts = _half(output.latent_thoughts.cpu())
     entries = []
     for place, (question, prompt) in enumerate(zip(questions, prompts, strict=True)):
-        rows = slice(place * count, (place + 1) * count)
-        longest = int(lengths[rows].max())
+        own = slice(place * count, (place + 1) * count)
+        longest = int(lengths[own].max())
         entries.append(
             LabelledQuestion(
                 id=question.id,
                 gold=question.gold,
                 prompt=tuple(prompt),
-                answers=tuple(answers[rows]),
-                thoughts=thoughts[rows, :longest].clone(),
-                lengths=lengths[rows].clone(),
-                labels=labels[rows, :longest].clone(),
-                right=right[rows].clone(),
+                answers=tuple(answers[own]),
+                thoughts=thoughts[own, :longest].clone(),
+                lengths=lengths[own].clone(),
+                labels=labels[own, :longest].clone(),
+                right=right[own].clone(),
             )
         )
     return entries
