@@ -13,11 +13,19 @@ DEFAULTS = {"model": "latent_tts", "tasks": ["latent_tts_arith"], "batch_size": 
 
 # Subcommands of other modules: name -> (module:command, the sentence that --help shows).
 COMMANDS = {
+    "annotate": (
+        "latent_tts.harness.annotate:annotate",
+        "Label thoughts by rollouts, to train a reward model on.",
+    ),
     "curve": ("latent_tts.results.curves:curve", "Draw coverage and voting accuracy against N."),
     "sweep": ("latent_tts.harness.sweep:sweep", "Try sampler strengths on validation problems."),
     "train": (
         "latent_tts.harness.train:train",
         "Train a backbone by a shipped checkpoint's recipe.",
+    ),
+    "train-rm": (
+        "latent_tts.harness.train_rm:train_rm",
+        "Train a reward model on labelled thoughts.",
     ),
 }
 

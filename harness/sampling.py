@@ -8,6 +8,7 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
 from ..models import LatentSettings
+from ..models.tokens import pad_left
 from ..tasks import Candidate, Pool
 
 logger = logging.getLogger(__name__)
@@ -101,14 +102,6 @@ def automatic_batch_size(model: Any, settings: LatentSettings, *, longest: int) 
         free, _ = torch.cuda.mem_get_info(model.device)
         rows = int(free * _MEMORY_SHARE) // row_bytes
     return max(1, rows // settings.num_return_sequences)
-
-
-def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return input_ids and attention_mask, both i64[B, P], of prompts padded on the left."""
-    width = max(len(prompt) for prompt in prompts)
-    ids = [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    return torch.tensor(ids), torch.tensor(mask)
 
 
 def _draw_batch(

@@ -37,10 +37,7 @@ def generate(
     with sampler.installed(model):
         rows = prefill(model, input_ids, attention_mask, settings, sampler, sample_offset)
         record = Record.empty(rows, settings, pad=model.latent_tokens.pad)
-        step = 0
-        while len(rows.index):
-            rows = advance(model, rows, settings, sampler, record, step)
-            step += 1
+        run(model, rows, settings, sampler, record)
     prompts = input_ids.repeat_interleave(settings.num_return_sequences, dim=0)
     return record.output(prompts)
 
@@ -149,6 +146,20 @@ def read(
     hidden = output.last_hidden_state[:, -1]
     _check_finite(hidden, "hidden states", model)
     return hidden
+
+
+def run(
+    model: Any,
+    rows: Rows,
+    settings: LatentSettings,
+    sampler: Sampler,
+    record: Record,
+    step: int = 0,
+) -> None:
+    """Advance the rows, which have been fed `step` inputs since their prompts, until all end."""
+    while len(rows.index):
+        rows = advance(model, rows, settings, sampler, record, step)
+        step += 1
 
 
 def advance(

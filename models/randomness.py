@@ -23,6 +23,7 @@ _MIX_1 = -4658895280553007687
 _MIX_2 = -7723592293110705685
 _SITE = 2862933555777941757
 _LANES = 4
+_BRANCH_SITE = 1 << 21  # beyond the sites of dropout and of answers
 
 
 def _shift_xor(z: torch.Tensor, bits: int) -> torch.Tensor:
@@ -47,6 +48,15 @@ def question_key(seed: int, prompt: Sequence[int]) -> int:
 def sample_keys(questions: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
     """Return each row's key i64[R] from its question's key i64[R] and sample index i64[R]."""
     return mix(questions + (samples + 1) * _GOLDEN)
+
+
+def branch_keys(keys: torch.Tensor, step: int, count: int) -> torch.Tensor:
+    """Return the keys i64[R, count] of trajectories that leave others, i64[R], after `step`.
+
+    A branch's key is a random word of the trajectory that it leaves, at a site of its own, so the
+    first branches of many are those of few, and no two places share one.
+    """
+    return _words(keys, torch.full_like(keys, step), _BRANCH_SITE, count)
 
 
 def _words(keys: torch.Tensor, positions: torch.Tensor, site: int, count: int) -> torch.Tensor:

@@ -29,6 +29,19 @@ class LatentGenerateOutput(ModelOutput):
     answer_lengths: torch.Tensor | None = None
     truncated: torch.Tensor | None = None
 
+    def answer_ids(self) -> list[list[int]]:
+        """Return each row's answer tokens, without the end-of-sequence token."""
+        sequences, starts, counts, cut = (
+            torch.as_tensor(field).tolist()
+            for field in (self.sequences, self.latent_lengths, self.answer_lengths, self.truncated)
+        )
+        new = max(start + 1 + count for start, count in zip(starts, counts, strict=True))
+        rows = []
+        for ids, start, count, is_cut in zip(sequences, starts, counts, cut, strict=True):
+            first = len(ids) - new + start + 1  # after the end marker
+            rows.append(ids[first : first + count - (not is_cut)])
+        return rows
+
 
 @dataclass
 class Rows:

@@ -1,7 +1,10 @@
 """The token ids that frame and stand for thoughts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from .errors import ModelError
 
@@ -63,6 +66,14 @@ class LatentTokens:
                 )
         placeholder = _id_of(model, tokenizer, marker="<|latent|>", key="latent_id")
         return cls(end, pad if placeholder is None else placeholder, eos, pad)
+
+
+def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return input_ids and attention_mask, both i64[B, P], of prompts padded on the left."""
+    width = max(len(prompt) for prompt in prompts)
+    ids = [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    return torch.tensor(ids), torch.tensor(mask)
 
 
 def _id_of(model: Any, tokenizer: Any, *, marker: str, key: str) -> int | None:

@@ -1,6 +1,6 @@
 """LatentRM: scores for thoughts."""
 
+from .auto import LatentRewardModel
 from .errors import RewardError
-from .model import LatentRewardModel
 
 __all__ = ["LatentRewardModel", "RewardError"]

@@ -3,13 +3,11 @@
 arXiv 2510.07745, section 4: r_t = g(x, h_1:t); a trajectory's score is the sum of its r_t.
 """
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import (
-    AutoConfig,
     DynamicCache,
     GPT2Model,
     GPT2PreTrainedModel,
@@ -17,12 +15,21 @@ from transformers import (
     LlamaPreTrainedModel,
 )
 
-from ..models.auto import resolve_checkpoint
 from .errors import RewardError
 
 
 class LatentRewardHead:
     """Mixin: a linear head on the trunk's last hidden states, and how thoughts are scored."""
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        latent_thoughts: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        lengths: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return `score`; training under several processes needs it to be a forward pass."""
+        return self.score(input_ids, latent_thoughts, attention_mask, lengths)
 
     def score(
         self,
@@ -47,13 +54,19 @@ class LatentRewardHead:
             trajectory's score.
 
         Raises:
-            RewardError: thoughts of another hidden size or number of questions.
+            RewardError: shapes that do not belong together, thoughts of another hidden size, or
+                more positions than the model has.
         """
         model: Any = self
-        _check_shapes(model, input_ids, latent_thoughts)
+        _check_shapes(model, input_ids, latent_thoughts, attention_mask, lengths)
         count, depth = latent_thoughts.shape[1:3]
+        if not depth:
+            return latent_thoughts.new_zeros(latent_thoughts.shape[:3], dtype=torch.float32)
+        input_ids = input_ids.to(model.device)
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
+        attention_mask = attention_mask.to(model.device)
+        _check_positions(model, attention_mask, depth)
         cache = DynamicCache(config=model.config)
         positions = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
         model.base_model(
@@ -65,10 +78,14 @@ class LatentRewardHead:
         )
         cache.batch_repeat_interleave(count)
         mask = attention_mask.repeat_interleave(count, dim=0)
-        thoughts = latent_thoughts.flatten(0, 1).to(model.dtype)
+        thoughts = latent_thoughts.to(model.device, model.dtype)
         steps = torch.arange(depth, device=mask.device)
+        if lengths is not None:
+            there = steps < lengths.to(model.device).unsqueeze(-1)
+            # Not a product: whatever stands beyond a length, NaN too, leaves no trace.
+            thoughts = thoughts.masked_fill(~there.unsqueeze(-1), 0.0)
         hidden = model.base_model(
-            inputs_embeds=thoughts,
+            inputs_embeds=thoughts.flatten(0, 1),
             attention_mask=torch.cat((mask, mask.new_ones(len(mask), depth)), dim=1),
             position_ids=mask.sum(dim=1, keepdim=True) + steps,
             past_key_values=cache,
@@ -76,7 +93,7 @@ class LatentRewardHead:
         ).last_hidden_state
         rewards = model.classifier(hidden).squeeze(-1).float().unflatten(0, (-1, count))
         if lengths is not None:
-            rewards = rewards * (steps < lengths.unsqueeze(-1))
+            rewards = rewards.masked_fill(~there, 0.0)
         return rewards
 
 
@@ -102,77 +119,38 @@ class ColarLlamaForTokenClassification(LatentRewardHead, LlamaPreTrainedModel):
         self.post_init()
 
 
-REWARD_MODELS: dict[str, Any] = {
-    "gpt2": COCONUTGPT2ForTokenClassification,
-    "llama": ColarLlamaForTokenClassification,
-}
-
-
-class LatentRewardModel:
-    """Loads or begins a reward model; not to be instantiated."""
-
-    def __init__(self) -> None:
-        """Refuse, as transformers' Auto classes do."""
-        raise TypeError("Use LatentRewardModel.from_pretrained(path_or_id).")
-
-    @staticmethod
-    def from_pretrained(path_or_id: str | Path, **kwargs: Any) -> Any:
-        """Load a LatentRM in the released format (`transformer.*`, `classifier.*`).
-
-        Args:
-            path_or_id: a folder, a hub id, or the name of one that ships.
-            **kwargs: for transformers' `from_pretrained`; dtype is float32 unless given.
-
-        Returns:
-            A `PreTrainedModel` with `score`, in evaluation mode.
-
-        Raises:
-            RewardError: an architecture without a reward model here, or no head in the weights.
-        """
-        name = resolve_checkpoint(str(path_or_id))
-        config = AutoConfig.from_pretrained(name)
-        kind = _kind(name, config.model_type)
-        kwargs.setdefault("dtype", torch.float32)
-        model, loaded = kind.from_pretrained(
-            name, config=config, output_loading_info=True, **kwargs
-        )
-        if loaded["missing_keys"]:
-            raise RewardError(
-                f"The weights of {name!r} lack {', '.join(sorted(loaded['missing_keys']))}: it is "
-                "no reward model. Give one trained by `latent-tts train-rm` or a released LatentRM."
-            )
-        return model.eval()
-
-    @staticmethod
-    def from_backbone(backbone: Any) -> Any:
-        """Begin a reward model from a copy of a backbone's trunk and a random head.
-
-        Args:
-            backbone: a `LatentBackbone`.
-
-        Raises:
-            RewardError: a trunk that is neither GPT-2 nor Llama.
-        """
-        kind = _kind(backbone.name_or_path, backbone.config.model_type)
-        model = kind(backbone.config)
-        model.base_model.load_state_dict(backbone.base_model.state_dict())
-        return model.to(backbone.device, backbone.dtype).eval()
-
-
-def _kind(name: str, model_type: str) -> Any:
-    if model_type not in REWARD_MODELS:
-        raise RewardError(
-            f"{name!r} is a {model_type} model; reward models exist on "
-            f"{' and '.join(REWARD_MODELS)}."
-        )
-    return REWARD_MODELS[model_type]
-
-
-def _check_shapes(model: Any, input_ids: torch.Tensor, thoughts: torch.Tensor) -> None:
+def _check_shapes(
+    model: Any,
+    input_ids: torch.Tensor,
+    thoughts: torch.Tensor,
+    mask: torch.Tensor | None,
+    lengths: torch.Tensor | None,
+) -> None:
     width = model.config.hidden_size
     if thoughts.dim() != 4 or len(thoughts) != len(input_ids) or thoughts.shape[-1] != width:
         raise RewardError(
             f"latent_thoughts of shape {tuple(thoughts.shape)} for {len(input_ids)} prompts; "
             f"needed is [{len(input_ids)}, N, T, {width}]: the thoughts of this reward model's own "
             "backbone, grouped by question."
+        )
+    if mask is not None and (mask.shape != input_ids.shape or not bool(mask[:, -1:].all())):
+        raise RewardError(
+            f"attention_mask of shape {tuple(mask.shape)} for input_ids of shape "
+            f"{tuple(input_ids.shape)}; needed is the same shape, padded on the left, so that "
+            "every prompt ends with an attended token."
+        )
+    if lengths is not None and lengths.shape != thoughts.shape[:2]:
+        raise RewardError(
+            f"lengths of shape {tuple(lengths.shape)} for thoughts of shape "
+            f"{tuple(thoughts.shape)}; needed is {list(thoughts.shape[:2])}."
+        )
+
+
+def _check_positions(model: Any, mask: torch.Tensor, depth: int) -> None:
+    needed = int(mask.sum(dim=1).max()) + depth
+    limit = model.config.max_position_embeddings
+    if needed > limit:
+        raise RewardError(
+            f"A prompt with {depth} thoughts needs {needed} positions; the reward model "
+            f"{model.name_or_path!r} has {limit}. Shorten the question."
         )

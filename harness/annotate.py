@@ -1,0 +1,173 @@
+"""`latent-tts annotate`: what each thought of sampled trajectories is worth, by rollouts."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+from tqdm import tqdm
+
+from ..models import AutoLatentModel, LatentSettings, load_tokenizer
+from ..reward.labels import LabelledQuestion, label_questions
+from ..reward.shard_index import ShardIndex, checkpoint_digest, questions_digest
+from ..reward.shards import Shards
+from ..tasks import Question, canonical, is_correct, read_questions, voting_at_k
+from ..tasks.arith import generate
+from .processes import process_state
+
+# Settings of thoughts and answers that may be given; the others are the checkpoint's own.
+SAMPLING = {
+    "latent_do_sample_by": str,
+    "noise_std": float,
+    "dropout_p": float,
+    "dropout_site": str,
+    "dropout_scope": str,
+    "latent_length": int,
+    "max_latent_length": int,
+    "max_new_tokens": int,
+}
+
+
+def _sampling_options(command: Any) -> Any:
+    for name, kind in reversed(SAMPLING.items()):
+        flag = "--" + name.replace("_", "-")
+        command = click.option(flag, name, type=kind, help="Default: the checkpoint's own.")(
+            command
+        )
+    return command
+
+
+@click.command()
+@click.option("--pretrained", default="tiny-coconut", show_default=True, help="Backbone.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of shards.")
+@click.option("--questions", type=click.Path(path_type=Path), help="JSONL instead of problems.")
+@click.option("--problems", default=2000, show_default=True, type=click.IntRange(1), help="Count.")
+@click.option(
+    "--split", default="train", show_default=True, type=click.Choice(["train", "validation"])
+)
+@click.option("--hard-share", default=0.1, show_default=True, type=click.FloatRange(0, 1))
+@click.option(
+    "--problem-seed",
+    default=1,
+    show_default=True,
+    help="Of the problems; the shipped backbone has learned those of 0.",
+)
+@click.option("--trajectories", default=8, show_default=True, type=click.IntRange(1), help="N.")
+@click.option("--rollouts", default=16, show_default=True, type=click.IntRange(0), help="M.")
+@click.option("--seed", default=0, show_default=True, help="Of all samples.")
+@click.option("--batch-size", default=4, show_default=True, type=click.IntRange(1))
+@click.option("--shard-size", default=64, show_default=True, type=click.IntRange(1))
+@_sampling_options
+def annotate(
+    pretrained: str,
+    output: Path,
+    questions: Path | None,
+    problems: int,
+    split: Any,
+    hard_share: float,
+    problem_seed: int,
+    trajectories: int,
+    rollouts: int,
+    seed: int,
+    batch_size: int,
+    shard_size: int,
+    **sampling: Any,
+) -> None:
+    """Label the thoughts of N trajectories a question by M completions from each thought.
+
+    Running the same command again goes on where an interrupted run stopped. Under `accelerate
+    launch` or torchrun several processes share the work; the shards are the same. A batch holds
+    batch size × N × M rows at a time.
+    """
+    logging.basicConfig(level=logging.WARNING)
+    if questions is None:
+        asked = arith_questions(split, problems, hard_share=hard_share, seed=problem_seed)
+    else:
+        asked = read_questions(questions)
+    state = process_state()
+    model = AutoLatentModel.from_pretrained(pretrained, device_map=str(state.device))
+    given = {name: value for name, value in sampling.items() if value is not None}
+    settings = model.settings(
+        latent_do_sample=True, num_return_sequences=trajectories, seed=seed, **given
+    )
+    index = ShardIndex(
+        backbone=model.backbone,
+        checkpoint=checkpoint_digest(model),
+        settings=asdict(settings),
+        rollouts=rollouts,
+        questions=questions_digest(asked),
+        count=len(asked),
+        shard_size=shard_size,
+    )
+    with state.main_process_first():
+        shards = Shards.begin(output, index)
+    done = set(shards.whole())
+    state.wait_for_everyone()  # before any shard is added to those that others see
+    mine = range(state.process_index, index.shards, state.num_processes)
+    missing = [shard for shard in mine if shard not in done]
+    with tqdm(
+        total=sum(len(index.places(shard)) for shard in mine),
+        initial=sum(len(index.places(shard)) for shard in mine if shard in done),
+        desc="Annotating" + (" (this process's part)" if state.num_processes > 1 else ""),
+        unit="question",
+        disable=not state.is_main_process,
+    ) as bar:
+        tokenizer = load_tokenizer(pretrained)
+        for shard in missing:
+            part = [asked[place] for place in index.places(shard)]
+            entries: list[LabelledQuestion] = []
+            for batch in _batches(part, batch_size):
+                entries += label_questions(model, tokenizer, batch, settings, rollouts=rollouts)
+                bar.update(len(batch))
+            shards.write(shard, entries)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        click.echo(report(shards, settings))
+
+
+def arith_questions(split: Any, count: int, *, hard_share: float, seed: int) -> list[Question]:
+    """Return generated word problems, a share of them with larger numbers, spread evenly."""
+    hard = round(count * hard_share)
+    parts = [
+        iter(generate(split=split, count=size, seed=seed, hard=is_hard) if size else ())
+        for size, is_hard in ((count - hard, False), (hard, True))
+    ]
+    # Place i is hard where the running share passes a whole number.
+    chosen = [next(parts[(i + 1) * hard // count - i * hard // count]) for i in range(count)]
+    return [Question(id=p.id, text=p.question, gold=p.answer) for p in chosen]
+
+
+def report(shards: Shards, settings: LatentSettings) -> str:
+    """Return what the trajectories of all questions achieve, each with its standard error."""
+    rows: list[dict[str, float]] = []
+    shards.whole(lambda entries: rows.extend(map(_row, entries)))
+    frame = pd.DataFrame(rows)
+    count = settings.num_return_sequences
+    frame = frame.rename(columns={name: f"{name}@{count}" for name in ("coverage", "voting")})
+    lines = [f"{len(frame)} of {shards.index.count} questions, N = {count}"]
+    errors = frame.sem().fillna(0.0)
+    lines += [f"{name:>12} {frame[name].mean():.4f} ± {errors[name]:.4f}" for name in frame]
+    return "\n".join(lines)
+
+
+def _row(entry: LabelledQuestion) -> dict[str, float]:
+    answers = [canonical(answer) for answer in entry.answers]
+    good = {answer for answer in answers if answer is not None and is_correct(answer, entry.gold)}
+    right = sum(answer in good for answer in answers)
+    n = len(answers)
+    return {
+        "pass@1": right / n,
+        "coverage": float(right > 0),
+        "voting": voting_at_k(answers, right=good, ks=[n])[n],
+        "all right": float(right == n),
+        "all wrong": float(right == 0),
+        "unparsed": answers.count(None) / n,
+    }
+
+
+def _batches(questions: Sequence[Question], size: int) -> Iterator[Sequence[Question]]:
+    for start in range(0, len(questions), size):
+        yield questions[start : start + size]

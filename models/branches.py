@@ -1,0 +1,138 @@
+"""Completions of given trajectories: the engine started after some of their thoughts.
+
+A branch leaves a trajectory after t thoughts and goes on with randomness of its own. All branches
+of a trajectory share what it has read: the prompt and its thoughts are read once, and the cache of
+the first t is repeated.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from . import randomness
+from .config import LatentSettings
+from .engine import prefill, run
+from .rows import LatentGenerateOutput, Record, Rows
+from .samplers import Sampler, make_sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branches:
+    """The completions that leave trajectories after the same number of thoughts.
+
+    Attributes:
+        step: thoughts t that each shares with its trajectory.
+        rows: i64[K], the trajectories, as rows of B * N.
+        output: of K * M rows, the branches of one trajectory together; `sequences` and
+            `latent_thoughts` begin with what is shared.
+    """
+
+    step: int
+    rows: torch.Tensor
+    output: LatentGenerateOutput
+
+
+@torch.no_grad()
+def branch(
+    model: Any,
+    *,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    trajectories: LatentGenerateOutput,
+    settings: LatentSettings,
+    count: int,
+) -> Iterator[Branches]:
+    """Complete trajectories `count` times from each of their thoughts but the last.
+
+    A branch's randomness is addressed by its trajectory's address, the step and its own number, so
+    it depends on no batch, and the first of more branches are those of fewer.
+
+    Args:
+        model: the backbone.
+        input_ids: i64[B, P], left-padded, that the trajectories were generated from.
+        attention_mask: i64[B, P].
+        trajectories: what `generate` returned for them under the same settings.
+        settings: N, the seed, the sampler and the lengths.
+        count: completions M from each thought.
+
+    Yields:
+        For t = 1, 2, …, the completions of the trajectories with more than t thoughts.
+
+    Raises:
+        ModelError: hidden states that are not finite.
+    """
+    input_ids, attention_mask = input_ids.to(model.device), attention_mask.to(model.device)
+    thoughts, lengths = trajectories.latent_thoughts, trajectories.latent_lengths
+    if thoughts is None or lengths is None or thoughts.shape[1] < 2:
+        return
+    sampler = make_sampler(settings)
+    with sampler.installed(model):
+        rows = prefill(model, input_ids, attention_mask, settings, sampler)
+        states = _read_thoughts(model, rows, thoughts[:, :-1], sampler)
+    prompts = input_ids.repeat_interleave(settings.num_return_sequences, dim=0)
+    for step in range(1, thoughts.shape[1]):
+        places = (lengths > step).nonzero().squeeze(1)
+        chosen = places.repeat_interleave(count)
+        leaving = _leave(
+            model, rows, states[:, step - 1], chosen, step=step, width=input_ids.shape[1] + step
+        )
+        leaving.keys = randomness.branch_keys(rows.keys[places], step, count).flatten()
+        record = Record.empty(leaving, settings, pad=model.latent_tokens.pad)
+        record.tokens[:, :step] = model.latent_tokens.placeholder
+        record.thoughts[:, :step] = thoughts[chosen, :step]
+        with sampler.installed(model):
+            run(model, leaving, settings, sampler, record, step)
+        output = record.output(prompts[chosen])
+        yield Branches(step=step, rows=places, output=output)
+
+
+def _read_thoughts(
+    model: Any, rows: Rows, thoughts: torch.Tensor, sampler: Sampler
+) -> torch.Tensor:
+    """Feed given thoughts f[R, T, D] to rows that have read their prompts, all at once.
+
+    Only thoughts that others follow are given, and those are always read under the sampler.
+
+    Returns:
+        f[R, T, D], the last hidden state after each; the rows' cache and mask grow by T.
+    """
+    depth = thoughts.shape[1]
+    positions = rows.position.unsqueeze(1) + torch.arange(depth, device=thoughts.device)
+    rows.mask = torch.cat((rows.mask, rows.mask.new_ones(len(rows.mask), depth)), dim=1)
+    sampler.address(rows.keys, positions)
+    return model.base_model(
+        inputs_embeds=thoughts.to(model.dtype),
+        attention_mask=rows.mask,
+        position_ids=positions,
+        past_key_values=rows.cache,
+        use_cache=True,
+    ).last_hidden_state
+
+
+def _leave(
+    model: Any, rows: Rows, hidden: torch.Tensor, chosen: torch.Tensor, *, step: int, width: int
+) -> Rows:
+    """Return new rows at the trajectories `chosen` i64[R'], after `step` thoughts.
+
+    `width` counts the cached positions up to there; the thoughts stand last, one position each.
+    """
+    cache = DynamicCache(config=model.config)
+    layers: Any = rows.cache.layers
+    for place, layer in enumerate(layers):
+        cache.update(layer.keys[chosen, :, :width], layer.values[chosen, :, :width], place)
+    zeros = torch.zeros_like(chosen)
+    return Rows(
+        index=torch.arange(len(chosen), device=chosen.device),
+        keys=rows.keys[chosen],
+        hidden=hidden[chosen],
+        mask=rows.mask[chosen, :width],
+        position=rows.position[chosen] + step,
+        thinking=torch.ones_like(rows.thinking[chosen]),
+        thoughts=zeros + step,
+        tokens=zeros,
+        room=zeros,
+        cache=cache,
+    )

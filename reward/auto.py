@@ -1,0 +1,107 @@
+"""Find the reward model of a checkpoint and load it, or begin one from a backbone."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig
+
+from ..models.auto import resolve_checkpoint
+from .errors import RewardError
+from .model import COCONUTGPT2ForTokenClassification, ColarLlamaForTokenClassification
+
+# The names of dropout probabilities in configs, GPT-2's and Llama's.
+_DROPOUTS = ("attn_pdrop", "embd_pdrop", "resid_pdrop", "attention_dropout")
+REWARD_MODELS: dict[str, Any] = {
+    "gpt2": COCONUTGPT2ForTokenClassification,
+    "llama": ColarLlamaForTokenClassification,
+}
+
+
+class LatentRewardModel:
+    """Loads or begins a reward model; not to be instantiated."""
+
+    def __init__(self) -> None:
+        """Refuse, as transformers' Auto classes do."""
+        raise TypeError("Use LatentRewardModel.from_pretrained(path_or_id).")
+
+    @staticmethod
+    def from_pretrained(path_or_id: str | Path, **kwargs: Any) -> Any:
+        """Load a LatentRM in the released format (`transformer.*`, `classifier.*`).
+
+        Args:
+            path_or_id: a folder, a hub id, or the name of one that ships.
+            **kwargs: for transformers' `from_pretrained`; dtype is float32 unless given.
+
+        Returns:
+            A `PreTrainedModel` with `score`, in evaluation mode.
+
+        Raises:
+            RewardError: files that cannot be read, an architecture without a reward model here, or
+                weights without its head or trunk.
+        """
+        name = resolve_checkpoint(str(path_or_id))
+        kwargs.setdefault("dtype", torch.float32)
+        try:
+            config = AutoConfig.from_pretrained(name)
+            kind = _kind(name, config.model_type)
+            model, loaded = kind.from_pretrained(
+                name,
+                config=config,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **kwargs,
+            )
+        except RewardError:
+            raise
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise RewardError(f"The reward model {name!r} cannot be loaded: {error}") from error
+        _check_loaded(name, loaded)
+        return model.eval()
+
+    @staticmethod
+    def from_backbone(backbone: Any) -> Any:
+        """Begin a reward model from a copy of a backbone's trunk and a random head.
+
+        The head is drawn from torch's global generator; `transformers.set_seed` fixes it.
+
+        Args:
+            backbone: a `LatentBackbone`.
+
+        Returns:
+            A `PreTrainedModel` with `score`, in evaluation mode, without any dropout.
+
+        Raises:
+            RewardError: a trunk that is neither GPT-2 nor Llama.
+        """
+        kind = _kind(backbone.name_or_path, backbone.config.model_type)
+        # A copy, because saving writes the architecture into it; without dropout, because a reward
+        # model is trained with none.
+        config = copy.deepcopy(backbone.config)
+        config.update({name: 0.0 for name in _DROPOUTS if hasattr(config, name)})
+        model = kind(config)
+        model.base_model.load_state_dict(backbone.base_model.state_dict())
+        return model.to(backbone.device, backbone.dtype).eval()
+
+
+def _kind(name: str, model_type: str) -> Any:
+    if model_type not in REWARD_MODELS:
+        raise RewardError(
+            f"{name!r} is a {model_type} model; reward models exist on "
+            f"{' and '.join(REWARD_MODELS)}."
+        )
+    return REWARD_MODELS[model_type]
+
+
+def _check_loaded(name: str, loaded: Any) -> None:
+    # Pairs of names and shapes, for those of another size.
+    wrong = {key if isinstance(key, str) else key[0] for key in loaded["mismatched_keys"]}
+    missing = sorted(set(loaded["missing_keys"]) | wrong)
+    if missing:
+        shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if missing[4:] else "")
+        raise RewardError(
+            f"The weights of {name!r} lack {shown}, or hold them in another size: it is no reward "
+            "model. Give one trained by `latent-tts train-rm` or a released LatentRM."
+        )

@@ -1,0 +1,64 @@
+"""transformers' Trainer for reward models, and the metric that selects them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import EvalPrediction, Trainer
+
+from .losses import LOSSES
+
+METRIC = "recall@1"
+
+
+class RewardTrainer(Trainer):
+    """transformers' Trainer with a loss of `LOSSES`, measured by recall@1."""
+
+    def __init__(self, *, loss: str, **kwargs: Any) -> None:
+        """Keep the loss."""
+        super().__init__(compute_metrics=recall_at_1, **kwargs)
+        self.loss = LOSSES[loss]
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
+        """Return the loss of one batch, and the rewards f32[B, N, T] where they are asked for."""
+        given = {k: v for k, v in inputs.items() if k not in ("labels", "right")}
+        rewards = model(**given)
+        loss = self.loss(rewards, inputs["labels"], inputs["lengths"])
+        return (loss, rewards) if return_outputs else loss
+
+    def prediction_step(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Any, Any, Any]:
+        """Return the loss, trajectories' scores f32[B, N] and whether they are right."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad():
+            loss, rewards = self.compute_loss(model, inputs, return_outputs=True)
+        return loss.detach(), rewards.sum(dim=-1), inputs["right"]
+
+
+def recall_at_1(prediction: EvalPrediction) -> dict[str, float]:
+    """Return how often the trajectory of the highest score is right, and what it lies between.
+
+    The score is sum_t r_t. NaN never wins; of equal scores the earliest does.
+
+    Args:
+        prediction: scores f32[Q, N] and whether each trajectory is right, bool[Q, N].
+    """
+    scores, right = np.asarray(prediction.predictions), np.asarray(prediction.label_ids, dtype=bool)
+    best = np.where(np.isnan(scores), -np.inf, scores).argmax(axis=1)
+    chosen = right[np.arange(len(right)), best]
+    return {
+        METRIC: float(chosen.mean()),
+        "pass@1": float(right.mean()),
+        "coverage": float(right.any(axis=1).mean()),
+    }

@@ -1,0 +1,180 @@
+"""`latent-tts annotate`: killed or not, on one process or two, the shards are the same."""
+
+import json
+import signal
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from latent_tts.harness.annotate import annotate, arith_questions
+from latent_tts.models import ModelError, load_tokenizer
+from latent_tts.models.auto import AutoLatentModel
+from latent_tts.reward import RewardError
+from latent_tts.reward.labels import label_questions
+from latent_tts.reward.shards import Shards
+from latent_tts.tasks import TaskError, read_questions
+
+COUNT = 11
+COMMAND = ("-m", "latent_tts.harness.cli", "annotate")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    from tests.reward.checkpoints import write_counting_codi
+
+    folder = tmp_path_factory.mktemp("annotate")
+    rows = [
+        {"id": i, "question": f"Tom has {i} pens." + " So?" * (i % 3), "answer": str(i % 2)}
+        for i in range(COUNT)
+    ]
+    questions = folder / "questions.jsonl"
+    questions.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    words = f"--pretrained {write_counting_codi(folder / 'codi')} --questions {questions}"
+    words += " --trajectories 3 --rollouts 2 --max-new-tokens 11 --seed 3"
+    return [*words.split(), "--shard-size", "2", "--batch-size", "2"]
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(annotate, list(map(str, arguments)), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_shards_hold_what_the_library_says(arguments, tmp_path):
+    output = invoke(*arguments, "--output", tmp_path)
+    shards = Shards.open(tmp_path)
+    entries = []
+    assert shards.whole(entries.extend) == list(range(6))
+    assert [entry.id for entry in entries] == [str(place) for place in range(COUNT)]
+    model = AutoLatentModel.from_pretrained(arguments[1])
+    settings = model.settings(num_return_sequences=3, max_new_tokens=11, seed=3)
+    expected = label_questions(
+        model, load_tokenizer(arguments[1]), read_questions(arguments[3]), settings, rollouts=2
+    )
+    for entry, other in zip(entries, expected, strict=True):
+        assert (entry.prompt, entry.answers) == (other.prompt, other.answers)
+        assert torch.equal(entry.labels, other.labels)
+    assert {0.0, 0.5, 1.0} <= {y for entry in entries for y in entry.labels.flatten().tolist()}
+    check_report(output, torch.stack([entry.right for entry in entries]))
+
+
+def check_report(output, right):
+    lines = [line.rsplit(" ± ", 1)[0].rsplit(" ", 1) for line in output.splitlines()[-6:]]
+    shown = {name.strip(): float(value) for name, value in lines}
+    assert list(shown) == ["pass@1", "coverage@3", "voting@3", "all right", "all wrong", "unparsed"]
+    expected = {
+        "pass@1": right,
+        "coverage@3": right.any(dim=1),
+        "all right": right.all(dim=1),
+        "all wrong": ~right.any(dim=1),
+    }
+    for name, values in expected.items():
+        assert shown[name] == pytest.approx(values.double().mean().item(), abs=1e-4), name
+    assert 0 < shown["voting@3"] <= shown["coverage@3"]
+    assert f"{COUNT} of {COUNT} questions, N = 3" in output
+
+
+def test_killed_and_gone_on_with_is_as_in_one_go(arguments, run_python, tmp_path):
+    run_python(*COMMAND, *arguments, "--output", str(tmp_path / "whole"), **ONE_THREAD)
+    # Killed when the third shard is written but not yet in its place.
+    code = """
+import os, pathlib, signal, sys
+from latent_tts.harness import cli
+plain, names = pathlib.Path.replace, []
+def replace(self, target):
+    names.append(target.name)
+    if len(names) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(self, target)
+pathlib.Path.replace = replace
+cli.main()
+"""
+    words = [*arguments, "--output", str(tmp_path / "killed")]
+    killed = run_python("-c", code, "annotate", *words, check=False, **ONE_THREAD)
+    assert killed.returncode == -signal.SIGKILL
+    left = contents(tmp_path / "killed")
+    assert sorted(name for name in left if not name.startswith(".")) == [
+        "index.json",
+        "shard-00000.safetensors",
+        "shard-00001.safetensors",
+    ]
+    resumed = run_python(*COMMAND, *words, **ONE_THREAD)
+    assert "36%" in resumed.stderr  # 4 of 11 questions were there
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_two_processes_are_as_one(arguments, run_python, tmp_path):
+    run_python(*COMMAND, *arguments, "--output", str(tmp_path / "one"), **ONE_THREAD)
+    # `accelerate launch` starts several processes on CPUs through MPI alone.
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    words = [*arguments, "--output", str(tmp_path / "two")]
+    run = run_python(*launch, *COMMAND, *words, **ONE_THREAD, CUDA_VISIBLE_DEVICES="")
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert run.stdout.count("questions, N = 3") == 1
+    assert "this process's part" in run.stderr
+
+
+def test_a_damaged_shard_is_named_and_made_again(arguments, tmp_path, caplog):
+    invoke(*arguments, "--output", tmp_path)
+    whole = contents(tmp_path)
+    path = tmp_path / "shard-00002.safetensors"
+    path.write_bytes(whole[path.name][:-7])
+    invoke(*arguments, "--output", tmp_path)
+    assert "shard-00002.safetensors cannot be read" in caplog.text
+    assert contents(tmp_path) == whole
+
+
+def test_what_is_done_is_not_done_again(arguments, tmp_path, monkeypatch):
+    output = invoke(*arguments, "--output", tmp_path).splitlines()[-7:]
+    monkeypatch.delattr("latent_tts.harness.annotate.label_questions")
+    assert invoke(*arguments, "--output", tmp_path).splitlines()[-7:] == output
+
+
+def test_another_backbone_seed_or_question_set(arguments, checkpoints, tmp_path):
+    output = tmp_path / "shards"
+    invoke(*arguments, "--output", output)
+    whole = contents(output)
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"id": "1", "question": "1 + 1?", "answer": "2"}\n')
+    for change, message in (
+        (("--pretrained", checkpoints["codi"]), "checkpoint was"),
+        (("--seed", 4), "seed was 3 and is now 4"),
+        (("--questions", other), "count was 11 and is now 1; questions was"),
+        (("--noise-std", "0.5"), "noise_std was 1.4 and is now 0.5"),
+    ):
+        with pytest.raises(RewardError, match=message):
+            invoke(*arguments, *change, "--output", output)
+        assert contents(output) == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (("--pretrained", "nowhere/at/all"), ModelError, "No checkpoint"),
+        (("--questions", "nowhere.jsonl"), TaskError, "cannot read"),
+        (("--dropout-p", "2"), ModelError, "dropout_p=2.0; allowed is a number"),
+        (("--latent-do-sample-by", "nois"), ModelError, "Did you mean noise"),
+    ],
+)
+def test_a_mistake_is_refused_before_anything_is_written(
+    arguments, tmp_path, change, error, message
+):
+    with pytest.raises(error, match=message):
+        invoke(*arguments, *change, "--output", tmp_path / "shards")
+    assert not (tmp_path / "shards").exists()
+
+
+@pytest.mark.parametrize(("share", "hard"), [(0.0, 0), (0.3, 3), (1.0, 10)])
+def test_problems_with_large_numbers_are_spread_evenly(share, hard):
+    questions = arith_questions("train", 10, hard_share=share, seed=1)
+    is_hard = [question.id.startswith("arith-hard") for question in questions]
+    assert sum(is_hard) == hard
+    assert len({question.id for question in questions}) == 10
+    if hard == 3:
+        assert [sum(is_hard[: k + 1]) for k in (3, 6, 9)] == [1, 2, 3]

@@ -1,0 +1,79 @@
+"""Tiny reward models in the released format, written without this project's classes."""
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    GPT2Config,
+    GPT2Model,
+    LlamaConfig,
+    LlamaModel,
+    PreTrainedTokenizerFast,
+)
+
+from tests.checkpoints import edit_config, edit_weights, write_codi
+
+WIDTH = 48
+POSITIONS = 192
+
+
+def write_gpt2(folder: Path) -> Path:
+    """Write a plain GPT-2 trunk as `transformer.*` and a linear head as `classifier.*`."""
+    torch.manual_seed(3)
+    trunk = GPT2Model(
+        GPT2Config(
+            vocab_size=300,
+            n_embd=WIDTH,
+            n_layer=3,
+            n_head=3,
+            n_positions=POSITIONS,
+            initializer_range=0.2,
+        )
+    )
+    return _write(folder, trunk, "transformer", "COCONUTGPT2ForTokenClassification")
+
+
+def write_llama(folder: Path) -> Path:
+    """Write a plain Llama trunk as `model.*` and a linear head as `classifier.*`."""
+    torch.manual_seed(4)
+    trunk = LlamaModel(
+        LlamaConfig(
+            vocab_size=300,
+            hidden_size=WIDTH,
+            intermediate_size=96,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=POSITIONS,
+            initializer_range=0.2,
+        )
+    )
+    return _write(folder, trunk, "model", "ColarLlamaForTokenClassification")
+
+
+WRITERS = {"gpt2": write_gpt2, "llama": write_llama}
+
+
+def _write(folder, trunk, prefix, architecture):
+    trunk.save_pretrained(folder)
+
+    def change(tensors):
+        plain = dict(tensors)
+        tensors.clear()
+        tensors.update({f"{prefix}.{name}": tensor for name, tensor in plain.items()})
+        tensors["classifier.weight"] = torch.randn(1, WIDTH)
+        tensors["classifier.bias"] = torch.randn(1)
+
+    edit_weights(folder, change)
+    return edit_config(folder, architectures=[architecture], num_labels=1)
+
+
+def write_counting_codi(folder: Path) -> Path:
+    """Write a CODI that often answers zero, so that some of its answers are right by chance."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(write_codi(folder))
+    digits = [tokenizer.convert_tokens_to_ids(digit) for digit in "012"]
+
+    def change(tensors):
+        tensors["transformer.wte.weight"][digits] *= 2.5
+
+    return edit_weights(folder, change)
