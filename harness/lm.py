@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from accelerate import PartialState
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM, CacheHook
 from lm_eval.utils import simple_parse_args_string
@@ -23,6 +22,7 @@ from ..models.config import check_names
 from ..tasks import Pool, aggregate, check_strategy
 from .errors import hide_traceback
 from .options import RequestOptions, read_options
+from .processes import process_state
 from .sampling import draw_pools
 
 logger = logging.getLogger(__name__)
@@ -92,8 +92,7 @@ class LatentLM(LM):
         # lm-eval reads a name or a commit that is all digits as a number.
         self.pretrained, self.revision = str(pretrained), str(revision)
         self._device = _read_device(device)
-        # Without being told, accelerate does not see that processes on CPUs belong together.
-        state = PartialState(cpu=self._device.type == "cpu")
+        state = process_state(cpu=self._device.type == "cpu")
         self._rank, self._world_size = state.process_index, state.num_processes
         if self._world_size > 1 and self._device.type != "cpu":
             self._device = state.device
@@ -289,7 +288,7 @@ class LatentLM(LM):
 
     def barrier(self) -> None:
         """Wait for all processes."""
-        PartialState().wait_for_everyone()
+        process_state(cpu=self._device.type == "cpu").wait_for_everyone()
 
     @property
     def tokenizer_name(self) -> str:

@@ -1,16 +1,14 @@
 """The processes that share a command's work."""
 
-import os
-
 import torch
 from accelerate import PartialState
 
 
-def process_state() -> PartialState:
-    """Return accelerate's state, with several processes on CPUs too.
+def process_state(*, cpu: bool | None = None) -> PartialState:
+    """Return accelerate's state of the processes that share this run.
 
-    accelerate takes the processes that torchrun starts on a machine without a GPU for so many
-    separate programs, unless it is told that they are to use the CPU.
+    Args:
+        cpu: whether they compute on CPUs; where there is no GPU if None. accelerate takes such
+            processes of torchrun for so many separate programs unless it is told.
     """
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    return PartialState(cpu=True) if several and not torch.cuda.is_available() else PartialState()
+    return PartialState(cpu=not torch.cuda.is_available() if cpu is None else cpu)
