@@ -57,7 +57,7 @@ class Recipe:
     learning_rate: float = 2e-3
     seed: int = 0
     latent_do_sample_by: str = "noise"
-    dropout_p: float = 0.1
+    dropout_p: float = 0.05
     noise_std: float = 0.6
     num_return_sequences: int = 16
 
