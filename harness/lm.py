@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -295,6 +296,15 @@ class LatentLM(LM):
         """Name the tokenizer, for lm-eval's request cache."""
         return self.pretrained.replace("/", "__")
 
+    def apply_chat_template(
+        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
+    ) -> str:
+        """Refuse: a backbone was trained on its own prompt format alone."""
+        raise ModelError(
+            "--apply_chat_template cannot be used: a latent reasoner has a prompt format of its "
+            "own, which is applied by itself. Leave the flag out."
+        )
+
     def get_model_info(self) -> dict[str, Any]:
         """Return what lm-eval writes into the results file: all that produced the numbers."""
         return {
@@ -362,7 +372,7 @@ def _respond(pool: Pool, options: RequestOptions) -> str:
 def _read_batch_size(value: int | str | None, name: str = "batch_size") -> int | None:
     """Return questions in a batch, None for automatic."""
     text = str(value)
-    if value is None or text.split(":")[0] == "auto":
+    if value is None or re.fullmatch(r"auto(:\d+(\.\d+)?)?", text):
         return None
     if not text.isdecimal() or int(text) < 1:
         raise ModelError(

@@ -6,10 +6,19 @@ from typing import Any
 
 from ..models import LatentSettings, ModelError
 from ..models.config import check_names
+from ..tasks import MAX_CANDIDATES
 
 # Settings that lm-eval's tasks carry for other models. They mean nothing while answers are greedy.
 _SAMPLING_ONLY = ("top_p", "top_k", "min_p", "typical_p", "repetition_penalty")
-_OURS = ("until", "return_pool", "aggregation", "max_gen_toks", "max_tokens", *_SAMPLING_ONLY)
+_OURS = (
+    "until",
+    "return_pool",
+    "min_candidates",
+    "aggregation",
+    "max_gen_toks",
+    "max_tokens",
+    *_SAMPLING_ONLY,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +73,25 @@ def read_options(
             raise ModelError(f"max_gen_toks={limit!r}; allowed is a whole number of at least 1.")
         thoughts = model.settings(**(merged | {"max_new_tokens": 1 << 30})).thought_limit
         merged["max_new_tokens"] = thoughts + 1 + limit
+    settings = model.settings(**merged)
+    if own.get("return_pool"):
+        _check_count(settings.num_return_sequences, least=own.get("min_candidates", 1))
     return RequestOptions(
-        settings=model.settings(**merged),
+        settings=settings,
         until=_texts(own.get("until")),
         return_pool=bool(own.get("return_pool", False)),
         aggregation=own.get("aggregation", aggregation),
     )
+
+
+def _check_count(count: int, *, least: int) -> None:
+    """Refuse a pool that its task could not judge, before it is sampled."""
+    if not least <= count <= MAX_CANDIDATES:
+        raise ModelError(
+            f"num_return_sequences={count}; the task needs at least {least} candidates for its "
+            f"largest k and can judge at most {MAX_CANDIDATES}. Change num_return_sequences, or ks "
+            "in --metadata."
+        )
 
 
 def _merge(winner: Mapping[str, Any], loser: Mapping[str, Any]) -> dict[str, Any]:

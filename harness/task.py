@@ -8,7 +8,15 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.filters import build_filter_ensemble
 
-from ..tasks import TaskError, is_pool, join_pools, pool_metrics, read_response, read_tolerance
+from ..tasks import (
+    TaskError,
+    canonical,
+    is_pool,
+    join_pools,
+    pool_metrics,
+    read_response,
+    read_tolerance,
+)
 
 _LOWER_IS_BETTER = frozenset({"unparsed", "truncated"})
 _NEUTRAL = frozenset({"thoughts", "answer_tokens"})
@@ -51,22 +59,22 @@ class PoolTask(ConfigurableTask):
             self._filters = [build_filter_ensemble("none", [("take_first_k", {"k": repeats})])]
 
     def build_all_requests(self, **options: Any) -> None:
-        """Builds the requests, after making sure that the pools will be large enough.
+        """Builds the requests, after making sure that every answer can be judged.
 
         Args:
             **options: lm-eval's own.
 
         Raises:
-            TaskError: A k is larger than the number of candidates, as far as that is known yet.
+            TaskError: A question's gold answer is not a number.
         """
-        sampling = {**(self.config.metadata or {}), **(self.config.generation_kwargs or {})}
-        drawn = sampling.get("num_return_sequences")
-        if isinstance(drawn, int) and self.ks and max(self.ks) > drawn * self.config.repeats:
-            # Found out now rather than when all candidates have been generated.
-            raise TaskError(
-                f"ks asks for k = {max(self.ks)}, but only {drawn * self.config.repeats} "
-                "candidates are drawn for each question. Raise num_return_sequences, or lower ks."
-            )
+        for place, doc in enumerate(self.eval_docs):
+            gold = str(self.doc_to_target(doc))
+            if canonical(gold) is None:
+                # Found out now rather than when all candidates have been generated.
+                raise TaskError(
+                    f"question {doc.get('id', place)!r} (number {place}) of {self.task_name} has "
+                    f"the gold answer {gold!r}, which is not a number. Give a plain decimal."
+                )
         super().build_all_requests(**options)
 
     def construct_requests(self, doc: dict[str, Any], ctx: str, **kwargs: Any) -> Instance:
@@ -78,13 +86,15 @@ class PoolTask(ConfigurableTask):
             **kwargs: lm-eval's own.
 
         Returns:
-            The request; without `return_pool` where that is false, because other models refuse
-            generation settings that they do not know.
+            The request, which says how many candidates the largest k needs; without `return_pool`
+            where that is false, because other models refuse settings that they do not know.
         """
         request: Instance = super().construct_requests(doc, ctx, **kwargs)
         settings = request.arguments[1]
         if not settings.get("return_pool"):
             settings.pop("return_pool", None)
+        elif self.ks:
+            settings["min_candidates"] = -(-max(self.ks) // self.config.repeats)
         return request
 
     def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, Any]:

@@ -29,10 +29,10 @@ def resolve_checkpoint(path_or_id: str) -> str:
         ModelError: the name is a path and there is no such folder.
     """
     shipped = SHIPPED / path_or_id
-    if "/" not in path_or_id and shipped.is_dir():
+    if path_or_id and "/" not in path_or_id and shipped.is_dir():
         return str(shipped)
     path = Path(path_or_id).expanduser()
-    if path.is_dir():
+    if path_or_id and path.is_dir():
         return str(path)
     looks_like_path = path.is_absolute() or path_or_id.startswith((".", "~"))
     if looks_like_path or path_or_id.count("/") != 1:
@@ -102,7 +102,7 @@ class AutoLatentModel:
                 output_loading_info=True,
                 **kwargs,
             )
-        except (OSError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(
                 f"The weights of the checkpoint {name!r} (revision {revision!r}) cannot be loaded: "
                 f"{error}"
@@ -183,6 +183,8 @@ def _load(auto: Any, name: str, revision: str, **kwargs: Any) -> Any:
 
 
 def _backbone_class(name: str, config: Any, backbone: str | None) -> type[LatentBackbone]:
+    architectures = config.architectures or []
+    named = next((kind for kind in BACKBONES.values() if kind.__name__ in architectures), None)
     if backbone is not None:
         if backbone not in BACKBONES:
             raise ModelError(
@@ -195,11 +197,14 @@ def _backbone_class(name: str, config: Any, backbone: str | None) -> type[Latent
                 f"backbone={backbone!r} is built on {kind.config_class.model_type}, "  # type: ignore[attr-defined]
                 f"but the checkpoint {name!r} is a {config.model_type} model."
             )
+        if named is not None and named is not kind:
+            raise ModelError(
+                f"backbone={backbone!r}, but the checkpoint {name!r} says that it is "
+                f"{named.backbone}: its architectures are {architectures}. Leave backbone= out."
+            )
         return kind
-    architectures = config.architectures or []
-    for kind in BACKBONES.values():
-        if kind.__name__ in architectures:
-            return kind
+    if named is not None:
+        return named
     known = ", ".join(f"{kind.__name__} ({key})" for key, kind in BACKBONES.items())
     raise ModelError(
         f"The checkpoint {name!r} has architectures {architectures}, none of them a latent "

@@ -35,6 +35,9 @@ DROPOUT_SITES = ("feed_forward", "residual")
 DROPOUT_SCOPES = ("prompt_and_thoughts", "thoughts")
 
 
+_KNOWN = frozenset(vars(GenerationConfig()))
+
+
 class LatentGenerationConfig(GenerationConfig):
     """transformers' generation config with the fields of latent sampling; None means unset.
 
@@ -56,6 +59,10 @@ class LatentGenerationConfig(GenerationConfig):
     def __init__(self, **kwargs: Any) -> None:
         """Take the latent fields out of `kwargs` and leave the rest to transformers."""
         latent = {name: kwargs.pop(name, None) for name in LATENT_FIELDS}
+        for name in kwargs:
+            # transformers keeps names it does not know, so a typo would go unnoticed.
+            if name not in _KNOWN and (meant := near(name, LATENT_FIELDS, cutoff=0.8)):
+                raise ModelError(f"Unknown setting {name!r}.{meant}")
         super().__init__(**kwargs)
         for name, value in latent.items():
             setattr(self, name, value)
@@ -215,9 +222,9 @@ def check_names(given: Iterable[str], also: Iterable[str] = ()) -> None:
             )
 
 
-def near(name: str, allowed: Iterable[str]) -> str:
+def near(name: str, allowed: Iterable[str], *, cutoff: float = 0.5) -> str:
     """Return ' Did you mean …?' with the allowed names most like `name`, or ''."""
-    matches = difflib.get_close_matches(str(name), list(allowed), n=3, cutoff=0.5)
+    matches = difflib.get_close_matches(str(name), list(allowed), n=3, cutoff=cutoff)
     return f" Did you mean {' or '.join(matches)}?" if matches else ""
 
 
@@ -242,7 +249,7 @@ def _whole(name: str, value: Any, *, least: int | None) -> None:
 def _real(name: str, value: Any, *, least: float, below: float = math.inf) -> None:
     good = isinstance(value, int | float) and not isinstance(value, bool)
     if not good or not least <= value < below:
-        bound = f"at least {least:g}" + (f" and below {below:g}" if below < math.inf else "")
+        bound = f"at least {least:g} and " + (f"below {below:g}" if below < math.inf else "finite")
         raise ModelError(f"{name}={value!r}; allowed is a number {bound}.")
 
 

@@ -56,6 +56,12 @@ def check_prompts(
             "Every prompt must end with an attended token: pad on the left "
             '(tokenizer.padding_side = "left"), and give at least one token per prompt.'
         )
+    vocabulary = model.get_input_embeddings().num_embeddings
+    if bool(((input_ids < 0) | (input_ids >= vocabulary)).any()):
+        raise ModelError(
+            f"input_ids from {int(input_ids.min())} to {int(input_ids.max())}; the checkpoint "
+            f"{model.name_or_path!r} knows 0 to {vocabulary - 1}. Use its own tokenizer."
+        )
     longest = int(attention_mask.sum(dim=1).max())
     positions = model.config.max_position_embeddings
     needed = settings.thought_limit + 2
@@ -258,6 +264,6 @@ def _check_finite(values: torch.Tensor, what: str, model: Any) -> None:
     if not bool(finite.all()):
         raise ModelError(
             f"{int((~finite).sum())} of {len(finite)} rows have {what} that are NaN or infinite: "
-            f"the weights of {model.name_or_path!r} or its precision ({model.dtype}) are at fault. "
-            "Check the checkpoint, or use dtype=float32."
+            f"the sampler is too strong, or the weights of {model.name_or_path!r} or its precision "
+            f"({model.dtype}) are at fault. Try latent_do_sample=false, then dtype=float32."
         )

@@ -3,13 +3,14 @@
 from .aggregation import STRATEGIES, aggregate, check_strategy
 from .answers import canonical, is_correct, last_number, read_tolerance, vote_key
 from .errors import TaskError
-from .estimators import coverage_at_n, pass_at_k, voting_at_k
+from .estimators import MAX_CANDIDATES, coverage_at_n, pass_at_k, voting_at_k
 from .metrics import default_ks, pool_metrics
 from .pool import Candidate, Pool
 from .question import Question, read_questions
 from .responses import is_pool, join_pools, read_response
 
 __all__ = [
+    "MAX_CANDIDATES",
     "STRATEGIES",
     "Candidate",
     "Pool",

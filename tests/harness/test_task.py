@@ -203,21 +203,6 @@ def test_wrong_metadata_is_refused_before_anything_runs(metadata, message):
         evaluate(pools_json(), ["latent_tts_arith"], metadata=metadata)
 
 
-def test_a_k_beyond_the_candidates_is_refused_before_generation_where_they_are_known():
-    lm = FakeLM(pools_json())
-    manager = TaskManager(
-        include_path=str(BENCHMARKS),
-        include_defaults=False,
-        metadata={"ks": [1, 8], "num_return_sequences": 8},
-    )
-    options = {"tasks": ["latent_tts_arith"], "task_manager": manager, "limit": 1}
-    with pytest.raises(TaskError, match=r"k = 8, but only 4 candidates are drawn"):
-        simple_evaluate(model=lm, gen_kwargs={"num_return_sequences": 4}, **options)
-    assert lm.requests == []
-    with pytest.raises(TaskError, match=r"k = 8 cannot be estimated from 4 candidates"):
-        simple_evaluate(model=lm, **options)
-
-
 def test_repeats_are_joined_into_one_pool(folder):
     responses = [pool.to_json() for answers in ANSWERS for pool in map(make_pool, answers)]
     spec = variant(folder, repeats=4)

@@ -67,11 +67,11 @@ BAD = [
     ({"dropout_p": float("nan")}, "dropout_p=nan; allowed is a number"),
     ({"dropout_p": "0.2"}, "dropout_p='0.2'; allowed is a number"),
     ({"dropout_p": True}, "dropout_p=True; allowed is a number"),
-    ({"noise_std": -1.0}, "noise_std=-1.0; allowed is a number at least 0."),
-    ({"noise_std": float("inf")}, "noise_std=inf; allowed is a number at least 0."),
-    ({"noise_std": float("nan")}, "noise_std=nan; allowed is a number at least 0."),
-    ({"noise_std": False}, "noise_std=False; allowed is a number at least 0."),
-    ({"temperature": -1.0}, "temperature=-1.0; allowed is a number at least 0."),
+    ({"noise_std": -1.0}, "noise_std=-1.0; allowed is a number at least 0 and finite."),
+    ({"noise_std": float("inf")}, "noise_std=inf; allowed is a number at least 0 and finite."),
+    ({"noise_std": float("nan")}, "noise_std=nan; allowed is a number at least 0 and finite."),
+    ({"noise_std": False}, "noise_std=False; allowed is a number at least 0 and finite."),
+    ({"temperature": -1.0}, "temperature=-1.0; allowed is a number at least 0 and finite."),
     (
         {"temperature": 0.0, "do_sample": True},
         "temperature=0 with do_sample=true; use do_sample=false for greedy.",
@@ -298,3 +298,8 @@ def test_names_may_be_allowed_beside_the_settings():
 
 def test_settings_read_objects_with_attributes(coconut):
     assert coconut.settings(SimpleNamespace(noise_std=0.3, other=1)).noise_std == 0.3
+
+
+def test_a_typo_in_a_generation_config_is_named():
+    with pytest.raises(ModelError, match=r"Unknown setting 'nois_std'. Did you mean noise_std\?"):
+        LatentGenerationConfig(nois_std=1.0)
