@@ -122,7 +122,7 @@ def broken(tmp_path):
 def test_weights_that_are_not_finite(broken, data, value):
     name = "transformer.h.0.mlp.c_fc.bias"
     edit_weights(broken, lambda tensors: tensors[name].fill_(value))
-    with pytest.raises(ModelError, match=r"NaN or infinite: the weights of .*broken.*float32"):
+    with pytest.raises(ModelError, match=r"NaN or infinite: .* the weights of .*broken.*float32"):
         evaluate(broken, data)
 
 
@@ -208,20 +208,3 @@ def test_questions_that_cannot_be_used(checkpoints, tmp_path, line, message):
     (tmp_path / "gsm8k_test.jsonl").write_text(line)
     with pytest.raises(TaskError, match=rf"gsm8k_test.jsonl.*{message}"):
         evaluate(checkpoints["coconut"], tmp_path)
-
-
-def test_a_k_beyond_n(checkpoints, data):
-    from lm_eval import simple_evaluate
-    from lm_eval.tasks import TaskManager
-
-    # As the command line does, model_args are part of the tasks' metadata.
-    args = {"pretrained": str(checkpoints["coconut"]), "num_return_sequences": 2}
-    manager = TaskManager(
-        include_path=str(BENCHMARKS),
-        include_defaults=False,
-        metadata={**args, "data_dir": str(data), "ks": [1, 4]},
-    )
-    with pytest.raises(TaskError, match=r"k = 4, but only 2 candidates are drawn"):
-        simple_evaluate(
-            model="latent_tts", model_args=args, tasks=["latent_tts_gsm8k"], task_manager=manager
-        )
