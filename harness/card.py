@@ -24,11 +24,13 @@ connection, and shows what sampling in latent space does. It is no general reaso
 {problems:,} training problems of `latent_tts.tasks.arith` (seed {seed}), {hard:.0%} of them with
 larger numbers. No training problem is a test problem, nor one with other numbers, and the test
 problems hold back a fifth of the sentence patterns. Accuracy below is on {validation} validation
-problems (small numbers, no held-back patterns), deterministic, with its standard error.
+problems (no held-back patterns), deterministic, with its standard error.
 
 ## Training
 
-The curriculum of arXiv 2412.06769, by
+After the curriculum of arXiv 2412.06769, with a linear probe (weight {probe_weight:g}, thrown away
+after training) that reads each step's result from the state after its thoughts, as SIM-CoT
+(arXiv 2509.20317) does with a decoder. By
 
     latent-tts train coconut --output {name}{options}
 
@@ -36,7 +38,8 @@ The curriculum of arXiv 2412.06769, by
 |---|---|---|---|---|---|
 {stages}
 
-The first stage writes its steps out; the last writes only the answer.
+The first stage writes its steps out; the last writes only the answer. Training problems have
+results up to 100, validation and test problems up to 30 and their hard twins up to 150.
 
 ## Sampling
 
