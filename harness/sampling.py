@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
-from ..models import LatentSettings
+from ..models import LatentGenerateOutput, LatentSettings
 from ..models.tokens import pad_left
 from ..tasks import Candidate, Pool
 
@@ -120,7 +120,7 @@ def _draw_batch(
         sample_offset=sample_offset,
         return_dict_in_generate=True,
     )
-    candidates = list(_candidates(model, tokenizer, output, input_ids.shape[1], until))
+    candidates = list(_candidates(model, tokenizer, output, until))
     count = settings.num_return_sequences
     return [
         Pool(tuple(candidates[start : start + count])) for start in range(0, len(candidates), count)
@@ -128,19 +128,16 @@ def _draw_batch(
 
 
 def _candidates(
-    model: Any, tokenizer: Any, output: Any, width: int, until: Sequence[str]
+    model: Any, tokenizer: Any, output: LatentGenerateOutput, until: Sequence[str]
 ) -> Iterable[Candidate]:
     rows = zip(
-        output.sequences[:, width:].tolist(),
-        output.latent_lengths.tolist(),
-        output.answer_lengths.tolist(),
-        output.truncated.tolist(),
+        output.answer_ids(),
+        torch.as_tensor(output.latent_lengths).tolist(),
+        torch.as_tensor(output.answer_lengths).tolist(),
+        torch.as_tensor(output.truncated).tolist(),
         strict=True,
     )
-    for ids, thoughts, tokens, truncated in rows:
-        answer_ids = ids[thoughts + 1 : thoughts + 1 + tokens]
-        if not truncated:
-            answer_ids = answer_ids[:-1]  # the end-of-sequence token
+    for answer_ids, thoughts, tokens, truncated in rows:
         text = tokenizer.decode(answer_ids)
         cuts = [text.find(stop) for stop in until if stop and stop in text]
         text = text[: min(cuts)] if cuts else text
