@@ -17,7 +17,19 @@ COMMANDS = {
         "latent_tts.harness.annotate:annotate",
         "Label thoughts by rollouts, to train a reward model on.",
     ),
+    "baseline": ("latent_tts.results.keep:baseline", "Store a run, small enough to commit."),
+    "check": ("latent_tts.results.check:check", "Fail if a run is worse than its baseline."),
+    "compare": (
+        "latent_tts.results.compare:compare",
+        "Compare runs and strategies on the same questions.",
+    ),
     "curve": ("latent_tts.results.curves:curve", "Draw coverage and voting accuracy against N."),
+    "leaderboard": (
+        "latent_tts.results.board.command:leaderboard",
+        "Write a web page, a table and pictures of all runs.",
+    ),
+    "pool": ("latent_tts.results.importing:pool", "Read candidates made by other programs."),
+    "readme": ("latent_tts.results.readme:readme", "Write the README's results and pictures."),
     "sweep": ("latent_tts.harness.sweep:sweep", "Try sampler strengths on validation problems."),
     "train": (
         "latent_tts.harness.train:train",

@@ -6,11 +6,16 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from ..tasks import TaskError, default_ks, pool_metrics
-from .samples import RunSamples, find_samples, read_samples
+from ..tasks import default_ks, pool_metrics, read_tolerance
+from .errors import ResultsError
+from .records import collect
+from .run import Run
+from .samples import RunSamples, read_samples
 
 
-def curve_table(run: RunSamples, ks: Sequence[int] | None = None) -> pd.DataFrame:
+def curve_table(
+    run: RunSamples, ks: Sequence[int] | None = None, *, tolerance: str = "0"
+) -> pd.DataFrame:
     """Return the mean and standard error over questions of pass@k and voting@k.
 
     pass@k = 1 - C(N-c, k) / C(N, k) (arXiv 2107.03374, equation 1) is coverage with k samples.
@@ -18,6 +23,7 @@ def curve_table(run: RunSamples, ks: Sequence[int] | None = None) -> pd.DataFram
     Args:
         run: a task's pools.
         ks: sample counts; powers of two and N if None.
+        tolerance: difference from the gold answer that counts as right, a decimal.
 
     Returns:
         One row a k: task, run, k, coverage, coverage_stderr, voting, voting_stderr, questions.
@@ -25,7 +31,8 @@ def curve_table(run: RunSamples, ks: Sequence[int] | None = None) -> pd.DataFram
     count = min(len(pool.candidates) for pool in run.pools)
     sizes = tuple(ks) if ks is not None else default_ks(count)
     metrics = pd.DataFrame(
-        pool_metrics(pool, gold, ks=sizes) for pool, gold in zip(run.pools, run.golds, strict=True)
+        pool_metrics(pool, gold, ks=sizes, tolerance=read_tolerance(tolerance))
+        for pool, gold in zip(run.pools, run.golds, strict=True)
     )
     return pd.DataFrame(
         {
@@ -42,12 +49,13 @@ def curve_table(run: RunSamples, ks: Sequence[int] | None = None) -> pd.DataFram
     )
 
 
-def draw_curves(tables: Sequence[pd.DataFrame], path: Path) -> None:
+def draw_curves(tables: Sequence[pd.DataFrame], path: Path, *, description: str = "") -> None:
     """Draw coverage (solid) and voting (dashed) against k, a colour a run, with 95% bands.
 
     Args:
         tables: of `curve_table`.
         path: PNG or SVG to write.
+        description: stored in the file, beside the picture.
     """
     from matplotlib.figure import Figure
 
@@ -65,7 +73,7 @@ def draw_curves(tables: Sequence[pd.DataFrame], path: Path) -> None:
     axes.set_ylabel("questions answered right, %")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, metadata={"Description": description})
 
 
 @click.command()
@@ -78,13 +86,24 @@ def curve(runs: Sequence[Path], task: str, output: Path) -> None:
     RUNS are their --output_path folders; a folder's name is its line's name.
     """
     if output.suffix not in (".png", ".svg"):
-        raise TaskError(f"--output {str(output)!r} must end in .png or .svg.")
+        raise ResultsError(f"--output {str(output)!r} must end in .png or .svg.")
     tables = []
     for folder in runs:
-        logs = [file for file in find_samples(folder) if file.name.startswith(f"samples_{task}_2")]
-        if not logs:
-            raise TaskError(f"{str(folder)!r} holds no samples of {task}; name another --task.")
-        tables.append(curve_table(read_samples(logs[0], name=folder.name)))
+        run = _newest(folder, task)
+        samples = read_samples(run.samples, name=folder.name)
+        tables.append(curve_table(samples, tolerance=run.tolerance))
     click.echo(pd.concat(tables).round(4).to_string(index=False))
     output.parent.mkdir(parents=True, exist_ok=True)
     draw_curves(tables, output)
+
+
+def _newest(folder: Path, task: str) -> Run:
+    found, problems = collect([folder])
+    runs = [run for run in found if run.task == task]
+    if not runs:
+        reasons = "; ".join(map(str, problems)) or f"it has {', '.join(r.task for r in found)}"
+        raise ResultsError(
+            f"{str(folder)!r} holds no run of {task} that can be used: {reasons}. Name another "
+            "--task or folder."
+        )
+    return runs[-1]

@@ -17,9 +17,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("harness", "tasks", "models", "reward", "results")
-# The back-port goes to the root of the wheel; the other is what README shows.
-NOT_PACKAGED = {("harness", "backport"), ("results", "tiny-coconut")}
-SHIPPED = {".py", ".yaml", ".jsonl", ".json", ".safetensors", ".md"}
+# The back-port goes to the root of the wheel; the others are what README shows.
+NOT_PACKAGED = {("harness", "backport"), ("results", "baselines"), ("results", "tiny-coconut")}
+SHIPPED = {".py", ".yaml", ".jsonl", ".json", ".safetensors", ".md", ".js", ".css", ".jinja"}
 BACKPORT = ("_latent_tts_backport.py", "latent_tts_backport.pth")
 
 # A plugin of somebody else's, small enough to run: entry points of every group.

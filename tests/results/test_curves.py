@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from latent_tts.results import RunSamples, curve_table
+from latent_tts.results import ResultsError, RunSamples, curve_table
 from latent_tts.results.curves import curve
-from latent_tts.tasks import TaskError
-from tests.results.test_samples import make_pool, write_log
+from latent_tts.tasks import Question
+from tests.results.made import make_pool, write_run
 
 ANSWERS = [
     ["5", "4", "4", "5"],
@@ -22,6 +22,7 @@ ANSWERS = [
     ["2", "2", "2", "2"],
 ]
 GOLDS = ["5", "7", "1", "3"]
+QUESTIONS = tuple(Question(id=gold, text="", gold=gold) for gold in GOLDS)
 
 
 def vote(answers):
@@ -53,7 +54,7 @@ NUMBERS = ["coverage", "coverage_stderr", "voting", "voting_stderr"]
 
 @pytest.fixture
 def samples():
-    return RunSamples("run", "task", tuple(make_pool(*a) for a in ANSWERS), tuple(GOLDS))
+    return RunSamples("run", "task", QUESTIONS, tuple(make_pool(*a) for a in ANSWERS))
 
 
 @pytest.mark.parametrize("ks", [None, (1, 2, 3, 4)])
@@ -67,18 +68,19 @@ def test_the_table_is_what_enumeration_gives(samples, ks):
 
 def test_pools_of_several_sizes_have_a_curve_up_to_the_smallest(samples):
     pools = (*samples.pools[:3], make_pool("2", "2"))
-    table = curve_table(RunSamples("run", "task", pools, tuple(GOLDS)))
+    table = curve_table(RunSamples("run", "task", QUESTIONS, pools))
     assert table["k"].tolist() == [1, 2]
 
 
 @pytest.fixture
 def runs(tmp_path):
     """Two runs' folders; in the first an older log lies beside the newest."""
-    rows = [(g, [make_pool(*a).to_json()]) for g, a in zip(GOLDS, ANSWERS, strict=True)]
-    write_log(tmp_path / "noise" / "model", rows[:2], date="2029-01-01T00-00-00.0")
-    write_log(tmp_path / "noise" / "model", rows)
-    write_log(tmp_path / "noise" / "model", rows[:1], task="latent_tts_arith_hard")
-    write_log(tmp_path / "dropout" / "model", rows[::-1])
+    rows = [(g, make_pool(*a)) for g, a in zip(GOLDS, ANSWERS, strict=True)]
+    write_run(tmp_path / "noise", rows[:2], date="2029-01-01T00-00-00.0")
+    write_run(tmp_path / "noise", rows)
+    hard = {"task": "latent_tts_arith_hard", "date": "2030-01-03T00-00-00.0"}
+    write_run(tmp_path / "noise", rows[:1], **hard)
+    write_run(tmp_path / "dropout", rows[::-1], settings={"latent_do_sample_by": "dropout"})
     return tmp_path
 
 
@@ -124,15 +126,18 @@ def test_another_task_is_asked_for_by_name(runs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["noise", "--output", "curve.png", "--task", "gsm8k"], r"holds no samples of gsm8k; name"),
-        (["empty", "--output", "curve.png"], r"No samples_\*.jsonl under"),
+        (
+            ["noise", "--output", "curve.png", "--task", "gsm8k"],
+            r"holds no run of gsm8k that can be used: it has latent_tts",
+        ),
+        (["empty", "--output", "curve.png"], r"empty: no results_<date>.json below it"),
         (["noise", "--output", "curve.txt"], r"curve.txt' must end in .png or .svg"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(runs, monkeypatch, arguments, message):
     (runs / "empty").mkdir()
     monkeypatch.chdir(runs)
-    with pytest.raises(TaskError, match=message):
+    with pytest.raises(ResultsError, match=message):
         run_curve(*arguments)
     assert not list(runs.glob("curve.*"))
 
@@ -140,9 +145,17 @@ def test_what_cannot_be_drawn_is_refused(runs, monkeypatch, arguments, message):
 def test_a_log_that_was_cut_off_draws_nothing(runs):
     file = next((runs / "dropout").rglob("*.jsonl"))
     file.write_text(file.read_text()[:-5])
-    with pytest.raises(TaskError, match=rf"{file}:4 is not JSON"):
+    with pytest.raises(ResultsError, match=rf"{file.name} was cut off"):
         run_curve(runs / "noise", runs / "dropout", "--output", runs / "curve.png")
     assert not (runs / "curve.png").exists()
+
+
+def test_a_curve_has_the_tolerance_of_its_task(tmp_path):
+    rows = [(gold, make_pool(f"{gold}.5", "100")) for gold in GOLDS]
+    write_run(tmp_path, rows, metadata={"tolerance": 0.5})
+    done = run_curve(tmp_path, "--output", tmp_path / "curve.png")
+    table = pd.read_csv(io.StringIO(done.stdout), sep=r"\s+")
+    assert table["coverage"].tolist() == [0.5, 1.0]
 
 
 def test_a_missing_folder_is_refused_by_the_command_line(tmp_path):

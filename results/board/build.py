@@ -1,0 +1,165 @@
+"""Everything that `latent-tts leaderboard` writes."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import ResultsError
+from ..records import collect
+from ..run import Problem, Run
+from .pages import PageJob, write_page
+from .pictures import draw_task
+from .rows import board_rows, full_strategies
+from .templating import copy_assets, number, render
+
+_WORTH_A_PROCESS = 1 << 26  # bytes of sample logs
+
+
+@dataclass(frozen=True)
+class Board:
+    """What was written.
+
+    Attributes:
+        folder: that holds it; `index.html` is the page.
+        rows: of `board_rows`.
+        problems: what was left out or is used with a caution.
+    """
+
+    folder: Path
+    rows: pd.DataFrame
+    problems: tuple[Problem, ...]
+
+
+def build_board(paths: Iterable[Path], folder: Path, *, processes: int = 2) -> Board:
+    """Write the leaderboard of all runs under some folders.
+
+    Args:
+        paths: --output_path folders of runs, or folders of such folders.
+        folder: where the leaderboard goes; files of the same names are overwritten.
+        processes: that read sample logs at the same time.
+
+    Returns:
+        The board.
+
+    Raises:
+        ResultsError: no run can be read.
+    """
+    runs, problems = collect(paths)
+    if not runs:
+        reasons = "".join(f"\n  {problem}" for problem in problems)
+        raise ResultsError(f"No run can be read, so there is no leaderboard.{reasons}")
+    rows = board_rows(runs)
+    pages = folder / "runs"
+    pages.mkdir(parents=True, exist_ok=True)
+    copy_assets(folder / "assets")
+    jobs = _jobs(runs, rows, pages)
+    with _executor(runs, processes) as executor:
+        written = executor.map(write_page, jobs) if executor else map(write_page, jobs)
+        pictures = _draw(rows, folder)  # while the pages are being written
+        failures = {job.slug: problem for job, problem in zip(jobs, written, strict=True)}
+    problems += [problem for problem in failures.values() if problem]
+    slugs = {(job.run.name, job.run.task): job.slug for job in jobs if not failures[job.slug]}
+    rows["page"] = [slugs.get((row.run, row.task)) for row in rows.itertuples()]
+    rows.to_csv(folder / "leaderboard.csv", index=False)
+    context = {"rows": rows, "problems": problems, "pictures": pictures, "runs": runs}
+    markdown = render("leaderboard.md.jinja", **context, tables=_tables(rows))
+    (folder / "leaderboard.md").write_text(markdown, encoding="utf-8")
+    page = render("index.html.jinja", **context, data=_columns(rows))
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    return Board(folder, rows, tuple(problems))
+
+
+def _executor(runs: Sequence[Run], processes: int) -> Any:
+    """Return processes where there is enough to read, else nothing."""
+    size = sum(run.samples.stat().st_size for run in runs)
+    if processes < 2 or len(runs) < 2 or size < _WORTH_A_PROCESS:
+        return nullcontext()
+    workers: Executor = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    return workers
+
+
+def _draw(rows: pd.DataFrame, folder: Path) -> dict[str, str]:
+    """Draw the curves of each task; return task -> the pictures' name without its ending."""
+    names = {task: f"curves_{_file_name(task)}" for task in rows["task"].unique()}
+    for task, name in names.items():
+        draw_task(rows[rows["task"] == task], [folder / f"{name}.png", folder / f"{name}.svg"])
+    return names
+
+
+def _jobs(runs: Sequence[Run], rows: pd.DataFrame, folder: Path) -> list[PageJob]:
+    slugs = {(run.name, run.task): _slug(run) for run in runs}
+    own_rows = {key: _plain(part) for key, part in rows.groupby(["run", "task"], sort=False)}
+    return [
+        PageJob(
+            run=run,
+            strategies=full_strategies(run),
+            facts=_facts(run),
+            rows=own_rows[run.name, run.task],
+            folder=folder,
+            slug=slugs[run.name, run.task],
+            siblings={
+                task: slug
+                for (name, task), slug in slugs.items()
+                if name == run.name and task != run.task
+            },
+        )
+        for run in runs
+    ]
+
+
+def _facts(run: Run) -> dict[str, str]:
+    config = run.config
+    facts = {
+        "task": f"{run.task}, version {run.task_version}, {run.questions} questions",
+        "checkpoint": config.checkpoint,
+        "weights": config.weights_sha256,
+        "backbone": config.backbone,
+        "parameters": None if config.parameters is None else f"{config.parameters:,}",
+        "sampler": f"{config.sampler} {number(config.strength)}",
+        "candidates per question": config.samples,
+        "reward model": config.reward_model,
+        "seed": config.seed,
+        "device": config.device,
+        "weights' type": config.dtype,
+        "written": run.date,
+        "settings": ", ".join(f"{name} = {value}" for name, value in config.settings.items()),
+        "versions": ", ".join(f"{name} {value}" for name, value in config.versions.items()),
+        "sample log": run.samples.name,
+    }
+    return {label: str(value) for label, value in facts.items() if value not in (None, "")}
+
+
+def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in rows.to_dict("records")]
+
+
+def _tables(rows: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Return task -> its rows with all candidates."""
+    whole = rows[rows["full"]]
+    return {str(task): _plain(part) for task, part in whole.groupby("task", sort=False)}
+
+
+def _columns(rows: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return the rows column by column, with None for unknown numbers, as JSON wants it."""
+    return {
+        str(name): [None if pd.isna(value) else value for value in column.tolist()]
+        for name, column in rows.items()
+    }
+
+
+def _slug(run: Run) -> str:
+    """Return a file name of a run's own: readable, and told apart by a digest."""
+    key = f"{run.name}\0{run.task}"
+    return f"{_file_name(key)[:80]}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.") or "run"

@@ -1,0 +1,81 @@
+"""The templates of pages and tables, and the libraries that pages bring along."""
+
+import json
+import math
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+_HERE = Path(__file__).parent
+ASSETS = _HERE / "assets"
+_SHARED = ("tabulator.min.js", "tabulator_simple.min.css", "board.css", "page.js", "run.js")
+
+_IN_MARKDOWN = str.maketrans(
+    {character: f"\\{character}" for character in "\\`*_[]<>|#"} | {"\n": " ", "\r": " "}
+)
+
+
+def render(template: str, **context: Any) -> str:
+    """Return a filled template; everything in an HTML page is escaped."""
+    return _environment().get_template(template).render(**context)
+
+
+def copy_assets(folder: Path) -> None:
+    """Put what run pages share, and the licences, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*_SHARED, "LICENSES.md"):
+        shutil.copyfile(ASSETS / name, folder / name)
+
+
+def percent(share: float | None, stderr: float | None = None) -> str:
+    """Return a share in percent, with its standard error where there is one."""
+    if share is None or math.isnan(share):
+        return "–"
+    if stderr is None or math.isnan(stderr):
+        return f"{100 * share:.1f}"
+    return f"{100 * share:.1f} ± {100 * stderr:.1f}"
+
+
+def number(value: object) -> str:
+    """Return a number as briefly as a table wants it, a text as it is, nothing as a dash."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return str(value)
+
+
+def in_markdown(text: object) -> str:
+    """Return a text so that Markdown shows it as it is, within a cell too."""
+    return str(text).translate(_IN_MARKDOWN)
+
+
+def in_script(content: object) -> Markup:
+    """Return JSON that cannot end the script element in which it stands."""
+    return Markup(json.dumps(content, allow_nan=False).replace("<", "\\u003c"))
+
+
+def _inline(name: str) -> Markup:
+    """Return a file of this package, to stand within a page as it is."""
+    return Markup((ASSETS / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        autoescape=lambda name: bool(name) and ".html" in str(name),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals["inline"] = _inline
+    environment.filters.update(
+        percent=percent, number=number, in_markdown=in_markdown, in_script=in_script
+    )
+    return environment

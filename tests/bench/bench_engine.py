@@ -1,0 +1,54 @@
+"""What the engine gains by sharing prompts, batching samples and batching questions."""
+
+import pytest
+import torch
+
+from latent_tts.models import AutoLatentModel, LatentGenerationConfig, load_tokenizer
+from latent_tts.tasks.arith import generate
+
+QUESTIONS = [problem.question for problem in generate(split="validation", count=16, seed=0)]
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """Sample from the checkpoint that ships: questions, N -> nothing."""
+    model = AutoLatentModel.from_pretrained("tiny-coconut")
+    tokenizer = load_tokenizer("tiny-coconut")
+
+    def run(questions, count):
+        prompts = [model.format_prompt(question) for question in questions]
+        inputs = tokenizer(prompts, return_tensors="pt", padding=True)
+        with torch.inference_mode():
+            model.generate(
+                input_ids=inputs.input_ids,
+                attention_mask=inputs.attention_mask,
+                generation_config=LatentGenerationConfig(latent_do_sample_by="noise"),
+                num_return_sequences=count,
+            )
+
+    return run
+
+
+def test_shared_prompt(versus, sample):
+    versus(
+        bound=1.3,
+        slow=lambda: sample([QUESTIONS[0]] * 64, 1),
+        fast=lambda: sample([QUESTIONS[0]], 64),
+    )
+
+
+def test_samples_in_a_batch(versus, sample):
+    versus(
+        bound=1.1,
+        slow=lambda: sample(QUESTIONS[:4], 8),
+        fast=lambda: sample(QUESTIONS[:4], 64),
+        work=8.0,
+    )
+
+
+def test_questions_in_a_batch(versus, sample):
+    versus(
+        bound=1.5,
+        slow=lambda: [sample([question], 4) for question in QUESTIONS],
+        fast=lambda: sample(QUESTIONS, 4),
+    )

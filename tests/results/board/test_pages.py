@@ -1,0 +1,151 @@
+"""A run's page: what its data script holds is what the sample log holds."""
+
+import gzip
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from latent_tts.results import ResultsError, collect
+from latent_tts.results.board.logs import read_questions
+from latent_tts.results.board.pages import PageJob, write_page
+from latent_tts.tasks import Pool
+from tests.results.board.random_runs import add_metric, best_of_n, random_run
+from tests.results.made import log_of
+
+HOSTILE = "</script><script>alert(1)</script> ' \" \\ \\n \u2028 <b>"
+
+
+def read_script(path):
+    """Return what a data script hands to the page, by function."""
+    calls = {"pool": [], "questions": []}
+    for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
+        function, text = re.fullmatch(r"runPage\.(\w+)\('(.*)'\);", line).groups()
+        calls[function].append(json.loads(re.sub(r"\\(.)", r"\1", text)))
+    (questions,) = calls["questions"]
+    return questions, calls["pool"]
+
+
+def write(folder, tmp_path, strategies):
+    """Write the page of the only run under a folder; return its data, and the run."""
+    (run,), problems = collect([folder])
+    assert not problems
+    job = PageJob(run=run, strategies=strategies, facts={}, rows=[], folder=tmp_path, slug="page")
+    assert write_page(job) is None
+    return *read_script(tmp_path / "page.js"), run
+
+
+def column(values, place):
+    return values[place] if isinstance(values, list) else values
+
+
+def test_every_candidate_is_on_the_page_as_it_was_logged(tmp_path):
+    results = random_run(tmp_path / "run", rewards=True, steps=True, text=HOSTILE)
+    add_metric(results, "best_of_n@8", best_of_n)
+    strategies = {"majority": "voting@8", "best_of_n": "best_of_n@8"}
+    questions, pools, _ = write(tmp_path / "run", tmp_path, strategies)
+    samples = [json.loads(line) for line in log_of(results).read_text().splitlines()]
+    assert questions["question"] == [sample["doc"]["question"] for sample in samples]
+    assert questions["id"] == [sample["doc"]["id"] for sample in samples]
+    assert questions["gold"] == [sample["target"] for sample in samples]
+    for name, metric in strategies.items():
+        assert questions[name] == [sample[metric] for sample in samples]
+    won = [outcome == "right" for outcome in questions["outcome"]]
+    assert won == [sample["voting@8"] == 1 for sample in samples]
+    for pool, sample in zip(pools, samples, strict=True):
+        candidates = Pool.from_json(sample["resps"][0][0]).candidates
+        for place, candidate in enumerate(candidates):
+            text = pool["texts"][column(pool["text"], place)]
+            assert text == [candidate.text, candidate.answer]
+            assert column(pool["thoughts"], place) == candidate.thoughts
+            assert column(pool["tokens"], place) == candidate.answer_tokens
+            assert column(pool["truncated"], place) == candidate.truncated
+            assert pool["reward"][place] == pytest.approx(candidate.reward, abs=1e-4)
+            assert pool["steps"][place] == pytest.approx(candidate.step_rewards, abs=1e-3)
+            vote = column(pool["vote"], place)
+            assert (None if vote < 0 else pool["answers"][vote]) == candidate.answer
+            assert bool(vote >= 0 and pool["right"][vote]) == (candidate.answer == sample["target"])
+
+
+def test_a_run_without_rewards_has_no_column_for_them(tmp_path):
+    random_run(tmp_path / "run")
+    _, pools, _ = write(tmp_path / "run", tmp_path, {"majority": "voting@8"})
+    assert not any({"reward", "steps", "beams"} & set(pool) for pool in pools)
+
+
+def rewrite(log, change):
+    """Change each sample of a log in place."""
+    samples = [json.loads(line) for line in log.read_text().splitlines()]
+    for place, sample in enumerate(samples):
+        change(place, sample)
+    log.write_text("".join(f"{json.dumps(sample)}\n" for sample in samples))
+
+
+def test_beams_missing_rewards_and_nan_metrics_are_shown(tmp_path):
+    results = random_run(tmp_path / "run", questions=2, samples=2, rewards=True, steps=True)
+
+    def change(place, sample):
+        pool = json.loads(sample["resps"][0][0])
+        pool["beams"] = [{**pool["candidates"][0], "reward": 0.5}]
+        pool["candidates"][1].update(reward=None, step_rewards=None)
+        sample["resps"] = [[json.dumps(pool)]]
+        sample["something_new"] = float("nan")
+
+    rewrite(log_of(results), change)
+    _, pools, _ = write(tmp_path / "run", tmp_path, {"majority": "voting@2"})
+    for pool in pools:
+        assert pool["reward"][1] is None
+        assert pool["steps"][1] is None
+        assert pool["beams"][0][-1] == 0.5
+
+
+def test_repeats_are_joined_and_the_padding_of_processes_is_not(tmp_path):
+    results = random_run(tmp_path / "run", questions=3, samples=4)
+
+    def change(place, sample):
+        (response,) = sample["resps"][0]
+        sample["resps"] = [[response] * (2 if place == 2 else 1)]  # the last question, padded
+
+    rewrite(log_of(results), change)
+    questions, *_ = write(tmp_path / "run", tmp_path, {"majority": "voting@4"})
+    assert questions["n"] == [4, 4, 4]
+
+
+def test_a_packed_log_is_read(tmp_path):
+    log = log_of(random_run(tmp_path / "run"))
+    with gzip.open(f"{log}.gz", "wb") as packed:
+        packed.write(log.read_bytes())
+    log.unlink()
+    questions, *_ = write(tmp_path / "run", tmp_path, {"majority": "voting@8"})
+    assert len(questions["id"]) == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda sample: sample.update(resps=[["{}"]]), r":5 cannot be read \(.*`candidates`"),
+        (lambda sample: sample.update(resps=[[]]), r":5 cannot be read \(it holds no candidates\)"),
+        (lambda sample: sample.pop("doc"), r":5 cannot be read \(.*`doc`"),
+    ],
+)
+def test_a_damaged_question_is_named_and_leaves_no_half_page(tmp_path, change, message):
+    log = log_of(random_run(tmp_path / "run"))
+    rewrite(log, lambda place, sample: change(sample) if place == 4 else None)
+    (run,), _ = collect([tmp_path / "run"])
+    with pytest.raises(ResultsError, match=re.escape(str(log)) + message):
+        list(read_questions(run, ["voting@8"]))
+    job = PageJob(run=run, strategies={}, facts={}, rows=[], folder=tmp_path, slug="page")
+    problem = write_page(job)
+    assert re.search(message + ".*It has no page", problem.message, re.DOTALL)
+    assert not problem.skipped
+    assert not list(tmp_path.glob("page.*"))
+
+
+def test_a_torn_packed_log_is_named(tmp_path):
+    log = log_of(random_run(tmp_path / "run"))
+    packed = log.with_name(f"{log.name}.gz")
+    packed.write_bytes(gzip.compress(log.read_bytes())[:-40])
+    (run,), _ = collect([tmp_path / "run"])
+    with pytest.raises(ResultsError, match=r"cannot be read \(.*Run lm_eval again"):
+        list(read_questions(replace(run, samples=packed), []))

@@ -1,0 +1,156 @@
+"""Runs as lm-eval writes them, small and made up."""
+
+import json
+import statistics
+from decimal import Decimal
+from itertools import repeat
+
+from latent_tts.tasks import Candidate, Pool, pool_metrics
+
+DATE = "2030-01-02T03-04-05.678000"
+SETTINGS = {
+    "latent_do_sample": True,
+    "latent_do_sample_by": "noise",
+    "noise_std": 0.6,
+    "dropout_p": 0.05,
+    "seed": 1,
+    "do_sample": False,
+    "temperature": 0.7,
+}
+
+
+def make_pool(*answers, rewards=None):
+    return Pool(
+        tuple(
+            Candidate(
+                text=f"### {a}", answer=a, thoughts=6, answer_tokens=2, truncated=False, reward=r
+            )
+            for a, r in zip(answers, rewards or repeat(None), strict=False)
+        )
+    )
+
+
+def write_log(folder, samples, *, task="latent_tts_arith", date="2030-01-02T03-04-05.678"):
+    """Write a log as lm-eval does; samples are (gold, responses)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"samples_{task}_{date}.jsonl"
+    lines = [
+        json.dumps({"doc_id": i, "target": gold, "resps": [responses], "filter": "none"})
+        for i, (gold, responses) in enumerate(samples)
+    ]
+    file.write_text("".join(f"{line}\n" for line in lines))
+    return file
+
+
+def write_run(
+    folder,
+    rows,
+    *,
+    task="latent_tts_arith",
+    date=DATE,
+    version=1.0,
+    metadata=None,
+    settings=None,
+    versions=None,
+    checkpoint=None,
+    reward_model=None,
+    ids=None,
+    texts=None,
+):
+    """Write a run's two files; rows are (gold, pool). Return the results file."""
+    where = folder / "model"
+    where.mkdir(parents=True, exist_ok=True)
+    metadata = {"version": version, "ks": None, "tolerance": 0, **(metadata or {})}
+    tolerance = Decimal(str(metadata["tolerance"]))
+    metrics = [pool_metrics(pool, gold, tolerance=tolerance) for gold, pool in rows]
+    with (where / f"samples_{task}_{date}.jsonl").open("w") as log:
+        for place, ((gold, pool), values) in enumerate(zip(rows, metrics, strict=True)):
+            doc = {
+                "id": ids[place] if ids else f"q{place}",
+                "question": texts[place] if texts else f"What is question {place}?",
+                "answer": gold,
+            }
+            sample = {
+                "doc_id": place,
+                "doc": doc,
+                "target": gold,
+                "arguments": {"gen_args_0": {"arg_0": doc["question"], "arg_1": {}}},
+                "resps": [[pool.to_json()]],
+                "filtered_resps": [pool.to_json()],
+                "filter": "none",
+                "metrics": list(values),
+                "doc_hash": "0" * 64,
+                **values,
+            }
+            log.write(f"{json.dumps(sample)}\n")
+    count = len(rows[0][1].candidates)
+    made = {**SETTINGS, "num_return_sequences": count, **(settings or {})}
+    content = {
+        "results": {task: {"alias": task, **_numbers(metrics)}, "a_group": {"alias": "a_group"}},
+        "group_subtasks": {"a_group": [task]},
+        "configs": {task: {"task": task, "repeats": 1, "metadata": metadata}},
+        "versions": {task: version, "a_group": "1.0"},
+        "higher_is_better": {task: {"pass@1": True, "unparsed": False}},
+        "n-samples": {task: {"original": 500, "effective": len(rows)}},
+        "task_hashes": {task: f"{len(rows)} questions"},
+        "config": {
+            "model": "latent_tts",
+            "model_num_parameters": 1000,
+            "model_dtype": "torch.float32",
+            "model_revision": "main",
+            "latent_tts": {
+                "checkpoint": {
+                    "name": "tiny",
+                    "revision": "main",
+                    "commit": None,
+                    "weights_sha256": "abc",
+                    **(checkpoint or {}),
+                },
+                "backbone": "coconut",
+                "prompt_format": "{question}",
+                "aggregation": "majority",
+                "settings": made,
+                "reward_model": reward_model,
+                "tasks": {
+                    task: {
+                        "settings": made,
+                        "throughput": {
+                            "tasks_together": [task],
+                            "seconds": 2.0,
+                            "samples": count * len(rows),
+                        },
+                    }
+                },
+                "device": "cpu",
+                "versions": {"latent-tts": "0.1.0", **(versions or {})},
+            },
+        },
+        "pretty_env_info": "a machine",
+        "model_name_sanitized": "model",
+    }
+    results = where / f"results_{date}.json"
+    results.write_text(json.dumps(content))
+    return results
+
+
+def edit(results, change):
+    """Change a results file's content in place."""
+    content = json.loads(results.read_text())
+    change(content)
+    results.write_text(json.dumps(content))
+
+
+def log_of(results):
+    """The only sample log beside a results file."""
+    (log,) = results.parent.glob("samples_*")
+    return log
+
+
+def _numbers(metrics):
+    numbers = {}
+    for name in metrics[0]:
+        values = [row[name] for row in metrics if name in row]
+        numbers[f"{name},none"] = statistics.fmean(values)
+        sem = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else "N/A"
+        numbers[f"{name}_stderr,none"] = sem
+    return numbers

@@ -1,0 +1,52 @@
+"""What lm-eval writes today is what records are read from."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from latent_tts.results import collect, read_metrics, read_samples
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a run of the checkpoint that ships."""
+    folder = tmp_path_factory.mktemp("live")
+    settings = "num_return_sequences=4,latent_do_sample_by=dropout,dropout_p=0.1,seed=7"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "latent_tts.harness.cli", "eval", "--limit", "5"),
+            *("--model_args", settings, "--tasks", "latent_tts_offline"),
+            *("--log_samples", "--output_path", str(folder / "dropout")),
+        ],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+    return folder
+
+
+def test_a_run_of_today_is_read(folder):
+    runs, problems = collect([folder])
+    assert problems == []
+    assert {run.task for run in runs} == {"latent_tts_arith", "latent_tts_arith_hard"}
+    for run in runs:
+        config = run.config
+        assert (run.name, run.questions, config.samples, config.seed) == ("dropout", 5, 4, 7)
+        assert (config.sampler, config.strength) == ("dropout", 0.1)
+        assert (config.checkpoint, config.backbone) == ("tiny-coconut", "coconut")
+        assert len(config.weights_sha256) == len(run.questions_hash) == 64
+        assert config.parameters > 1e6
+        assert run.throughput > 0
+        assert run.thoughts == 6
+        assert {"latent-tts", "lm-eval", "torch", "transformers"} <= set(config.versions)
+        metrics = read_metrics(run.samples).table
+        assert set(metrics) == set(run.metrics)
+        assert metrics["pass@1"].sem() == pytest.approx(run.metrics["pass@1"].stderr)
+        samples = read_samples(run.samples, name=run.name)
+        assert [len(pool.candidates) for pool in samples.pools] == [4] * 5
+        assert samples.questions[0].id.endswith("-0")
+        assert json.loads(run.results.read_text())["config"]["limit"] == 5
