@@ -78,6 +78,7 @@ def annotate(
 ) -> None:
     """Label the thoughts of N trajectories a question by M completions from each thought.
 
+    Questions whose trajectories are all right or all wrong teach nothing and are not completed.
     Running the same command again goes on where an interrupted run stopped. Under `accelerate
     launch` or torchrun several processes share the work; the shards are the same. A batch holds
     batch size × N × M rows at a time.
