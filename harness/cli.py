@@ -18,6 +18,10 @@ COMMANDS = {
         "Label thoughts by rollouts, to train a reward model on.",
     ),
     "curve": ("latent_tts.results.curves:curve", "Draw coverage and voting accuracy against N."),
+    "reward-table": (
+        "latent_tts.harness.reward_table:reward_table",
+        "Compare reward models with the vote on identical pools.",
+    ),
     "sweep": ("latent_tts.harness.sweep:sweep", "Try sampler strengths on validation problems."),
     "train": (
         "latent_tts.harness.train:train",
