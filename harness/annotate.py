@@ -31,7 +31,8 @@ SAMPLING = {
 }
 
 
-def _sampling_options(command: Any) -> Any:
+def sampling_options(command: Any) -> Any:
+    """Add an option for every setting in `SAMPLING` to a command."""
     for name, kind in reversed(SAMPLING.items()):
         flag = "--" + name.replace("_", "-")
         command = click.option(flag, name, type=kind, help="Default: the checkpoint's own.")(
@@ -60,7 +61,7 @@ def _sampling_options(command: Any) -> Any:
 @click.option("--seed", default=0, show_default=True, help="Of all samples.")
 @click.option("--batch-size", default=4, show_default=True, type=click.IntRange(1))
 @click.option("--shard-size", default=64, show_default=True, type=click.IntRange(1))
-@_sampling_options
+@sampling_options
 def annotate(
     pretrained: str,
     output: Path,
@@ -78,6 +79,7 @@ def annotate(
 ) -> None:
     """Label the thoughts of N trajectories a question by M completions from each thought.
 
+    Questions whose trajectories are all right or all wrong teach nothing and are not completed.
     Running the same command again goes on where an interrupted run stopped. Under `accelerate
     launch` or torchrun several processes share the work; the shards are the same. A batch holds
     batch size × N × M rows at a time.

@@ -30,6 +30,10 @@ COMMANDS = {
     ),
     "pool": ("latent_tts.results.importing:pool", "Read candidates made by other programs."),
     "readme": ("latent_tts.results.readme:readme", "Write the README's results and pictures."),
+    "reward-table": (
+        "latent_tts.harness.reward_table:reward_table",
+        "Compare reward models with the vote on identical pools.",
+    ),
     "sweep": ("latent_tts.harness.sweep:sweep", "Try sampler strengths on validation problems."),
     "train": (
         "latent_tts.harness.train:train",

@@ -77,3 +77,15 @@ class MajorityFilter(_AggregationFilter):
     """Keeps the earliest candidate of the most frequent answer; a missing answer never votes."""
 
     how = "majority"
+
+
+class BestOfNFilter(_AggregationFilter):
+    """Keeps the candidate of the highest reward; the pools must be scored."""
+
+    how = "best_of_n"
+
+
+class WeightedFilter(_AggregationFilter):
+    """Keeps the earliest candidate of the answer whose votes weigh most; pools must be scored."""
+
+    how = "weighted"

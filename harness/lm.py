@@ -1,15 +1,10 @@
 """lm-eval's `LM` interface: what `--model latent_tts` is."""
 
-import hashlib
 import json
-import logging
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from itertools import cycle
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -20,13 +15,15 @@ from tqdm import tqdm
 
 from ..models import AutoLatentModel, ModelError, load_tokenizer
 from ..models.config import check_names
+from ..reward import LatentRewardModel
+from ..reward.auto import check_pair
 from ..tasks import Pool, aggregate, check_strategy
+from .arguments import read_batch_size, read_device
 from .errors import hide_traceback
 from .options import RequestOptions, read_options
 from .processes import process_state
+from .record import checkpoint_record, versions
 from .sampling import draw_pools
-
-logger = logging.getLogger(__name__)
 
 _FINGERPRINT = "latent_tts:settings"
 
@@ -46,12 +43,16 @@ class LatentLM(LM):
         device_map: as in transformers; wins over `device`.
         batch_size: questions in a batch, or `auto`.
         max_batch_size: most questions in a batch under `auto`.
-        aggregation: how candidates become one text for tasks that do not ask for pools.
+        reward_model: a LatentRM that scores every candidate, and guides beam search.
+        reward_revision: of the reward model's hub repository.
+        aggregation: how candidates become one text for tasks that do not ask for pools; `majority`
+            if None, or `beam_search` where `num_beams` asks for one.
         **settings: the fields of `LatentGenerationConfig`; a request's gen_kwargs win over them.
 
     Raises:
         ModelError: a setting that does not exist or is out of its range, or an unusable
             checkpoint.
+        RewardError: an unusable reward model, or one that does not fit the backbone.
     """
 
     default_backbone: ClassVar[str | None] = None
@@ -67,7 +68,9 @@ class LatentLM(LM):
         device_map: Any = None,
         batch_size: int | str | None = 1,
         max_batch_size: int | None = None,
-        aggregation: str = "majority",
+        reward_model: str | None = None,
+        reward_revision: str = "main",
+        aggregation: str | None = None,
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -83,16 +86,19 @@ class LatentLM(LM):
                 "device_map",
                 "batch_size",
                 "max_batch_size",
+                "reward_model",
+                "reward_revision",
                 "aggregation",
             ),
         )
-        check_strategy(aggregation)
-        self.batch_size = _read_batch_size(batch_size)
-        self.max_batch_size = _read_batch_size(max_batch_size, name="max_batch_size")
+        if aggregation is not None:
+            check_strategy(aggregation)
+        self.batch_size = read_batch_size(batch_size)
+        self.max_batch_size = read_batch_size(max_batch_size, name="max_batch_size")
         self.aggregation = aggregation
         # lm-eval reads a name or a commit that is all digits as a number.
         self.pretrained, self.revision = str(pretrained), str(revision)
-        self._device = _read_device(device)
+        self._device = read_device(device)
         state = process_state(cpu=self._device.type == "cpu")
         self._rank, self._world_size = state.process_index, state.num_processes
         if self._world_size > 1 and self._device.type != "cpu":
@@ -105,9 +111,24 @@ class LatentLM(LM):
             device_map=device_map or str(self._device),
         )
         self.tokenizer = load_tokenizer(self.pretrained, self.revision)
+        self.reward_name, self.reward_revision = str(reward_model), str(reward_revision)
+        self.reward_model = None if reward_model is None else self._load_reward_model()
         self.settings = settings
-        self.model.settings(**settings)  # a wrong setting is known before a task is loaded
+        # A wrong setting is known before a task is loaded.
+        read_options(self.model, settings, {}, aggregation=aggregation, scored=self.scores)
         self._runs: dict[str, Any] = {}
+
+    def _load_reward_model(self) -> Any:
+        loaded = LatentRewardModel.from_pretrained(
+            self.reward_name, revision=self.reward_revision, dtype=self.model.dtype
+        )
+        check_pair(self.model, loaded, self.tokenizer, revision=self.reward_revision)
+        return loaded.to(self.model.device)
+
+    @property
+    def scores(self) -> bool:
+        """Whether candidates are scored by a reward model."""
+        return self.reward_model is not None
 
     @classmethod
     def create_from_arg_obj(
@@ -163,9 +184,17 @@ class LatentLM(LM):
 
     def _options(self, request: Instance) -> RequestOptions:
         options = read_options(
-            self.model, self._own_settings(), request.args[1], aggregation=self.aggregation
+            self.model,
+            self._own_settings(),
+            request.args[1],
+            aggregation=self.aggregation,
+            scored=self.scores,
         )
-        check_strategy(options.aggregation)
+        if options.settings.beams and (request.repeats or 1) > 1:
+            raise ModelError(
+                f"repeats={request.repeats} with num_beams={options.settings.num_beams}: a beam "
+                "search is one search a question. Leave out repeats, or num_beams."
+            )
         self._runs[str(request.task_name)] = {"settings": asdict(options.settings)}
         return options
 
@@ -187,7 +216,7 @@ class LatentLM(LM):
         def done(place: int, pool: Pool) -> None:
             request = members[place]
             parts = [
-                Pool(pool.candidates[start : start + each])
+                Pool(pool.candidates[start : start + each], pool.beams)
                 for start in range(0, each * count, each)
             ]
             texts = [_respond(part, options) for part in parts]
@@ -199,7 +228,10 @@ class LatentLM(LM):
             self.model,
             self.tokenizer,
             [request.args[0] for request in members],
-            replace(options.settings, num_return_sequences=each * count),
+            options.settings
+            if count == 1
+            else replace(options.settings, num_return_sequences=each * count),
+            reward_model=self.reward_model,
             batch_size=self.batch_size,
             max_batch_size=self.max_batch_size,
             until=options.until,
@@ -244,6 +276,7 @@ class LatentLM(LM):
         ours = json.dumps(
             {
                 "checkpoint": self._checkpoint(),
+                "reward_model": self._reward_checkpoint(),
                 "settings": self._resolved_settings(),
                 "aggregation": self.aggregation,
                 "dtype": str(self.model.dtype),
@@ -313,6 +346,7 @@ class LatentLM(LM):
             "model_revision": self.revision,
             "latent_tts": {
                 "checkpoint": self._checkpoint(),
+                "reward_model": self._reward_checkpoint(),
                 "backbone": self.model.backbone,
                 "prompt_format": self.model.format_prompt("{question}"),
                 "aggregation": self.aggregation,
@@ -320,27 +354,17 @@ class LatentLM(LM):
                 "tasks": self._runs,
                 "processes": self.world_size,
                 "device": str(self.model.device),
-                "versions": {
-                    name: version(name)
-                    for name in ("latent-tts", "lm-eval", "torch", "transformers")
-                },
+                "versions": versions(),
             },
         }
 
     def _checkpoint(self) -> dict[str, Any]:
-        """Return the checkpoint's name and, of its weights, what tells them from others."""
-        folder = Path(self.model.name_or_path)
-        digest = hashlib.sha256()
-        weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-        for file in sorted(weights):
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-        return {
-            "name": self.pretrained,
-            "revision": self.revision,
-            "commit": getattr(self.model.config, "_commit_hash", None),
-            "weights_sha256": digest.hexdigest() if weights else None,
-        }
+        return checkpoint_record(self.model, self.pretrained, self.revision)
+
+    def _reward_checkpoint(self) -> dict[str, Any] | None:
+        if self.reward_model is None:
+            return None
+        return checkpoint_record(self.reward_model, self.reward_name, self.reward_revision)
 
 
 class CoconutLM(LatentLM):
@@ -367,29 +391,3 @@ def _respond(pool: Pool, options: RequestOptions) -> str:
     chosen = aggregate(pool, options.aggregation)
     # Where no answer could be read the task may still find one in the text.
     return (pool.candidates[0] if chosen is None else chosen).text
-
-
-def _read_batch_size(value: int | str | None, name: str = "batch_size") -> int | None:
-    """Return questions in a batch, None for automatic."""
-    text = str(value)
-    if value is None or re.fullmatch(r"auto(:\d+(\.\d+)?)?", text):
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise ModelError(
-            f"{name}={value!r}; allowed are whole numbers of at least 1 (questions in a "
-            "batch) and auto."
-        )
-    return int(text)
-
-
-def _read_device(device: str | None) -> torch.device:
-    try:
-        wanted = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError as error:
-        raise ModelError(
-            f"device={device!r} is no device of torch; allowed are cpu, cuda, cuda:1 and the like."
-        ) from error
-    if wanted.type == "cuda" and not torch.cuda.is_available():
-        logger.info("No %s here: using the CPU.", wanted)
-        return torch.device("cpu")
-    return wanted

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..models import LatentSettings, ModelError
 from ..models.config import check_names
-from ..tasks import MAX_CANDIDATES
+from ..tasks import MAX_CANDIDATES, NEEDS_REWARDS, check_strategy
 
 # Settings that lm-eval's tasks carry for other models. They mean nothing while answers are greedy.
 _SAMPLING_ONLY = ("top_p", "top_k", "min_p", "typical_p", "repetition_penalty")
@@ -39,7 +39,12 @@ class RequestOptions:
 
 
 def read_options(
-    model: Any, model_args: Mapping[str, Any], gen_kwargs: Mapping[str, Any], *, aggregation: str
+    model: Any,
+    model_args: Mapping[str, Any],
+    gen_kwargs: Mapping[str, Any],
+    *,
+    aggregation: str | None = None,
+    scored: bool = False,
 ) -> RequestOptions:
     """Resolve one request's generation settings.
 
@@ -48,12 +53,15 @@ def read_options(
         model_args: settings given with the model.
         gen_kwargs: the task's generation_kwargs with --gen_kwargs over them; they win.
         aggregation: the model's own choice.
+        scored: whether there is a reward model.
 
     Returns:
         The resolved options.
 
     Raises:
-        ModelError: an unknown name or a value out of its range.
+        ModelError: an unknown name, a value out of its range, or what only a reward model makes
+            possible where there is none.
+        TaskError: an unknown aggregation.
     """
     given = {name: value for name, value in gen_kwargs.items() if value is not None}
     check_names(given, also=_OURS)
@@ -80,8 +88,25 @@ def read_options(
         settings=settings,
         until=_texts(own.get("until")),
         return_pool=bool(own.get("return_pool", False)),
-        aggregation=own.get("aggregation", aggregation),
+        aggregation=_aggregation(own.get("aggregation", aggregation), settings, scored=scored),
     )
+
+
+def _aggregation(chosen: str | None, settings: LatentSettings, *, scored: bool) -> str:
+    how = chosen or ("majority" if settings.beams is None else "beam_search")
+    check_strategy(how)
+    if not scored and (how in NEEDS_REWARDS or settings.beams):
+        asked = f"num_beams={settings.num_beams}" if settings.beams else f"aggregation={how}"
+        raise ModelError(
+            f"{asked} needs a reward model. Give reward_model= in --model_args, such as "
+            "reward_model=tiny-coconut-rm for tiny-coconut."
+        )
+    if how == "beam_search" and settings.beams is None:
+        raise ModelError(
+            "aggregation=beam_search needs num_beams and num_beam_candidates in --model_args or "
+            "--gen_kwargs."
+        )
+    return how
 
 
 def _check_count(count: int, *, least: int) -> None:

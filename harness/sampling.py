@@ -1,6 +1,7 @@
 """From questions to pools: tokenise, batch, generate, decode."""
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 
 from ..models import LatentGenerateOutput, LatentSettings
 from ..models.tokens import pad_left
+from ..reward import RewardError, beam_search
 from ..tasks import Candidate, Pool
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ def draw_pools(
     *,
     batch_size: int | None = None,
     max_batch_size: int | None = None,
+    reward_model: Any = None,
     sample_offset: int = 0,
     until: Sequence[str] = (),
     done: Callable[[int, Pool], None] | None = None,
@@ -41,9 +44,10 @@ def draw_pools(
         model: a backbone.
         tokenizer: the model's.
         questions: texts, without the backbone's prompt format.
-        settings: resolved settings.
+        settings: resolved settings; beam search comes on top where they ask for it.
         batch_size: questions in a batch; None chooses it.
         max_batch_size: most questions in a batch that is chosen.
+        reward_model: scores every candidate; None for no rewards.
         sample_offset: index of the first sample of each question.
         until: texts that end an answer; what follows them is cut off.
         done: called with each question's place and pool as soon as it is there.
@@ -52,7 +56,9 @@ def draw_pools(
         One pool a question, in the order of `questions`.
 
     Raises:
-        ModelError: a prompt that does not fit, or values that are not finite.
+        ModelError: a prompt that does not fit, or hidden states that are not finite.
+        RewardError: a prompt that does not fit the reward model, or no reward of the first batch is
+            a number. Later questions without any reward are warned of and go on.
     """
     if not questions:
         return []
@@ -72,6 +78,7 @@ def draw_pools(
                 tokenizer,
                 [prompts[place] for place in batch],
                 settings,
+                reward_model,
                 sample_offset,
                 until,
             )
@@ -82,6 +89,8 @@ def draw_pools(
             logger.warning("Out of memory: going on with %d questions in a batch.", size)
             _release_memory()
             continue
+        if reward_model is not None:
+            _check_rewards(drawn, reward_model, first=not start)
         start += len(batch)
         for place, pool in zip(batch, drawn, strict=True):
             pools[place] = pool
@@ -109,35 +118,64 @@ def _draw_batch(
     tokenizer: Any,
     prompts: Sequence[Sequence[int]],
     settings: LatentSettings,
+    reward_model: Any,
     sample_offset: int,
     until: Sequence[str],
 ) -> list[Pool]:
-    input_ids, attention_mask = pad_left(prompts, model.latent_tokens.pad)
+    input_ids, mask = pad_left(prompts, model.latent_tokens.pad)
     output = model.generate(
         input_ids=input_ids,
-        attention_mask=attention_mask,
-        generation_config=settings,
+        attention_mask=mask,
+        generation_config=settings.without_beams(),
         sample_offset=sample_offset,
         return_dict_in_generate=True,
     )
-    candidates = list(_candidates(model, tokenizer, output, until))
+    rewards = None
+    if reward_model is not None:
+        thoughts, lengths = (
+            torch.as_tensor(field).unflatten(0, (len(prompts), -1))
+            for field in (output.latent_thoughts, output.latent_lengths)
+        )
+        with torch.no_grad():
+            rewards = reward_model.score(input_ids, thoughts, mask, lengths).flatten(0, 1)
+    candidates = list(_candidates(model, tokenizer, output, until, rewards))
+    beams: list[list[Candidate]] = [[] for _ in prompts]
+    if settings.beams:
+        found = beam_search(
+            model,
+            reward_model,
+            input_ids=input_ids,
+            attention_mask=mask,
+            settings=settings,
+            sample_offset=sample_offset,
+        )
+        rows = _candidates(model, tokenizer, found.output, until, found.step_rewards)
+        for place, candidate in zip(found.questions.tolist(), rows, strict=True):
+            beams[place].append(candidate)
     count = settings.num_return_sequences
     return [
-        Pool(tuple(candidates[start : start + count])) for start in range(0, len(candidates), count)
+        Pool(tuple(candidates[place * count : (place + 1) * count]), tuple(own))
+        for place, own in enumerate(beams)
     ]
 
 
 def _candidates(
-    model: Any, tokenizer: Any, output: LatentGenerateOutput, until: Sequence[str]
+    model: Any,
+    tokenizer: Any,
+    output: LatentGenerateOutput,
+    until: Sequence[str],
+    rewards: torch.Tensor | None,
 ) -> Iterable[Candidate]:
+    ids = output.answer_ids()
     rows = zip(
-        output.answer_ids(),
+        ids,
         torch.as_tensor(output.latent_lengths).tolist(),
         torch.as_tensor(output.answer_lengths).tolist(),
         torch.as_tensor(output.truncated).tolist(),
+        [None] * len(ids) if rewards is None else rewards.tolist(),
         strict=True,
     )
-    for answer_ids, thoughts, tokens, truncated in rows:
+    for answer_ids, thoughts, tokens, truncated, steps in rows:
         text = tokenizer.decode(answer_ids)
         cuts = [text.find(stop) for stop in until if stop and stop in text]
         text = text[: min(cuts)] if cuts else text
@@ -147,6 +185,29 @@ def _candidates(
             thoughts=thoughts,
             answer_tokens=tokens,
             truncated=truncated and not cuts,
+            # What lies below the sixth decimal depends on what else was in the batch.
+            reward=None if steps is None else round(sum(steps[:thoughts]), 6),
+            step_rewards=None if steps is None else tuple(round(r, 6) for r in steps[:thoughts]),
+        )
+
+
+def _check_rewards(pools: Sequence[Pool], reward_model: Any, *, first: bool) -> None:
+    """Raise or warn where a question has no reward that is a number."""
+    unscored = sum(
+        not any(math.isfinite(candidate.reward or 0.0) for candidate in pool.candidates)
+        for pool in pools
+    )
+    if unscored and first and unscored == len(pools):
+        raise RewardError(
+            f"Every reward of {reward_model.name_or_path!r} for the first {unscored} questions is "
+            "NaN or infinite: its weights or its precision are at fault. Try dtype=float32, or "
+            "another reward_model."
+        )
+    if unscored:
+        logger.warning(
+            "%d questions have no reward that is a number: strategies that need one count them as "
+            "wrong (see the metric `unscored`).",
+            unscored,
         )
 
 

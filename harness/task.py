@@ -18,7 +18,7 @@ from ..tasks import (
     read_tolerance,
 )
 
-_LOWER_IS_BETTER = frozenset({"unparsed", "truncated"})
+_LOWER_IS_BETTER = frozenset({"unparsed", "truncated", "unscored"})
 _NEUTRAL = frozenset({"thoughts", "answer_tokens"})
 _UNKNOWN_FOR_TEXT = frozenset({"truncated", "thoughts", "answer_tokens"})
 

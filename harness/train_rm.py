@@ -121,6 +121,7 @@ def train_rm(
     n, recall = len(held_out), measured["recall@1"]
     stderr = (recall * (1 - recall) / max(1, n - 1)) ** 0.5
     about["measured"] = measured | {"stderr": stderr}
+    model.config.latent_backbone = digest  # whose thoughts it reads
     model.half().save_pretrained(output)
     tokenizer.save_pretrained(output)
     (output / "measured.json").write_text(json.dumps(about, indent=2) + "\n")

@@ -118,8 +118,8 @@ class LatentBackbone:
             transformers orders them.
 
         Raises:
-            ModelError: unusable settings, a prompt longer than the model's positions, or hidden
-                states that are not finite.
+            ModelError: unusable settings, beam search among them, a prompt longer than the model's
+                positions, or hidden states that are not finite.
         """
         if input_ids is None:
             raise ModelError("generate() needs input_ids i64[B, P]; none were given.")
@@ -128,6 +128,11 @@ class LatentBackbone:
                 getattr(generation_config, "return_dict_in_generate", False)
             )
         settings = self.settings(generation_config, **overrides)
+        if settings.beams:
+            raise ModelError(
+                f"num_beams={settings.num_beams}: beam search over thoughts is guided by a reward "
+                "model. Use latent_tts.reward.beam_search, or leave num_beams out."
+            )
         output = generate(
             self,
             input_ids=input_ids,

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from . import randomness
 from .config import LatentSettings
-from .engine import prefill, run
+from .engine import prefill, row_keys, run
 from .rows import LatentGenerateOutput, Record, Rows
 from .samplers import Sampler, make_sampler
 
@@ -70,17 +69,17 @@ def branch(
         return
     sampler = make_sampler(settings)
     with sampler.installed(model):
-        rows = prefill(model, input_ids, attention_mask, settings, sampler)
+        keys = row_keys(input_ids, attention_mask, settings)
+        rows = prefill(model, input_ids, attention_mask, keys, sampler)
         states = _read_thoughts(model, rows, thoughts[:, :-1], sampler)
     prompts = input_ids.repeat_interleave(settings.num_return_sequences, dim=0)
     for step in range(1, thoughts.shape[1]):
         places = (lengths > step).nonzero().squeeze(1)
         chosen = places.repeat_interleave(count)
-        leaving = _leave(
-            model, rows, states[:, step - 1], chosen, step=step, width=input_ids.shape[1] + step
-        )
+        width = input_ids.shape[1] + step
+        leaving = _leave(rows, states[:, step - 1], chosen, step=step, width=width)
         leaving.keys = randomness.branch_keys(rows.keys[places], step, count).flatten()
-        record = Record.empty(leaving, settings, pad=model.latent_tokens.pad)
+        record = Record.empty(leaving.hidden, settings, pad=model.latent_tokens.pad)
         record.tokens[:, :step] = model.latent_tokens.placeholder
         record.thoughts[:, :step] = thoughts[chosen, :step]
         with sampler.installed(model):
@@ -113,26 +112,15 @@ def _read_thoughts(
 
 
 def _leave(
-    model: Any, rows: Rows, hidden: torch.Tensor, chosen: torch.Tensor, *, step: int, width: int
+    rows: Rows, hidden: torch.Tensor, chosen: torch.Tensor, *, step: int, width: int
 ) -> Rows:
     """Return new rows at the trajectories `chosen` i64[R'], after `step` thoughts.
 
     `width` counts the cached positions up to there; the thoughts stand last, one position each.
     """
-    cache = DynamicCache(config=model.config)
-    layers: Any = rows.cache.layers
-    for place, layer in enumerate(layers):
-        cache.update(layer.keys[chosen, :, :width], layer.values[chosen, :, :width], place)
-    zeros = torch.zeros_like(chosen)
-    return Rows(
-        index=torch.arange(len(chosen), device=chosen.device),
-        keys=rows.keys[chosen],
-        hidden=hidden[chosen],
-        mask=rows.mask[chosen, :width],
-        position=rows.position[chosen] + step,
-        thinking=torch.ones_like(rows.thinking[chosen]),
-        thoughts=zeros + step,
-        tokens=zeros,
-        room=zeros,
-        cache=cache,
-    )
+    leaving = rows.copy(chosen, width=width)
+    leaving.index = torch.arange(len(chosen), device=chosen.device)
+    leaving.hidden = hidden[chosen]
+    leaving.position = leaving.position + step
+    leaving.thoughts = leaving.thoughts + step
+    return leaving

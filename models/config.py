@@ -26,11 +26,16 @@ LATENT_FIELDS = (
     "dropout_site",
     "dropout_scope",
     "noise_std",
+    "num_beam_candidates",
     "seed",
 )
 # What a checkpoint's generation_config.json may set. Not do_sample and temperature: a latent
 # reasoner's file often is its base model's, made for chat, and answers are greedy unless asked.
-CHECKPOINT_FIELDS = (*LATENT_FIELDS, "num_return_sequences", "max_new_tokens")
+CHECKPOINT_FIELDS = (
+    *(name for name in LATENT_FIELDS if name != "num_beam_candidates"),
+    "num_return_sequences",
+    "max_new_tokens",
+)
 DROPOUT_SITES = ("feed_forward", "residual")
 DROPOUT_SCOPES = ("prompt_and_thoughts", "thoughts")
 
@@ -52,6 +57,8 @@ class LatentGenerationConfig(GenerationConfig):
         dropout_scope: `prompt_and_thoughts` (as released: every sample reads the prompt with masks
             of its own) or `thoughts` (one deterministic prompt serves all samples).
         noise_std: standard deviation sigma of the Gaussian noise, in units of the thought.
+        num_beam_candidates: next thoughts that each of `num_beams` beams proposes in beam search
+            guided by a reward model (arXiv 2510.07745, section 4).
         seed: with question and sample index, the address of every random number.
         **kwargs: fields of transformers' `GenerationConfig`.
     """
@@ -100,6 +107,8 @@ class LatentSettings:
     noise_std: float = 0.1
     seed: int = 0
     num_return_sequences: int = 1
+    num_beams: int | None = None
+    num_beam_candidates: int | None = None
     max_new_tokens: int = 128
     do_sample: bool = False
     temperature: float = 1.0
@@ -137,6 +146,38 @@ class LatentSettings:
                 f"tokens; with up to {self.thought_limit} thoughts it must be at least "
                 f"{self.thought_limit + 2}."
             )
+        self._check_beams()
+
+    def _check_beams(self) -> None:
+        for name in ("num_beams", "num_beam_candidates"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), least=1)
+        if self.num_beam_candidates is not None and self.num_beams is None:
+            raise ModelError(
+                f"num_beam_candidates={self.num_beam_candidates} without num_beams; give both."
+            )
+        if self.beams and self.beams[0] * self.beams[1] != self.num_return_sequences:
+            raise ModelError(
+                f"num_beams={self.beams[0]} with num_beam_candidates={self.beams[1]} does not fit "
+                f"num_return_sequences={self.num_return_sequences}: their product must be it, so "
+                "that beam search and best-of-N spend the same. Change one of the three."
+            )
+
+    @property
+    def beams(self) -> tuple[int, int] | None:
+        """Beams k and candidates m of each; None where no beam search is asked for.
+
+        m is N / k where it is not given. One beam alone means no beam search, as in transformers.
+        """
+        if self.num_beams is None or (self.num_beams == 1 and self.num_beam_candidates is None):
+            return None
+        return self.num_beams, self.num_beam_candidates or max(
+            1, self.num_return_sequences // self.num_beams
+        )
+
+    def without_beams(self) -> "LatentSettings":
+        """Return the settings of N independent samples."""
+        return replace(self, num_beams=None, num_beam_candidates=None)
 
     @property
     def thought_limit(self) -> int:

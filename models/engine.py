@@ -35,8 +35,9 @@ def generate(
     check_prompts(model, input_ids, attention_mask, settings)
     sampler = make_sampler(settings)
     with sampler.installed(model):
-        rows = prefill(model, input_ids, attention_mask, settings, sampler, sample_offset)
-        record = Record.empty(rows, settings, pad=model.latent_tokens.pad)
+        keys = row_keys(input_ids, attention_mask, settings, sample_offset)
+        rows = prefill(model, input_ids, attention_mask, keys, sampler)
+        record = Record.empty(rows.hidden, settings, pad=model.latent_tokens.pad)
         run(model, rows, settings, sampler, record)
     prompts = input_ids.repeat_interleave(settings.num_return_sequences, dim=0)
     return record.output(prompts)
@@ -73,40 +74,55 @@ def check_prompts(
         )
 
 
-def prefill(
-    model: Any,
+def row_keys(
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor,
     settings: LatentSettings,
-    sampler: Sampler,
     sample_offset: int = 0,
-) -> Rows:
-    """Read the prompts and return N rows for each.
-
-    A prompt is read once and its cache given to its N samples, unless the sampler makes each
-    sample read it differently.
+) -> torch.Tensor:
+    """Return the addresses i64[B, N] of N samples of each prompt.
 
     Args:
-        model: the backbone.
         input_ids: i64[B, P], left-padded.
         attention_mask: i64[B, P].
         settings: N and the seed.
-        sampler: installed in the model.
         sample_offset: index of the first sample.
-
-    Returns:
-        R = B * N rows, question-major.
     """
-    count = settings.num_return_sequences
     prompts = [
         ids[mask.bool()].tolist() for ids, mask in zip(input_ids, attention_mask, strict=True)
     ]
     questions = torch.tensor(
         [randomness.question_key(settings.seed, prompt) for prompt in prompts],
         device=input_ids.device,
-    ).repeat_interleave(count)
-    samples = torch.arange(sample_offset, sample_offset + count, device=input_ids.device)
-    keys = randomness.sample_keys(questions, samples.repeat(len(prompts)))
+    )
+    samples = torch.arange(settings.num_return_sequences, device=input_ids.device) + sample_offset
+    return randomness.sample_keys(questions.unsqueeze(1), samples)
+
+
+def prefill(
+    model: Any,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    keys: torch.Tensor,
+    sampler: Sampler,
+) -> Rows:
+    """Read the prompts and return N rows for each.
+
+    A prompt is read once and its cache given to its N rows, unless the sampler makes each row
+    read it differently.
+
+    Args:
+        model: the backbone.
+        input_ids: i64[B, P], left-padded.
+        attention_mask: i64[B, P].
+        keys: i64[B, N], the rows' addresses.
+        sampler: installed in the model.
+
+    Returns:
+        R = B * N rows, question-major.
+    """
+    count = keys.shape[1]
+    keys = keys.flatten()
     row_mask = attention_mask.repeat_interleave(count, dim=0)
     if sampler.prompt_varies:
         input_ids = input_ids.repeat_interleave(count, dim=0)
@@ -189,12 +205,7 @@ def advance(
     Returns:
         The rows that go on, with the hidden states after the new input.
     """
-    tokens, thinks = choose(model, rows, settings)
-    thoughts = sampler.perturb(
-        model.next_thought(rows.hidden[thinks]), rows.keys[thinks], rows.position[thinks]
-    )
-    inputs = model.get_input_embeddings()(tokens)
-    inputs[thinks] = thoughts.to(inputs.dtype)
+    tokens, thinks, inputs = propose(model, rows, settings, sampler)
     record.thoughts[rows.index[thinks], rows.thoughts[thinks]] = inputs[thinks].to(
         record.thoughts.dtype
     )
@@ -215,8 +226,33 @@ def advance(
     keep = (~finished).nonzero().squeeze(1)
     if len(keep) < len(finished):
         rows, inputs = rows.select(keep), inputs[keep]
-    if not len(keep):
-        return rows
+    if len(keep):
+        feed(model, rows, inputs, settings, sampler)
+    return rows
+
+
+def propose(
+    model: Any, rows: Rows, settings: LatentSettings, sampler: Sampler
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Decide what each row is fed next, and change nothing.
+
+    Returns:
+        tokens i64[R] (a placeholder where a thought follows), bool[R], which rows think on, and the
+        input embeddings f[R, D], thoughts among them.
+    """
+    tokens, thinks = choose(model, rows, settings)
+    thoughts = sampler.perturb(
+        model.next_thought(rows.hidden[thinks]), rows.keys[thinks], rows.position[thinks]
+    )
+    inputs = model.get_input_embeddings()(tokens)
+    inputs[thinks] = thoughts.to(inputs.dtype)
+    return tokens, thinks, inputs
+
+
+def feed(
+    model: Any, rows: Rows, inputs: torch.Tensor, settings: LatentSettings, sampler: Sampler
+) -> None:
+    """Let every row read its next input f[R, D], already counted in `rows.thoughts`."""
     active = (
         rows.thinking
         if settings.latent_length is None
@@ -229,7 +265,6 @@ def advance(
     sampler.address(rows.keys, positions, active)
     rows.hidden = read(model, rows.cache, rows.mask, positions, inputs_embeds=inputs.unsqueeze(1))
     rows.position = rows.position + 1
-    return rows
 
 
 def choose(model: Any, rows: Rows, settings: LatentSettings) -> tuple[torch.Tensor, torch.Tensor]:

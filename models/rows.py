@@ -1,6 +1,7 @@
 """What the engine works on: the rows in the batch, and the record of what they produced."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import DynamicCache
@@ -74,8 +75,23 @@ class Rows:
     def select(self, keep: torch.Tensor) -> "Rows":
         """Return the rows at the indices `keep` i64[K]; the cache is cut in place."""
         self.cache.batch_select_indices(keep)
-        tensors = {name: value[keep] for name, value in vars(self).items() if name != "cache"}
-        return Rows(**tensors, cache=self.cache)
+        return Rows(**self._tensors(keep), cache=self.cache)
+
+    def copy(self, chosen: torch.Tensor, *, width: int | None = None) -> "Rows":
+        """Return new rows at the indices `chosen` i64[K], with the first `width` cached positions.
+
+        All positions if `width` is None.
+        """
+        cache = DynamicCache()
+        layers: Any = self.cache.layers
+        for place, layer in enumerate(layers):
+            cache.update(layer.keys[chosen, :, :width], layer.values[chosen, :, :width], place)
+        tensors = self._tensors(chosen)
+        tensors["mask"] = tensors["mask"][:, :width]
+        return Rows(**tensors, cache=cache)
+
+    def _tensors(self, chosen: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {name: value[chosen] for name, value in vars(self).items() if name != "cache"}
 
 
 @dataclass
@@ -97,15 +113,16 @@ class Record:
     truncated: torch.Tensor
 
     @classmethod
-    def empty(cls, rows: Rows, settings: LatentSettings, *, pad: int) -> "Record":
-        """Return room for the trajectories of `rows`."""
-        count, width = rows.hidden.shape
+    def empty(cls, hidden: torch.Tensor, settings: LatentSettings, *, pad: int) -> "Record":
+        """Return room for the trajectories of rows like `hidden` f[R, D]."""
+        count, width = hidden.shape
+        counts = torch.zeros(count, dtype=torch.long, device=hidden.device)
         return cls(
-            tokens=rows.index.new_full((count, settings.max_new_tokens), pad),
-            thoughts=rows.hidden.new_zeros((count, settings.thought_limit, width)),
-            latent_lengths=torch.zeros_like(rows.index),
-            answer_lengths=torch.zeros_like(rows.index),
-            truncated=torch.zeros_like(rows.thinking),
+            tokens=counts.new_full((count, settings.max_new_tokens), pad),
+            thoughts=hidden.new_zeros((count, settings.thought_limit, width)),
+            latent_lengths=counts,
+            answer_lengths=counts.clone(),
+            truncated=counts.bool(),
         )
 
     def finish(self, rows: Rows, finished: torch.Tensor, *, truncated: torch.Tensor) -> None:

@@ -1,6 +1,7 @@
 """Find the reward model of a checkpoint and load it, or begin one from a backbone."""
 
 import copy
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,13 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig
 
+from ..models import ModelError, load_tokenizer
 from ..models.auto import resolve_checkpoint
 from .errors import RewardError
-from .model import COCONUTGPT2ForTokenClassification, ColarLlamaForTokenClassification
+from .model import COCONUTGPT2ForTokenClassification, ColarLlamaForTokenClassification, check_fit
+from .shard_index import checkpoint_digest
+
+logger = logging.getLogger(__name__)
 
 # The names of dropout probabilities in configs, GPT-2's and Llama's.
 _DROPOUTS = ("attn_pdrop", "embd_pdrop", "resid_pdrop", "attention_dropout")
@@ -28,11 +33,12 @@ class LatentRewardModel:
         raise TypeError("Use LatentRewardModel.from_pretrained(path_or_id).")
 
     @staticmethod
-    def from_pretrained(path_or_id: str | Path, **kwargs: Any) -> Any:
+    def from_pretrained(path_or_id: str | Path, *, revision: str = "main", **kwargs: Any) -> Any:
         """Load a LatentRM in the released format (`transformer.*`, `classifier.*`).
 
         Args:
             path_or_id: a folder, a hub id, or the name of one that ships.
+            revision: of a hub repository.
             **kwargs: for transformers' `from_pretrained`; dtype is float32 unless given.
 
         Returns:
@@ -45,11 +51,12 @@ class LatentRewardModel:
         name = resolve_checkpoint(str(path_or_id))
         kwargs.setdefault("dtype", torch.float32)
         try:
-            config = AutoConfig.from_pretrained(name)
+            config = AutoConfig.from_pretrained(name, revision=revision)
             kind = _kind(name, config.model_type)
             model, loaded = kind.from_pretrained(
                 name,
                 config=config,
+                revision=revision,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
                 **kwargs,
@@ -84,6 +91,38 @@ class LatentRewardModel:
         model = kind(config)
         model.base_model.load_state_dict(backbone.base_model.state_dict())
         return model.to(backbone.device, backbone.dtype).eval()
+
+
+def check_pair(backbone: Any, model: Any, tokenizer: Any, *, revision: str = "main") -> None:
+    """Make sure that a reward model reads a backbone's prompts and thoughts as it was trained to.
+
+    Args:
+        backbone: a `LatentBackbone`.
+        model: the reward model.
+        tokenizer: the backbone's.
+        revision: of the reward model's hub repository.
+
+    Raises:
+        RewardError: another hidden size, number of tokens or tokenizer.
+    """
+    check_fit(backbone, model)
+    try:
+        theirs = load_tokenizer(model.name_or_path, revision)
+    except ModelError:
+        theirs = None  # weights alone, which must then be the backbone's own
+    if theirs is not None and theirs.get_vocab() != tokenizer.get_vocab():
+        raise RewardError(
+            f"The reward model {model.name_or_path!r} has another tokenizer than the backbone "
+            f"{backbone.name_or_path!r}, so it would read other prompts. Give a reward model that "
+            "was trained on this backbone."
+        )
+    trained_on = getattr(model.config, "latent_backbone", None)
+    if trained_on is not None and trained_on != checkpoint_digest(backbone):
+        logger.warning(
+            "The reward model %r was trained on the thoughts of other weights than those of %r.",
+            model.name_or_path,
+            backbone.name_or_path,
+        )
 
 
 def _kind(name: str, model_type: str) -> Any:

@@ -25,7 +25,8 @@ class LabelledQuestion:
         thoughts: f16[N, T, D], input embeddings, zero beyond a trajectory's length.
         lengths: i64[N], thoughts of each trajectory.
         labels: f32[N, T], y_t in [0, 1], the share of completions from thoughts 1 to t that are
-            right; at a trajectory's last thought whether it is right itself; zero beyond it.
+            right; at a trajectory's last thought whether it is right itself; zero beyond it. Where
+            the trajectories are all right or all wrong, every y_t says which.
         right: bool[N], whether each trajectory's own answer is right.
     """
 
@@ -50,9 +51,10 @@ def label_questions(
     """Sample N trajectories of each question and label their thoughts by M completions each.
 
     y_t = (right among M completions of h_1:t) / M for t < T, and y_T = the trajectory's own
-    correctness. The trajectories are those that `generate` gives under the same settings; a
-    completion's randomness is addressed by trajectory, step and number, so a label depends on
-    nothing else in the batch.
+    correctness. A question whose trajectories are all right or all wrong is never learned from (as
+    released), so it is not completed. The trajectories are those that `generate` gives under the
+    same settings; a completion's randomness is addressed by trajectory, step and number, so a label
+    depends on nothing else in the batch.
 
     Args:
         model: the backbone.
@@ -81,17 +83,20 @@ def label_questions(
     depth = output.latent_thoughts.shape[1]
     there = torch.arange(depth) < lengths.unsqueeze(1)
     labels = right.float().unsqueeze(1) * there
-    if rollouts:
+    shares = right.view(-1, count).float().mean(dim=1)
+    mixed = ((shares > 0) & (shares < 1)).nonzero().squeeze(1)
+    if rollouts and len(mixed):
+        own_rows = (mixed.unsqueeze(1) * count + torch.arange(count)).flatten()
         steps = branch(
             model,
-            input_ids=input_ids,
-            attention_mask=mask,
-            trajectories=output,
+            input_ids=input_ids[mixed],
+            attention_mask=mask[mixed],
+            trajectories=_select(output, own_rows),
             settings=settings,
             count=rollouts,
         )
         for begun in steps:
-            places = begun.rows.cpu()
+            places = own_rows[begun.rows.cpu()]
             rows = places.repeat_interleave(rollouts)
             good = judge.right(judge.answers(begun.output), rows).float()
             labels[places, begun.step - 1] = good.unflatten(0, (-1, rollouts)).mean(dim=1)
@@ -145,6 +150,10 @@ class _Judge:
         if pair not in self._judged:
             self._judged[pair] = is_correct(answer, gold)
         return self._judged[pair]
+
+
+def _select(output: LatentGenerateOutput, rows: torch.Tensor) -> LatentGenerateOutput:
+    return LatentGenerateOutput(**{k: v[rows.to(v.device)] for k, v in output.items()})
 
 
 def _half(thoughts: torch.Tensor) -> torch.Tensor:

@@ -62,39 +62,62 @@ class LatentRewardHead:
         count, depth = latent_thoughts.shape[1:3]
         if not depth:
             return latent_thoughts.new_zeros(latent_thoughts.shape[:3], dtype=torch.float32)
-        input_ids = input_ids.to(model.device)
-        if attention_mask is None:
-            attention_mask = torch.ones_like(input_ids)
-        attention_mask = attention_mask.to(model.device)
-        _check_positions(model, attention_mask, depth)
-        cache = DynamicCache(config=model.config)
-        positions = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
-        model.base_model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        cache.batch_repeat_interleave(count)
-        mask = attention_mask.repeat_interleave(count, dim=0)
+        reader = RewardReader(model, input_ids, attention_mask)
+        check_positions(model, reader.mask, depth)
+        places = torch.arange(len(input_ids), device=model.device).repeat_interleave(count)
+        reader.select(places)
         thoughts = latent_thoughts.to(model.device, model.dtype)
-        steps = torch.arange(depth, device=mask.device)
         if lengths is not None:
-            there = steps < lengths.to(model.device).unsqueeze(-1)
+            there = torch.arange(depth, device=model.device) < lengths.to(model.device)[..., None]
             # Not a product: whatever stands beyond a length, NaN too, leaves no trace.
             thoughts = thoughts.masked_fill(~there.unsqueeze(-1), 0.0)
-        hidden = model.base_model(
-            inputs_embeds=thoughts.flatten(0, 1),
-            attention_mask=torch.cat((mask, mask.new_ones(len(mask), depth)), dim=1),
-            position_ids=mask.sum(dim=1, keepdim=True) + steps,
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
-        rewards = model.classifier(hidden).squeeze(-1).float().unflatten(0, (-1, count))
+        rewards = reader.read(thoughts.flatten(0, 1)).unflatten(0, (-1, count))
         if lengths is not None:
             rewards = rewards.masked_fill(~there, 0.0)
         return rewards
+
+
+class RewardReader:
+    """What a reward model has read of each row: a prompt, then thoughts, a few at a time.
+
+    Attributes:
+        mask: i64[R, S], which cached positions are attended to.
+    """
+
+    def __init__(
+        self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> None:
+        """Read the prompts i64[B, P], padded on the left; B rows to begin with."""
+        self._model = model
+        self._cache = DynamicCache(config=model.config)
+        input_ids = input_ids.to(model.device)
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        self.mask = attention_mask.to(model.device)
+        self._base(input_ids=input_ids, positions=(self.mask.cumsum(dim=1) - 1).clamp(min=0))
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with the rows at the indices i64[R], of which some may repeat."""
+        self._cache.batch_select_indices(rows)
+        self.mask = self.mask[rows]
+
+    def read(self, thoughts: torch.Tensor) -> torch.Tensor:
+        """Read the next thoughts f[R, S, D] of every row and return their r_t, f32[R, S]."""
+        steps = torch.arange(thoughts.shape[1], device=self.mask.device)
+        positions = self.mask.sum(dim=1, keepdim=True) + steps
+        new = self.mask.new_ones(thoughts.shape[:2])
+        self.mask = torch.cat((self.mask, new), dim=1)
+        hidden = self._base(inputs_embeds=thoughts.to(self._model.dtype), positions=positions)
+        return self._model.classifier(hidden).squeeze(-1).float()
+
+    def _base(self, *, positions: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+        return self._model.base_model(
+            attention_mask=self.mask,
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+            **inputs,
+        ).last_hidden_state
 
 
 class COCONUTGPT2ForTokenClassification(LatentRewardHead, GPT2PreTrainedModel):
@@ -146,7 +169,8 @@ def _check_shapes(
         )
 
 
-def _check_positions(model: Any, mask: torch.Tensor, depth: int) -> None:
+def check_positions(model: Any, mask: torch.Tensor, depth: int) -> None:
+    """Raise RewardError where a prompt, mask i64[B, P], with `depth` thoughts is too long."""
     needed = int(mask.sum(dim=1).max()) + depth
     limit = model.config.max_position_embeddings
     if needed > limit:
@@ -154,3 +178,21 @@ def _check_positions(model: Any, mask: torch.Tensor, depth: int) -> None:
             f"A prompt with {depth} thoughts needs {needed} positions; the reward model "
             f"{model.name_or_path!r} has {limit}. Shorten the question."
         )
+
+
+def check_fit(backbone: Any, model: Any) -> None:
+    """Raise RewardError for a reward model that cannot read a backbone's prompts and thoughts."""
+    for what, ours, theirs in (
+        ("thoughts of size", model.config.hidden_size, backbone.config.hidden_size),
+        ("token ids below", _vocabulary(model), _vocabulary(backbone)),
+    ):
+        if ours != theirs:
+            raise RewardError(
+                f"The reward model {model.name_or_path!r} reads {what} {ours}, but the backbone "
+                f"{backbone.name_or_path!r} has {what} {theirs}: they do not belong together. "
+                "Give a reward model that was trained on this backbone."
+            )
+
+
+def _vocabulary(model: Any) -> int:
+    return model.get_input_embeddings().num_embeddings

@@ -1,6 +1,6 @@
 """What is asked and how answers are judged: questions, answers, pools, votes, metrics."""
 
-from .aggregation import STRATEGIES, aggregate, check_strategy
+from .aggregation import NEEDS_REWARDS, STRATEGIES, aggregate, check_strategy
 from .answers import canonical, is_correct, last_number, read_tolerance, vote_key
 from .errors import TaskError
 from .estimators import MAX_CANDIDATES, coverage_at_n, pass_at_k, voting_at_k
@@ -11,6 +11,7 @@ from .responses import is_pool, join_pools, read_response
 
 __all__ = [
     "MAX_CANDIDATES",
+    "NEEDS_REWARDS",
     "STRATEGIES",
     "Candidate",
     "Pool",

@@ -34,7 +34,7 @@ def pass_at_k(*, n: int, c: int, k: int) -> float:
     """
     if not 0 <= c <= n:
         raise TaskError(f"c = {c} of n = {n} candidates cannot be right; 0 <= c <= n must hold.")
-    _check_ks([k], n=n)
+    check_ks([k], n=n)
     subsets = math.comb(n, k)
     return (subsets - math.comb(n - c, k)) / subsets
 
@@ -76,7 +76,7 @@ def voting_at_k(
         TaskError: Not 1 <= k <= N for some k, or more than `MAX_CANDIDATES` candidates.
     """
     n = len(answers)
-    _check_ks(ks, n=n)
+    check_ks(ks, n=n)
     if n > MAX_CANDIDATES:
         raise TaskError(
             f"voting@k is computed for at most {MAX_CANDIDATES} candidates, but the pool has {n}. "
@@ -158,7 +158,8 @@ def _binomials(n: int) -> _Floats:
     return table
 
 
-def _check_ks(ks: Sequence[int], *, n: int) -> None:
+def check_ks(ks: Sequence[int], *, n: int) -> None:
+    """Raises TaskError for a k that is not from 1 to n."""
     for k in ks:
         if not 1 <= k <= n:
             raise TaskError(

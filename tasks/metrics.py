@@ -7,6 +7,7 @@ from .answers import canonical, is_correct
 from .errors import TaskError
 from .estimators import coverage_at_n, pass_at_k, voting_at_k
 from .pool import Pool
+from .reward_estimators import best_of_n_at_k, scored, weighted_voting_at_k
 
 
 def default_ks(n: int) -> tuple[int, ...]:
@@ -40,12 +41,14 @@ def pool_metrics(
     Args:
         pool: The N candidates.
         gold: The right answer.
-        ks: Subset sizes for pass@k and voting@k; N is added. None means `default_ks`.
+        ks: Subset sizes for the metrics that have a k; N is added. None means `default_ks`.
         tolerance: The largest absolute difference from gold that counts as right.
 
     Returns:
         `pass@k` and `voting@k` for every k, `coverage@N`; `unparsed` and `truncated`, shares of
-        the candidates; `thoughts` and `answer_tokens`, means per candidate.
+        the candidates; `thoughts` and `answer_tokens`, means per candidate. Where candidates are
+        scored, `best_of_n@k` and `weighted_voting@k` for every k, and `unscored`, the share whose
+        reward is no number. Where there are beams, `beam_search`, whether the best is right.
 
     Raises:
         TaskError: Not 1 <= k <= N for some k, or gold is not a number.
@@ -60,9 +63,10 @@ def pool_metrics(
     sizes = default_ks(n) if ks is None else tuple(sorted({*ks, n}))
     answers = [canonical(candidate.answer) for candidate in candidates]
     right = {a for a in answers if a is not None and is_correct(a, gold, tolerance=tolerance)}
-    c = sum(answer in right for answer in answers)
+    correct = [answer in right for answer in answers]
+    c = sum(correct)
     voting = voting_at_k(answers, right=right, ks=sizes)
-    return {
+    metrics = {
         **{f"pass@{k}": pass_at_k(n=n, c=c, k=k) for k in sizes},
         f"coverage@{n}": coverage_at_n(n=n, c=c),
         **{f"voting@{k}": voting[k] for k in sizes},
@@ -71,3 +75,15 @@ def pool_metrics(
         "thoughts": sum(candidate.thoughts for candidate in candidates) / n,
         "answer_tokens": sum(candidate.answer_tokens for candidate in candidates) / n,
     }
+    rewards = [candidate.reward for candidate in candidates]
+    if any(reward is not None for reward in rewards):
+        best = best_of_n_at_k(rewards, right=correct, ks=sizes)
+        weighted = weighted_voting_at_k(answers, rewards, right=right, ks=sizes)
+        metrics |= {f"best_of_n@{k}": best[k] for k in sizes}
+        metrics |= {f"weighted_voting@{k}": weighted[k] for k in sizes}
+        metrics["unscored"] = 1 - float(scored(rewards).mean())
+    if pool.beams:
+        chosen = canonical(pool.beams[0].answer)
+        right_beam = chosen is not None and is_correct(chosen, gold, tolerance=tolerance)
+        metrics["beam_search"] = float(right_beam)
+    return metrics

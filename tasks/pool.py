@@ -2,7 +2,8 @@
 
 A pool is what every estimator, vote and leaderboard row is computed from. Its JSON is
 `{"candidates": [{"text", "answer", "thoughts", "answer_tokens", "truncated"}, …]}`, with `reward`
-and `step_rewards` where a reward model scored the candidates.
+and `step_rewards` where a reward model scored the candidates, and with `beams`, candidates too,
+where beam search was done beside.
 """
 
 import json
@@ -24,7 +25,7 @@ class Candidate:
         thoughts: Latent thoughts, a count.
         answer_tokens: Tokens of the answer text, a count.
         truncated: Whether the token limit cut the candidate off.
-        reward: The reward model's score; None where there is none (NaN is none).
+        reward: The reward model's score; None where none was asked, NaN where it gave no number.
         step_rewards: The score of each thought, in order; NaN where a step has none.
     """
 
@@ -39,9 +40,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Pool:
-    """The candidates of one question, in the order in which they were sampled."""
+    """The candidates of one question.
+
+    Attributes:
+        candidates: In the order in which they were sampled, independent of each other.
+        beams: What beam search ended with, the best first; empty where it was not asked for.
+    """
 
     candidates: tuple[Candidate, ...]
+    beams: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses a pool without candidates, which no metric is defined for."""
@@ -50,8 +57,10 @@ class Pool:
 
     def to_json(self) -> str:
         """Writes the pool as strict JSON; rewards that are not finite become null."""
-        rows = [_write_candidate(candidate) for candidate in self.candidates]
-        return json.dumps({"candidates": rows}, allow_nan=False)
+        content = {"candidates": [_write_candidate(candidate) for candidate in self.candidates]}
+        if self.beams:
+            content["beams"] = [_write_candidate(candidate) for candidate in self.beams]
+        return json.dumps(content, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Pool":
@@ -78,7 +87,13 @@ class Pool:
             raise TaskError(
                 f'a pool must look like {{"candidates": [{{…}}, …]}}, but this is {text[:60]!r}.'
             )
-        return cls(tuple(_read_candidate(row, index=i) for i, row in enumerate(rows)))
+        beams = content.get("beams", [])
+        if not isinstance(beams, list):
+            raise TaskError(f"the pool's 'beams' must be a list of candidates, but is {beams!r}.")
+        return cls(
+            tuple(_read_candidate(row, name=f"candidate {i}") for i, row in enumerate(rows)),
+            tuple(_read_candidate(row, name=f"beam {i}") for i, row in enumerate(beams)),
+        )
 
 
 def _is_text(value: object) -> bool:
@@ -107,47 +122,35 @@ _REQUIRED: dict[str, tuple[Callable[[object], bool], str]] = {
 }
 
 
-def _read_candidate(row: object, *, index: int) -> Candidate:
+def _read_candidate(row: object, *, name: str) -> Candidate:
     if not isinstance(row, Mapping):
-        raise TaskError(f"candidate {index} of the pool is {row!r}, not a JSON object.")
+        raise TaskError(f"{name} of the pool is {row!r}, not a JSON object.")
     for field, (fits, wanted) in _REQUIRED.items():
         if field not in row:
-            raise TaskError(
-                f"candidate {index} of the pool lacks {field!r}; needed are {list(_REQUIRED)}."
-            )
+            raise TaskError(f"{name} of the pool lacks {field!r}; needed are {list(_REQUIRED)}.")
         if not fits(row[field]):
             raise TaskError(
-                f"candidate {index} of the pool: {field!r} is {row[field]!r}, but must be {wanted}."
+                f"{name} of the pool: {field!r} is {row[field]!r}, but must be {wanted}."
             )
     steps = row.get("step_rewards")
     if steps is not None and not isinstance(steps, list):
-        raise TaskError(
-            f"candidate {index} of the pool: 'step_rewards' is {steps!r}, but must be a list."
-        )
+        raise TaskError(f"{name} of the pool: 'step_rewards' is {steps!r}, but must be a list.")
     return Candidate(
         **{field: row[field] for field in _REQUIRED},
-        reward=_read_reward(row.get("reward"), index=index),
-        step_rewards=None
-        if steps is None
-        else tuple(_nan_for_none(_read_reward(step, index=index)) for step in steps),
+        reward=_read_reward(row["reward"], name=name) if "reward" in row else None,
+        step_rewards=None if steps is None else tuple(_read_reward(s, name=name) for s in steps),
     )
 
 
-def _read_reward(value: object, *, index: int) -> float | None:
+def _read_reward(value: object, *, name: str) -> float:
     if value is None:
-        return None
+        return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TaskError(
-            f"candidate {index} of the pool: reward {value!r} must be a number or null."
-        )
+        raise TaskError(f"{name} of the pool: reward {value!r} must be a number or null.")
     try:
-        return _none_for_nan(float(value))
+        return float(value) if math.isfinite(value) else math.nan
     except OverflowError:  # an integer beyond float64
-        return None
-
-
-def _nan_for_none(value: float | None) -> float:
-    return math.nan if value is None else value
+        return math.nan
 
 
 def _write_candidate(candidate: Candidate) -> dict[str, Any]:

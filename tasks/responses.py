@@ -57,9 +57,10 @@ def join_pools(pools: list[Pool]) -> Pool:
         pools: Pools of the same question.
 
     Returns:
-        Their concatenation.
+        Their concatenation; of several pools with beams those of the first, which are one search.
     """
-    return Pool(tuple(candidate for pool in pools for candidate in pool.candidates))
+    candidates = tuple(candidate for pool in pools for candidate in pool.candidates)
+    return Pool(candidates, pools[0].beams)
 
 
 def _first_match(text: str, pattern: re.Pattern[str]) -> str | None:

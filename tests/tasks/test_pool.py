@@ -49,13 +49,14 @@ def test_the_json_is_the_documented_one():
     }
 
 
-def test_rewards_that_are_not_finite_become_null_and_then_none():
+def test_rewards_that_are_not_finite_become_null_and_then_nan():
     text = Pool((candidate(reward=math.nan, step_rewards=(math.inf, 1.0)),)).to_json()
     row = json.loads(text, parse_constant=pytest.fail)["candidates"][0]
     assert row["reward"] is None
     assert row["step_rewards"] == [None, 1.0]
     back = Pool.from_json(text).candidates[0]
-    assert back.reward is None
+    assert back.reward is not None
+    assert math.isnan(back.reward)
     assert back.step_rewards is not None
     assert math.isnan(back.step_rewards[0])
     assert back.step_rewards[1] == 1.0
@@ -66,9 +67,22 @@ def test_fields_of_other_versions_are_dropped():
     assert Pool.from_json(text) == Pool((candidate(),))
 
 
-def test_an_integer_reward_is_a_number_and_a_huge_one_is_none():
+def test_an_integer_reward_is_a_number_and_a_huge_one_is_nan():
     assert Pool.from_json(pool_json(reward=2)).candidates[0].reward == 2.0
-    assert Pool.from_json(pool_json(reward=10**400)).candidates[0].reward is None
+    assert math.isnan(Pool.from_json(pool_json(reward=10**400)).candidates[0].reward or 0.0)
+    assert Pool.from_json(pool_json()).candidates[0].reward is None
+
+
+def test_beams_are_kept_beside_the_candidates():
+    pool = Pool((candidate(),), (candidate(reward=2.0), candidate(reward=1.0)))
+    assert Pool.from_json(pool.to_json()) == pool
+    assert join_pools([pool, Pool((candidate(),))]).beams == pool.beams
+    for text, message in (
+        ('{"candidates": [], "beams": 3}', "'beams' must be a list of candidates, but is 3"),
+        ('{"candidates": [], "beams": [3]}', "beam 0 of the pool is 3, not a JSON object"),
+    ):
+        with pytest.raises(TaskError, match=message):
+            Pool.from_json(text)
 
 
 @pytest.mark.parametrize(

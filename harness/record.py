@@ -1,0 +1,33 @@
+"""What produced the numbers: named in results files, and in what seals the response cache."""
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def checkpoint_record(model: Any, name: str, revision: str) -> dict[str, Any]:
+    """Return a checkpoint's name and, of its weights, what tells them from others.
+
+    Args:
+        model: loaded from it.
+        name: as the user gave it.
+        revision: of a hub repository.
+    """
+    folder = Path(model.name_or_path)
+    digest = hashlib.sha256()
+    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    for file in sorted(weights):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return {
+        "name": name,
+        "revision": revision,
+        "commit": getattr(model.config, "_commit_hash", None),
+        "weights_sha256": digest.hexdigest() if weights else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that numbers depend on."""
+    return {name: version(name) for name in ("latent-tts", "lm-eval", "torch", "transformers")}

@@ -1,0 +1,227 @@
+"""Reward models in lm-eval: rewards in the pools, strategies, beam search, and what is refused."""
+
+import json
+import logging
+import shutil
+
+import pytest
+import torch
+from lm_eval.api.instance import Instance
+
+from latent_tts.harness.lm import LatentLM
+from latent_tts.models import AutoLatentModel, ModelError, load_tokenizer
+from latent_tts.models.tokens import pad_left
+from latent_tts.reward import LatentRewardModel, RewardError, beam_search
+from latent_tts.tasks import Pool, TaskError, aggregate, pool_metrics
+from tests.checkpoints import edit_config, edit_weights
+from tests.harness.evaluation import evaluate, make_rows, pools, question
+from tests.reward.checkpoints import write_gpt2
+
+KINDS = ["coconut", "codi", "colar"]
+LENGTHS = {
+    "coconut": {"latent_length": 3},
+    "codi": {"latent_length": 3},
+    "colar": {"max_latent_length": 3},
+}
+SETTINGS = {"num_return_sequences": 4, "max_new_tokens": 12, "seed": 3}
+
+
+@pytest.fixture(scope="session")
+def guides(checkpoints, tmp_path_factory):
+    """Folders of reward models that belong to the tiny checkpoints, heads random."""
+    folder = tmp_path_factory.mktemp("guides")
+    for kind, pretrained in checkpoints.items():
+        torch.manual_seed(1)
+        model = LatentRewardModel.from_backbone(AutoLatentModel.from_pretrained(pretrained))
+        torch.nn.init.normal_(model.classifier.weight)
+        model.save_pretrained(folder / kind)
+        load_tokenizer(str(pretrained)).save_pretrained(folder / kind)
+    return {kind: folder / kind for kind in checkpoints}
+
+
+def copied(folder, to, *, weights=None, **config):
+    shutil.copytree(folder, to)
+    if weights:
+        edit_weights(to, weights)
+    return edit_config(to, **config) if config else to
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pools_carry_the_rewards_that_the_model_gives(checkpoints, guides, data, kind):
+    args = {**SETTINGS, **LENGTHS[kind], "reward_model": str(guides[kind])}
+    results = evaluate(checkpoints[kind], data, model_args=args, batch_size=3)
+    model, tokenizer = (
+        AutoLatentModel.from_pretrained(checkpoints[kind]),
+        load_tokenizer(str(checkpoints[kind])),
+    )
+    guide = LatentRewardModel.from_pretrained(guides[kind])
+    for place, pool in enumerate(pools(results)):
+        prompt = model.encode_prompt(tokenizer, question(place))
+        ids = torch.tensor([prompt])
+        drawn = model.generate(ids, return_dict_in_generate=True, **SETTINGS, **LENGTHS[kind])
+        for row, candidate in enumerate(pool.candidates):
+            length = int(drawn.latent_lengths[row])
+            assert candidate.thoughts == length == len(candidate.step_rewards)
+            if length:
+                thoughts = drawn.latent_thoughts[row, :length]
+                expected = guide.score(ids, thoughts[None, None])[0, 0].detach()
+                assert candidate.step_rewards == pytest.approx(expected.tolist(), abs=1e-3)
+            assert candidate.reward == pytest.approx(sum(candidate.step_rewards), abs=1e-5)
+    found = results["results"]["latent_tts_gsm8k"]
+    judged = [pool_metrics(pool, "5") for pool in pools(results)]
+    for name in ("best_of_n@2", "weighted_voting@4", "unscored"):
+        assert found[f"{name},none"] == pytest.approx(sum(m[name] for m in judged) / len(judged))
+        assert f"{name}_stderr,none" in found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_beam_search_stands_beside_the_same_samples(checkpoints, guides, data, kind):
+    args = {**SETTINGS, **LENGTHS[kind], "reward_model": str(guides[kind])}
+    plain = pools(evaluate(checkpoints[kind], data, model_args=args, batch_size="auto"))
+    beams = {"num_beams": 2, "num_beam_candidates": 2}
+    results = evaluate(checkpoints[kind], data, model_args=args, batch_size=2, gen_kwargs=beams)
+    model, tokenizer = (
+        AutoLatentModel.from_pretrained(checkpoints[kind]),
+        load_tokenizer(str(checkpoints[kind])),
+    )
+    guide = LatentRewardModel.from_pretrained(guides[kind])
+    settings = model.settings(**SETTINGS, **LENGTHS[kind], **beams)
+    for place, pool in enumerate(pools(results)):
+        assert [c.text for c in pool.candidates] == [c.text for c in plain[place].candidates]
+        ids, _ = pad_left([model.encode_prompt(tokenizer, question(place))], 0)
+        alone = beam_search(model, guide, input_ids=ids, settings=settings)
+        texts = [tokenizer.decode(ids) for ids in alone.output.answer_ids()]
+        assert [beam.text for beam in pool.beams] == texts
+        assert aggregate(pool, "beam_search").text == texts[0]
+    assert "beam_search,none" in results["results"]["latent_tts_gsm8k"]
+    settings = results["config"]["latent_tts"]["tasks"]["latent_tts_gsm8k"]["settings"]
+    assert (settings["num_beams"], settings["num_beam_candidates"]) == (2, 2)
+
+
+@pytest.mark.parametrize("how", ["first", "majority", "best_of_n", "weighted", "beam_search", None])
+def test_other_tasks_are_answered_with_the_chosen_candidate(checkpoints, guides, how):
+    args = {**SETTINGS, "reward_model": str(guides["coconut"]), "latent_length": 3}
+    beams = {"num_beams": 2} if how in ("beam_search", None) else {}
+    lm = LatentLM(str(checkpoints["coconut"]), aggregation=how, batch_size=4, **args, **beams)
+
+    def respond(**gen_kwargs):
+        requests = [
+            Instance("generate_until", {}, (question(place), gen_kwargs), place, ("other", 0, 1))
+            for place in range(6)
+        ]
+        return lm.generate_until(requests, disable_tqdm=True)
+
+    for text, pool in zip(respond(until=[]), respond(until=[], return_pool=True), strict=True):
+        pool = Pool.from_json(pool)
+        chosen = aggregate(pool, how or "beam_search")
+        assert text == (pool.candidates[0] if chosen is None else chosen).text
+
+
+def test_the_results_file_names_the_reward_model(checkpoints, guides):
+    lm = LatentLM(str(checkpoints["coconut"]), reward_model=str(guides["coconut"]))
+    named = lm.get_model_info()["latent_tts"]["reward_model"]
+    assert named["name"] == str(guides["coconut"])
+    assert len(named["weights_sha256"]) == 64
+    plain = LatentLM(str(checkpoints["coconut"])).get_model_info()["latent_tts"]
+    assert plain["reward_model"] is None
+
+
+def test_a_cache_filled_without_rewards_is_refused(checkpoints, guides, data, tmp_path):
+    cache = str(tmp_path / "cache")
+    args = {**SETTINGS, "latent_length": 3}
+    evaluate(checkpoints["coconut"], data, model_args=args, use_cache=cache, limit=1)
+    args["reward_model"] = str(guides["coconut"])
+    with pytest.raises(ModelError, match="was filled under other settings"):
+        evaluate(checkpoints["coconut"], data, model_args=args, use_cache=cache, limit=1)
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "message"),
+    [
+        ({"aggregation": "best_of_n"}, ModelError, "aggregation=best_of_n needs a reward model"),
+        ({"aggregation": "weighted"}, ModelError, r"Give reward_model= in --model_args"),
+        ({"num_beams": 2}, ModelError, "num_beams=2 needs a reward model"),
+        ({"aggregation": "best"}, TaskError, "no aggregation is called 'best'"),
+        ({"reward_model": "{gpt2}", "num_beams": 3}, ModelError, "does not fit num_return_seq"),
+        ({"reward_model": "{gpt2}", "aggregation": "beam_search"}, ModelError, "needs num_beams"),
+        ({"reward_model": "/nowhere"}, ModelError, "No checkpoint at '/nowhere'"),
+        ({"reward_model": "{backbone}"}, RewardError, r"lack classifier\..* it is no reward model"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_task_is_loaded(
+    checkpoints, guides, args, error, message
+):
+    names = {"{gpt2}": guides["coconut"], "{backbone}": checkpoints["coconut"]}
+    given = {key: str(names.get(value, value)) for key, value in args.items()}
+    if "num_beams" in args:
+        given["num_beams"] = args["num_beams"]
+    with pytest.raises(error, match=message):
+        LatentLM(str(checkpoints["coconut"]), **SETTINGS, **given)
+
+
+def test_a_reward_model_that_belongs_to_another_backbone(checkpoints, guides, tmp_path, caplog):
+    def load(folder):
+        return LatentLM(str(checkpoints["coconut"]), reward_model=str(folder))
+
+    with pytest.raises(RewardError, match=r"reads token ids below 300, but the backbone .* 262"):
+        load(write_gpt2(tmp_path / "other"))
+    spelled = copied(guides["coconut"], tmp_path / "spelled")
+    file = spelled / "tokenizer.json"
+    content = json.loads(file.read_text())
+    vocabulary = content["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(RewardError, match="has another tokenizer than the backbone"):
+        load(spelled)
+    with caplog.at_level(logging.WARNING):
+        load(copied(guides["coconut"], tmp_path / "of_others", latent_backbone="0" * 32))
+    assert "trained on the thoughts of other weights" in caplog.text
+
+
+def test_a_narrow_reward_model(checkpoints, tmp_path):
+    config = AutoLatentModel.from_pretrained(checkpoints["coconut"]).config
+    config.update({"n_embd": 24, "hidden_size": 24})
+    from latent_tts.reward.model import COCONUTGPT2ForTokenClassification
+
+    COCONUTGPT2ForTokenClassification(config).save_pretrained(tmp_path / "narrow")
+    with pytest.raises(RewardError, match=r"thoughts of size 24, but the backbone .* of size 48"):
+        LatentLM(str(checkpoints["coconut"]), reward_model=str(tmp_path / "narrow"))
+
+
+def test_rewards_that_are_all_nan(checkpoints, guides, data, tmp_path, monkeypatch, caplog):
+    def spoil(tensors):
+        tensors["classifier.bias"][:] = float("nan")
+
+    broken = copied(guides["coconut"], tmp_path / "broken", weights=spoil)
+    args = {**SETTINGS, "latent_length": 3, "reward_model": str(broken)}
+    with pytest.raises(RewardError, match=r"Every reward of .* weights or its precision"):
+        evaluate(checkpoints["coconut"], data, model_args=args)
+    # One question among others: nothing is lost, and it counts as wrong.
+    args["reward_model"] = str(guides["coconut"])
+    lm = LatentLM(str(checkpoints["coconut"]), batch_size=1, **args)
+    whole, seen = lm.reward_model.score, []
+
+    def score(*given):
+        seen.append(given)
+        return whole(*given) * (float("nan") if len(seen) == 3 else 1.0)
+
+    monkeypatch.setattr(lm.reward_model, "score", score)
+    requests = [
+        Instance("generate_until", {}, (row["question"], {"return_pool": True}), place, ("t", 0, 1))
+        for place, row in enumerate(make_rows(4))
+    ]
+    with caplog.at_level(logging.WARNING):
+        found = [Pool.from_json(text) for text in lm.generate_until(requests, disable_tqdm=True)]
+    assert "1 questions have no reward that is a number" in caplog.text
+    unscored = [pool_metrics(pool, "5")["unscored"] for pool in found]
+    assert sorted(unscored) == [0.0, 0.0, 0.0, 1.0]
+    assert aggregate(found[unscored.index(1.0)], "best_of_n") is None
+
+
+def test_repeats_and_beams_are_not_mixed(checkpoints, guides):
+    lm = LatentLM(
+        str(checkpoints["coconut"]), reward_model=str(guides["coconut"]), num_beams=2, **SETTINGS
+    )
+    request = Instance("generate_until", {}, ("?", {}), 0, ("t", 0, 2))
+    with pytest.raises(ModelError, match="repeats=2 with num_beams=2: a beam search is one"):
+        lm.generate_until([request, request], disable_tqdm=True)

@@ -1,0 +1,320 @@
+"""Beam search against a slow search by hand, one sample, and rewards whose optimum is known."""
+
+import dataclasses
+from itertools import product
+
+import pytest
+import torch
+
+from latent_tts.models import ModelError, randomness
+from latent_tts.models.tokens import pad_left
+from latent_tts.reward import LatentRewardModel, RewardError, beam_search
+from tests.models.reference import GOLDEN, WORD, Reference, sample_key, splitmix
+
+# The tiny CoLaR ends its thinking at once on the last, and after one to three thoughts on others.
+TEXTS = ["What is 4 + 3?", "How much is 7?", "What is 4 + 6?", "What is 1 + 1 + 1 + 1 + 1?"]
+SAMPLERS = {
+    "noise": {"latent_do_sample_by": "noise", "noise_std": 0.6},
+    "dropout": {"dropout_p": 0.2, "dropout_site": "residual"},
+    "dropout over thoughts": {"dropout_p": 0.2, "dropout_scope": "thoughts"},
+}
+LENGTH, ROOM, SEED = 3, 9, 5
+_SITE = 2862933555777941757
+
+
+@pytest.fixture(params=["coconut", "codi", "colar"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def pair(backbones, kind):
+    """A backbone, its tokenizer and a reward model with a random head that tells thoughts apart."""
+    model, tokenizer = backbones[kind]
+    torch.manual_seed(1)
+    reward_model = LatentRewardModel.from_backbone(model)
+    torch.nn.init.normal_(reward_model.classifier.weight)
+    return model, tokenizer, reward_model
+
+
+def settings_of(model, sampler, beams, candidates, **more):
+    length = {"max_latent_length" if model.chooses_length else "latent_length": LENGTH}
+    common = {"num_return_sequences": beams * candidates, "max_new_tokens": ROOM, "seed": SEED}
+    sizes = {"num_beams": beams, "num_beam_candidates": candidates}
+    return model.settings(**{**length, **common, **sizes, **SAMPLERS[sampler], **more})
+
+
+def prompts_of(model, tokenizer):
+    prompts = [model.encode_prompt(tokenizer, text) for text in TEXTS]
+    return prompts, pad_left(prompts, model.latent_tokens.pad)
+
+
+def search(pair, settings, **options):
+    model, tokenizer, reward_model = pair
+    _, (input_ids, mask) = prompts_of(model, tokenizer)
+    return beam_search(
+        model, reward_model, input_ids=input_ids, attention_mask=mask, settings=settings, **options
+    )
+
+
+def candidate_key(key: int, step: int, number: int) -> int:
+    """The documented address, in Python's integers: candidate 0 keeps its beam's."""
+    if number == 0:
+        return key
+    state = splitmix((key + (step + 1) * GOLDEN + (1 << 21) * _SITE) & WORD)
+    return splitmix((state + (number + 1) * GOLDEN) & WORD)
+
+
+def signed(key: int) -> torch.Tensor:
+    return torch.tensor(key - (1 << 64) if key >> 63 else key)
+
+
+class ByHand:
+    """Additive noise, one beam at a time, every prefix read and scored from its beginning."""
+
+    def __init__(self, reference, reward_model, settings):
+        self.ref, self.reward_model, self.settings = reference, reward_model, settings
+
+    def score(self, prompt, thoughts):
+        stacked = torch.stack(thoughts)[None, None]
+        return float(self.reward_model.score(torch.tensor([prompt]), stacked).sum())
+
+    def propose(self, prompt, beam, step, number):
+        """The beam (key, thoughts, has ended) that a candidate is."""
+        key, thoughts, _ = beam
+        key = candidate_key(key, step, number)
+        inputs = self.ref.embed(prompt) + thoughts
+        hidden = self.ref.hidden(inputs)
+        if self.ref.kind == "colar" and int(self.ref.logits(hidden).argmax()) == self.ref.end:
+            return key, thoughts, True
+        noise = randomness.normal(signed(key), torch.tensor(len(inputs)), site=0, size=48)
+        thought = self.ref.next_thought(hidden) + self.settings.noise_std * noise.float()
+        return key, [*thoughts, thought], False
+
+    def __call__(self, prompt):
+        """The last beams' thoughts and scores, best first."""
+        count, candidates = self.settings.beams
+        beams = [(int(sample_key(SEED, prompt, place)) & WORD, [], False) for place in range(count)]
+        for step in range(LENGTH):
+            proposals = []
+            for beam in beams:
+                numbers = range(1 if beam[2] else candidates)
+                proposals += [
+                    beam if beam[2] else self.propose(prompt, beam, step, number)
+                    for number in numbers
+                ]
+            unique = {
+                tuple(tuple(t.tolist()) for t in thoughts): (key, thoughts, ended)
+                for key, thoughts, ended in reversed(proposals)
+            }
+            scored = [(self.score(prompt, b[1]) if b[1] else 0.0, b) for b in unique.values()]
+            scored.sort(key=lambda entry: -entry[0])
+            beams = [beam for _, beam in scored[:count]]
+        return [(beam[1], self.score(prompt, beam[1]) if beam[1] else 0.0) for beam in beams]
+
+
+@torch.no_grad()
+def test_the_beams_are_those_of_a_search_by_hand(pair, checkpoints, kind):
+    model, tokenizer, reward_model = pair
+    settings = settings_of(model, "noise", 2, 3)
+    found = search(pair, settings)
+    prompts, _ = prompts_of(model, tokenizer)
+    by_hand = ByHand(Reference(kind, checkpoints[kind]), reward_model, settings)
+    for place, prompt in enumerate(prompts):
+        rows = (found.questions == place).nonzero().squeeze(1)
+        expected = by_hand(prompt)
+        assert len(rows) == len(expected)
+        for row, (thoughts, score) in zip(rows, expected, strict=True):
+            length = int(found.output.latent_lengths[row])
+            assert length == len(thoughts)
+            own = found.output.latent_thoughts[row, :length]
+            for thought, expected_thought in zip(own, thoughts, strict=True):
+                torch.testing.assert_close(thought, expected_thought, rtol=0, atol=1e-4)
+            assert float(found.step_rewards[row].sum()) == pytest.approx(score, abs=1e-3)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_one_beam_with_one_candidate_is_one_sample(pair, sampler):
+    model, tokenizer, reward_model = pair
+    _, (input_ids, mask) = prompts_of(model, tokenizer)
+    found = search(pair, settings_of(model, sampler, 1, 1), sample_offset=2)
+    sample = model.generate(
+        input_ids,
+        mask,
+        settings_of(model, sampler, 1, 1).without_beams(),
+        sample_offset=2,
+        return_dict_in_generate=True,
+    )
+    for field in dataclasses.fields(sample):
+        own, expected = (getattr(output, field.name) for output in (found.output, sample))
+        # Rows that end early are set aside, and a batch of another size has other last bits.
+        torch.testing.assert_close(own, expected, rtol=0, atol=1e-5)
+    scores = reward_model.score(
+        input_ids, sample.latent_thoughts[:, None], mask, sample.latent_lengths[:, None]
+    )
+    torch.testing.assert_close(found.step_rewards, scores[:, 0].detach(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_beams_are_whole_samples_in_order_of_their_score(pair, sampler):
+    model, tokenizer, reward_model = pair
+    _, (input_ids, mask) = prompts_of(model, tokenizer)
+    found = search(pair, settings_of(model, sampler, 3, 2))
+    output = found.output
+    assert found.questions.tolist() == sorted(found.questions.tolist())
+    for place in range(len(TEXTS)):
+        own = found.questions == place
+        thoughts, lengths = output.latent_thoughts[own], output.latent_lengths[own]
+        again = reward_model.score(input_ids[[place]], thoughts[None], mask[[place]], lengths[None])
+        torch.testing.assert_close(found.step_rewards[own], again[0].detach(), rtol=0, atol=1e-4)
+        scores = found.step_rewards[own].sum(dim=1)
+        assert bool((scores[:-1] >= scores[1:]).all())
+        assert len({tuple(map(tuple, row.tolist())) for row in thoughts}) == len(thoughts)
+
+
+def test_a_search_depends_on_no_batch(pair):
+    model, tokenizer, reward_model = pair
+    settings = settings_of(model, "dropout", 2, 2)
+    prompts, _ = prompts_of(model, tokenizer)
+    together = search(pair, settings)
+    for place, prompt in enumerate(prompts):
+        alone = beam_search(
+            model, reward_model, input_ids=torch.tensor([prompt]), settings=settings
+        )
+        own = together.questions == place
+        lengths = together.output.latent_lengths[own]
+        assert torch.equal(alone.output.latent_lengths, lengths)
+        torch.testing.assert_close(
+            alone.output.latent_thoughts,
+            together.output.latent_thoughts[own, : int(lengths.max())],
+            rtol=0,
+            atol=1e-4,
+        )
+        answers = together.output.answer_ids()
+        assert alone.output.answer_ids() == [answers[row] for row in own.nonzero().squeeze(1)]
+
+
+class Garden:
+    """A toy reward: the best first step leads nowhere, the second best to the optimum."""
+
+    def __init__(self, thoughts, rewards):
+        self.thoughts, self.rewards = thoughts, rewards
+        self.paths = [()]
+
+    def reader(self, model, input_ids, attention_mask):
+        self.paths = [() for _ in input_ids]
+        return self
+
+    def select(self, rows):
+        self.paths = [self.paths[row] for row in rows.tolist()]
+
+    def read(self, thoughts):
+        found = []
+        for row, thought in enumerate(thoughts[:, 0]):
+            level = self.thoughts[len(self.paths[row])]
+            name = min(level, key=lambda n: float((level[n] - thought).abs().max()))
+            self.paths[row] = (*self.paths[row], name)
+            found.append([self.rewards.get(self.paths[row], 0.0)])
+        return torch.tensor(found)
+
+
+@pytest.mark.parametrize(("beams", "candidates", "best"), [(1, 4, 1.0), (2, 2, 1.9)])
+@torch.no_grad()
+def test_a_known_optimum_is_found_where_greedy_search_misses_it(
+    backbones, checkpoints, monkeypatch, beams, candidates, best
+):
+    model, tokenizer = backbones["coconut"]
+    settings = settings_of(model, "noise", beams, candidates, latent_length=2)
+    prompt = model.encode_prompt(tokenizer, TEXTS[0])
+    by_hand = ByHand(Reference("coconut", checkpoints["coconut"]), None, settings)
+    starts = [(int(sample_key(SEED, prompt, place)) & WORD, [], False) for place in range(beams)]
+    first = {
+        place: by_hand.propose(prompt, beam, 0, number)
+        for place, (beam, number) in enumerate(product(starts, range(candidates)))
+    }
+    second = {
+        (place, number): by_hand.propose(prompt, beam, 1, number)
+        for place, beam in first.items()
+        for number in range(candidates)
+    }
+    # Of all paths of the tree, the best is the last candidate after the second best first thought.
+    rewards = {(3,): 1.0, (2,): 0.9, (2, (2, candidates - 1)): 1.0}
+    optimum = max(rewards.get((a,), 0) + rewards.get((a, (a, b)), 0) for a, b in second)
+    assert optimum == 1.9
+    garden = Garden(
+        [{name: b[1][-1] for name, b in level.items()} for level in (first, second)], rewards
+    )
+    monkeypatch.setattr("latent_tts.reward.beams.RewardReader", garden.reader)
+    found = beam_search(
+        model,
+        LatentRewardModel.from_backbone(model),
+        input_ids=torch.tensor([prompt]),
+        settings=settings,
+    )
+    assert float(found.step_rewards[0].sum()) == pytest.approx(best)
+
+
+@pytest.mark.filterwarnings("ignore:All 4 samples")
+def test_equal_proposals_do_not_fill_the_beam(pair, kind):
+    model, *_ = pair
+    found = search(pair, settings_of(model, "noise", 2, 2, noise_std=0.0))
+    assert found.questions.tolist() == [0, 1, 2, 3]  # nothing differs: one beam a question
+    found = search(pair, settings_of(model, "noise", 2, 2))
+    # There is one way not to think at all.
+    assert found.questions.tolist() == [0, 0, 1, 1, 2, 2, 3, 3][: 7 if kind == "colar" else 8]
+
+
+def test_a_score_that_is_nan_never_wins(pair, monkeypatch):
+    model, *_ = pair
+    from latent_tts.reward.model import RewardReader
+
+    whole = RewardReader.read
+
+    def read(self, thoughts):
+        rewards = whole(self, thoughts)
+        rewards[1::2] = float("nan")
+        return rewards
+
+    monkeypatch.setattr(RewardReader, "read", read)
+    found = search(pair, settings_of(model, "noise", 2, 2))
+    scores = found.step_rewards.sum(dim=1)
+    firsts = [found.questions.tolist().index(place) for place in range(len(TEXTS))]
+    assert bool(scores[firsts].isfinite().all())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"num_beams": 3, "num_beam_candidates": 2, "num_return_sequences": 8}, "does not fit num"),
+        ({"num_beams": 3, "num_return_sequences": 8}, "num_beam_candidates=2 does not fit"),
+        ({"num_beam_candidates": 2, "num_return_sequences": 2}, "without num_beams; give both"),
+        ({"num_beams": 0, "num_beam_candidates": 2}, "num_beams=0; allowed is a whole number"),
+    ],
+)
+def test_sizes_that_cannot_be(backbones, given, message):
+    with pytest.raises(ModelError, match=message):
+        backbones["coconut"][0].settings(**given)
+
+
+def test_candidates_follow_from_the_budget(backbones):
+    settings = backbones["coconut"][0].settings
+    assert settings(num_beams=4, num_return_sequences=8).beams == (4, 2)
+    assert settings(num_beams=1, num_return_sequences=8).beams is None
+    assert settings(num_beams=1, num_beam_candidates=8, num_return_sequences=8).beams == (1, 8)
+
+
+def test_a_search_without_beams_or_guide(pair):
+    model, tokenizer, reward_model = pair
+    _, (input_ids, mask) = prompts_of(model, tokenizer)
+    plain = settings_of(model, "noise", 2, 2)
+    with pytest.raises(RewardError, match="num_beams=None asks for no beam search"):
+        beam_search(model, reward_model, input_ids=input_ids, settings=plain.without_beams())
+    with pytest.raises(ModelError, match=r"num_beams=2: .* guided by a reward model"):
+        model.generate(input_ids, mask, plain)
+
+
+def test_a_reward_model_of_another_backbone(backbones, reward_models):
+    model, tokenizer = backbones["coconut"]
+    other = LatentRewardModel.from_pretrained(reward_models["gpt2"])
+    with pytest.raises(RewardError, match=r"token ids below 300, but .* do not belong together"):
+        search((model, tokenizer, other), settings_of(model, "noise", 2, 2))
