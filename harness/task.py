@@ -9,6 +9,8 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.filters import build_filter_ensemble
 
 from ..tasks import (
+    LOWER_IS_BETTER,
+    NEUTRAL,
     TaskError,
     canonical,
     is_pool,
@@ -18,8 +20,6 @@ from ..tasks import (
     read_tolerance,
 )
 
-_LOWER_IS_BETTER = frozenset({"unparsed", "truncated", "unscored"})
-_NEUTRAL = frozenset({"thoughts", "answer_tokens"})
 _UNKNOWN_FOR_TEXT = frozenset({"truncated", "thoughts", "answer_tokens"})
 
 
@@ -120,8 +120,8 @@ class PoolTask(ConfigurableTask):
             metrics = {k: v for k, v in metrics.items() if k not in _UNKNOWN_FOR_TEXT}
         for name in metrics:
             self._aggregation_list.setdefault(name, mean)
-            if name not in _NEUTRAL:
-                self._higher_is_better.setdefault(name, name not in _LOWER_IS_BETTER)
+            if name not in NEUTRAL:
+                self._higher_is_better.setdefault(name, name not in LOWER_IS_BETTER)
         return metrics
 
 

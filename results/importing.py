@@ -12,9 +12,8 @@ from typing import Any
 import click
 import pandas as pd
 
-from ..tasks import default_ks, pool_metrics, read_tolerance
+from ..tasks import LOWER_IS_BETTER, NEUTRAL, default_ks, pool_metrics, read_tolerance
 from .errors import ResultsError
-from .judged import LOWER_IS_BETTER, NEUTRAL
 from .pools import PoolLine, read_pools
 
 

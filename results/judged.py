@@ -4,19 +4,22 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ..tasks import Pool, Question, canonical, is_correct, pool_metrics, read_tolerance
+from ..tasks import (
+    LOWER_IS_BETTER,
+    NEUTRAL,
+    Pool,
+    Question,
+    canonical,
+    is_correct,
+    pool_metrics,
+    read_tolerance,
+)
 from .errors import ResultsError
 from .run import Run
 from .samples import QuestionMetrics, read_metrics, read_samples
 
 FIRST = "first"
 """Whether the first candidate is right: a run of N = 1 inside every run."""
-
-NEUTRAL = frozenset({"thoughts", "answer_tokens"})
-"""Metrics of which neither more nor less is better."""
-
-LOWER_IS_BETTER = frozenset({"unparsed", "truncated", "unscored"})
-"""Metrics of what went wrong."""
 
 NOT_ACCURACY = NEUTRAL | LOWER_IS_BETTER
 """All other metrics say how many questions were answered right."""

@@ -9,6 +9,12 @@ from .estimators import coverage_at_n, pass_at_k, voting_at_k
 from .pool import Pool
 from .reward_estimators import best_of_n_at_k, scored, weighted_voting_at_k
 
+NEUTRAL = frozenset({"thoughts", "answer_tokens"})
+"""Metrics of which neither more nor less is better."""
+
+LOWER_IS_BETTER = frozenset({"unparsed", "truncated", "unscored"})
+"""Metrics of what went wrong."""
+
 
 def default_ks(n: int) -> tuple[int, ...]:
     """Returns the powers of two up to n, and n itself: 1, 2, 4, …, n.
