@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ..models import AutoLatentModel, LatentSettings, load_tokenizer
 from ..results.paired import paired_difference
+from ..results.rewards import rewards_table
 from ..reward import LatentRewardModel, RewardError
 from ..reward.auto import check_pair
 from ..tasks import Pool, Question, pool_metrics, sources
@@ -103,7 +104,7 @@ def reward_table(
                 rows += _compare(draw, task, name, sizes)
                 # Written after every reward model, so that an interrupted run has what it measured.
                 pd.DataFrame(rows).to_csv(output, index=False, float_format="%.4f")
-    click.echo(markdown(pd.read_csv(output)))
+    click.echo(rewards_table(pd.read_csv(output)))
 
 
 def _questions(task: str, split: Split) -> list[Question]:
@@ -178,25 +179,3 @@ def _compare(draw: _Draw, task: str, name: str, sizes: Sequence[int]) -> Iterato
                 "noise_std": draw.settings.noise_std,
                 "dropout_p": draw.settings.dropout_p,
             }
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Return the table as Markdown: in per cent, differences to the vote with their intervals."""
-    columns = ("task", "N", "coverage", "voting", "reward model")
-    columns += ("best-of-N", "weighted voting", "beam search")
-    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    for (task, size, name), rows in table.groupby(["task", "N", "reward_model"], sort=False):
-        by = rows.set_index("strategy")
-        cells = [
-            f"{100 * by.accuracy[strategy]:.1f} ± {100 * by.stderr[strategy]:.1f}"
-            for strategy in ("coverage", "voting")
-        ]
-        cells.append(str(name))
-        for strategy in ("best_of_n", "weighted_voting", "beam_search"):
-            row = by.loc[strategy]
-            cells.append(
-                f"{100 * row.accuracy:.1f} ({100 * row.difference:+.1f}: "
-                f"{100 * row.low:+.1f} to {100 * row.high:+.1f})"
-            )
-        lines.append(f"| {task} | {size} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)

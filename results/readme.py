@@ -13,7 +13,11 @@ from .curves import draw_curves
 from .errors import ResultsError
 from .judged import NOT_ACCURACY
 from .records import collect
+from .rewards import rewards_table
 from .run import Run
+
+REWARDS = "rewards.csv"
+"""What `latent-tts reward-table` wrote, beside the runs."""
 
 _SECTION = re.compile(
     r"(?P<start><!-- latent-tts: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- /latent-tts -->)", re.DOTALL
@@ -105,7 +109,10 @@ def readme(context: click.Context, only_check: bool, file: Path, baselines: Path
     runs.sort(key=lambda run: (run.task, run.config.sampler, run.config.strength or 0.0))
     stale = [picture for picture, tables in _pictures(runs, baselines) if _stale(picture, tables)]
     text = file.read_text(encoding="utf-8")
-    filled = fill_sections(text, {"results": results_table(runs)})
+    sections = {"results": results_table(runs)}
+    if (baselines / REWARDS).is_file():
+        sections["rewards"] = rewards_table(pd.read_csv(baselines / REWARDS))
+    filled = fill_sections(text, sections)
     if only_check:
         different = [str(file)] * (filled != text) + [str(picture) for picture in stale]
         click.echo(

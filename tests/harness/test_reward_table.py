@@ -5,9 +5,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from latent_tts.harness.reward_table import markdown, reward_table
+from latent_tts.harness.reward_table import reward_table
 from latent_tts.harness.sampling import draw_pools
 from latent_tts.models import AutoLatentModel, load_tokenizer
+from latent_tts.results.rewards import rewards_table
 from latent_tts.reward import LatentRewardModel, RewardError
 from latent_tts.tasks import pool_metrics, sources
 
@@ -46,7 +47,7 @@ def test_every_strategy_is_compared_with_the_vote_on_one_pool(made, heads):
         expected = row.accuracy - vote[row.task, row.N, row.reward_model]
         assert row.difference == pytest.approx(expected, abs=2e-4)
         assert row.low <= row.difference <= row.high
-    assert markdown(table) in printed
+    assert rewards_table(table) in printed
 
 
 def test_the_numbers_are_those_of_the_pools(made, heads):
