@@ -14,6 +14,7 @@ from transformers.trainer_callback import TrainerState
 
 from .auto import LatentRewardModel
 from .batches import RewardCollator, check_counts
+from .calibration import reward_scale
 from .labels import LabelledQuestion
 from .trainer import METRIC, RewardTrainer
 
@@ -76,7 +77,9 @@ def train_reward_model(
         **arguments: further `TrainingArguments`, such as `report_to`.
 
     Returns:
-        The model of the best epoch, and its recall@1, pass@1 and coverage on the held-out pools.
+        The model of the best epoch, its head scaled so that exp(reward) weighs votes best on the
+        held-out pools (`reward_scale`), and what was measured there: recall@1, pass@1, coverage,
+        and the scale.
     """
     check_counts(held_out)
     trainer = RewardTrainer(
@@ -93,9 +96,15 @@ def train_reward_model(
         best = LatentRewardModel.from_pretrained(folder / f"checkpoint-{state.best_global_step}")
         model.load_state_dict(best.state_dict())
     model.config.use_cache = True  # the Trainer turned it off
-    measured = trainer.evaluate()
-    names = (METRIC, "pass@1", "coverage")
-    return model.eval(), {name: measured[f"eval_{name}"] for name in names}
+    found: Any = trainer.predict(list(held_out), metric_key_prefix="eval")
+    measured = {name: found.metrics[f"eval_{name}"] for name in (METRIC, "pass@1", "coverage")}
+    measured["scale"] = 1.0
+    if train:
+        measured["scale"] = reward_scale(found.predictions.astype(float), found.label_ids)
+        with torch.no_grad():
+            for parameter in model.classifier.parameters():
+                parameter *= measured["scale"]
+    return model.eval(), measured
 
 
 def _train(trainer: Trainer, folder: Path, recipe: RewardRecipe) -> TrainerState:
