@@ -1,4 +1,4 @@
-"""The model card of a checkpoint that this project trained."""
+"""The model cards of checkpoints that this project trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -80,4 +80,66 @@ def model_card(
         options=options,
         stages=stages,
         **{name: value for name, value in asdict(recipe).items() if name != "hard_share"},
+    )
+
+
+_REWARD_CARD = """---
+license: mit
+base_model: {backbone}
+tags: [latent-reasoning, reward-model]
+---
+
+# {name}
+
+A LatentRM (arXiv 2510.07745) for the thoughts of `{backbone}`: a copy of its trunk and a scalar
+head ({parameters:,} parameters, stored in half precision). A trajectory's reward is the sum over
+its thoughts; the head is scaled so that exp(reward) weighs votes best on the held-out pools.
+
+    lm_eval --model latent_tts --model_args pretrained={backbone},reward_model={name} …
+
+## Labels
+
+By `latent-tts annotate`; labels in training: {labels}.
+
+| questions | trajectories N | completions M | sampler | strength |
+|---|---|---|---|---|
+{shards}
+
+## Training
+
+By `latent-tts train-rm`, loss {loss}, on {mixed:,} questions with right and wrong trajectories of
+{read:,}; learning rate {learning_rate:g}, {batch_size} questions in a batch, at most {epochs}
+epochs, seed {seed}. The best epoch by recall@1 on {held_out:,} held-out pools:
+
+| recall@1 | pass@1 | coverage |
+|---|---|---|
+| {recall:.1%} ± {stderr:.1%} | {pass_at_1:.1%} | {coverage:.1%} |
+"""
+
+
+def reward_card(name: str, backbone: str, about: Mapping[str, Any], *, parameters: int) -> str:
+    """Return a reward model's card as Markdown.
+
+    Args:
+        name: of the checkpoint.
+        backbone: whose thoughts it scores.
+        about: what `measured.json` holds.
+        parameters: of the model, a count.
+    """
+    shards = "\n".join(
+        "| {questions:,} | {trajectories} | {rollouts} | {sampler} | {strength:g} |".format(**row)
+        for row in about["annotated"]
+    )
+    measured = about["measured"]
+    return _REWARD_CARD.format(
+        name=name,
+        backbone=backbone,
+        parameters=parameters,
+        shards=shards,
+        recall=measured["recall@1"],
+        stderr=measured["stderr"],
+        pass_at_1=measured["pass@1"],
+        coverage=measured["coverage"],
+        **about["questions"],
+        **about["recipe"],
     )

@@ -15,9 +15,10 @@ from ..reward import LatentRewardModel, RewardError
 from ..reward.batches import training_questions
 from ..reward.labels import LabelledQuestion
 from ..reward.losses import LOSSES
-from ..reward.shard_index import checkpoint_digest
+from ..reward.shard_index import ShardIndex, checkpoint_digest
 from ..reward.shards import Shards
 from ..reward.training import RewardRecipe, train_reward_model
+from .card import reward_card
 from .processes import process_state
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def train_rm(
         "random_head": random_head,
         "backbone": digest,
         "shards": [folders[path].index.digest for path in shards],
+        "annotated": [_annotated(folders[path].index) for path in shards],
         "validation": folders[validation].index.digest if validation else None,
         "questions": {"read": len(entries), "mixed": len(questions), "held_out": len(held_out)},
     }
@@ -125,6 +127,8 @@ def train_rm(
     model.half().save_pretrained(output)
     tokenizer.save_pretrained(output)
     (output / "measured.json").write_text(json.dumps(about, indent=2) + "\n")
+    card = reward_card(output.name, pretrained, about, parameters=model.num_parameters())
+    (output / "README.md").write_text(card)
     click.echo(
         f"{len(questions)} of {len(entries)} questions have right and wrong trajectories. On {n} "
         f"held-out pools recall@1 is {recall:.4f} ± {stderr:.4f}, between pass@1 "
@@ -141,6 +145,19 @@ def _open(path: Path, digest: str, pretrained: str) -> Shards:
             "something else. Give the backbone that made them with --pretrained, or annotate again."
         )
     return shards
+
+
+def _annotated(index: ShardIndex) -> dict[str, Any]:
+    """Return what a model card says of a folder of shards."""
+    sampler = index.settings["latent_do_sample_by"]
+    strengths = {"noise": "noise_std", "dropout": "dropout_p"}
+    return {
+        "questions": index.count,
+        "trajectories": index.settings["num_return_sequences"],
+        "rollouts": index.rollouts,
+        "sampler": sampler,
+        "strength": index.settings[strengths[sampler]],
+    }
 
 
 def _read(shards: Shards) -> list[LabelledQuestion]:

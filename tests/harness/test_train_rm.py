@@ -104,6 +104,10 @@ def test_what_is_published(arguments, made, tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["architectures"] == ["COCONUTGPT2ForTokenClassification"]
     assert config["use_cache"]
+    assert len(config["latent_backbone"]) == 32  # whose thoughts it reads
+    card = (tmp_path / "README.md").read_text()
+    assert f"| {COUNT} | 4 | 2 | dropout | 0.2 |" in card
+    assert "loss contrastive, on" in card
     question = "Tom has 5 pens.<|start-latent|>"
     own, theirs = (load_tokenizer(str(at)) for at in (tmp_path, made["pretrained"]))
     assert own.encode(question) == theirs.encode(question)
