@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from lm_eval.api.instance import Instance
-from lm_eval.api.model import LM, CacheHook
+from lm_eval.api.model import CacheHook
 from lm_eval.utils import simple_parse_args_string
 from tqdm import tqdm
 
@@ -19,6 +19,7 @@ from ..reward import LatentRewardModel
 from ..reward.auto import check_pair
 from ..tasks import Pool, aggregate, check_strategy
 from .arguments import read_batch_size, read_device
+from .base import ProcessLM
 from .errors import hide_traceback
 from .options import RequestOptions, read_options
 from .processes import process_state
@@ -28,7 +29,7 @@ from .sampling import draw_pools
 _FINGERPRINT = "latent_tts:settings"
 
 
-class LatentLM(LM):
+class LatentLM(ProcessLM):
     """A latent reasoner that samples N candidates for every request.
 
     The response to a task that asks for it (`return_pool: true`) is the pool as JSON; to any
@@ -292,51 +293,10 @@ class LatentLM(LM):
                 f"{theirs}; now: {ours}. Name another --use_cache file, or repeat that command."
             )
 
-    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-        """Refuse: a latent reasoner has no likelihood of a given text after sampled thoughts."""
-        raise ModelError(
-            "latent_tts answers generate_until tasks only; this task asks for log-likelihoods. "
-            "Choose a task whose output_type is generate_until."
-        )
-
-    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
-        """Refuse, as `loglikelihood` does."""
-        self.loglikelihood(requests)
-        return []
-
-    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the tensors of all processes, concatenated."""
-        if self.world_size <= 1:
-            return tensor
-        from accelerate.utils import gather
-
-        return gather(tensor)
-
-    def gather_object(self, obj: Any, dst: int = 0) -> list[Any] | None:
-        """Return the objects of all processes on process `dst`, None on the others."""
-        if self.world_size <= 1:
-            return [obj]
-        objects: list[Any] | None = [None] * self.world_size if self.rank == dst else None
-        torch.distributed.gather_object(obj, objects, dst=dst)
-        return objects
-
-    def barrier(self) -> None:
-        """Wait for all processes."""
-        process_state(cpu=self._device.type == "cpu").wait_for_everyone()
-
     @property
     def tokenizer_name(self) -> str:
         """Name the tokenizer, for lm-eval's request cache."""
         return self.pretrained.replace("/", "__")
-
-    def apply_chat_template(
-        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-    ) -> str:
-        """Refuse: a backbone was trained on its own prompt format alone."""
-        raise ModelError(
-            "--apply_chat_template cannot be used: a latent reasoner has a prompt format of its "
-            "own, which is applied by itself. Leave the flag out."
-        )
 
     def get_model_info(self) -> dict[str, Any]:
         """Return what lm-eval writes into the results file: all that produced the numbers."""
