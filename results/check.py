@@ -9,9 +9,10 @@ import pandas as pd
 
 from .errors import ResultsError
 from .gates import Fall, Speed, changed_answers, find_falls, read_ratios
+from .pairing import pair_runs
 from .run import Run
 from .samples import read_samples
-from .sides import build_sides, collect_and_tell
+from .sides import Side, build_sides, collect_and_tell
 
 _SHOWN = 5  # changed answers in a report; more say no more
 
@@ -38,63 +39,44 @@ def check(
     A sampled run fails if pass@1, voting@N, best_of_n@N, weighted_voting@N or beam search fell
     further than a paired one-sided test at alpha allows, adjusted for the number of tests (Holm):
     the same model under another seed fails with a probability of alpha at most. A deterministic run
-    (latent_do_sample=false) fails if an answer changed. A run of the baseline that was not run
-    again, or cannot be read, fails unless --partial is given. --ratios, which `tox -e bench`
-    writes, fails if a speed ratio lies below its bound. Exit code 1 means that something failed.
+    (latent_do_sample=false) fails if an answer changed. Every run in FOLDER is checked; one that
+    cannot be, for it cannot be read or the baseline has none of its task and settings, fails, and
+    so does a run of the baseline that cannot be read or, unless --partial is given, was not run
+    again. --ratios, which `tox -e bench` writes, fails if a speed ratio lies below its bound. Exit
+    code 1 means that something failed.
     """
     if (folder is None) != (baseline is None) or (folder is None and ratios is None):
         raise ResultsError("Give a run folder and its --baseline, or --ratios, or all of these.")
     failed = False
     if folder is not None and baseline is not None:
-        pairs, missing = pair_runs(collect_and_tell(folder), collect_and_tell(baseline))
-        for run in missing:
-            click.echo(f"{_label(run)}: not run{'' if partial else ', MISSING'}\n")
-        failed |= bool(missing) and not partial
-        failed |= _check_sampled([pair for pair in pairs if not _deterministic(pair)], alpha)
-        for pair in pairs:
-            if _deterministic(pair):
-                failed |= _check_deterministic(*pair, max_changed=max_changed)
+        failed |= _check_runs(
+            folder, baseline, alpha=alpha, max_changed=max_changed, partial=partial
+        )
     if ratios is not None:
         failed |= _check_speed(read_ratios(ratios))
     click.echo("FAILED" if failed else "passed")
     context.exit(int(failed))
 
 
-def pair_runs(new: Sequence[Run], old: Sequence[Run]) -> tuple[list[tuple[Run, Run]], list[Run]]:
-    """Find for every run of the baseline the newest one with its task and settings.
-
-    Seed, checkpoint and package versions may differ. Where both sides have one run of a task they
-    are paired although their settings differ, and this is told on stderr.
-
-    Returns:
-        The pairs, new and old, and the runs of the baseline that have no partner.
-
-    Raises:
-        ResultsError: no run has a partner.
-    """
-    pairs, missing = [], []
-    for before in old:
-        same = [run for run in new if _purpose(run) == _purpose(before)]
-        alone = [run for run in new if run.task == before.task]
-        if not same and len(alone) == 1 and sum(run.task == before.task for run in old) == 1:
-            same = alone
-            click.echo(f"note: settings differ: {_differences(alone[0], before)}.", err=True)
-        if same:
-            pairs.append((same[-1], before))
-        else:
-            missing.append(before)
-    if not pairs:
-        raise ResultsError(
-            "No run of the baseline was run again with its task and settings; there is nothing to "
-            "check."
-        )
-    return pairs, missing
-
-
-def _purpose(run: Run) -> tuple[object, ...]:
-    settings = {name: value for name, value in run.config.settings.items() if name != "seed"}
-    values = sorted((name, repr(value)) for name, value in settings.items())
-    return (run.task, run.config.backbone, run.config.reward_model, *values)
+def _check_runs(
+    folder: Path, baseline: Path, *, alpha: float, max_changed: int, partial: bool
+) -> bool:
+    (new, bad), (old, worse) = collect_and_tell(folder), collect_and_tell(baseline)
+    pairing = pair_runs(new, old)
+    lost = [problem.path for problem in (*bad, *worse) if problem.lost]
+    for path in lost:
+        click.echo(f"{path}: NOT READ, see above\n")
+    for run in pairing.missing:
+        click.echo(f"{_label(run)}: not run{'' if partial else ', MISSING'}\n")
+    for run in pairing.untested:
+        click.echo(f"{_label(run)} ({run.name}): no such run in the baseline, NOT CHECKED\n")
+    failed = bool(lost or pairing.untested) or (bool(pairing.missing) and not partial)
+    sampled = [pair for pair in pairing.pairs if not _deterministic(pair)]
+    failed |= _check_sampled(sampled, alpha)
+    for pair in pairing.pairs:
+        if _deterministic(pair):
+            failed |= _check_deterministic(*pair, max_changed=max_changed)
+    return failed
 
 
 def _deterministic(pair: tuple[Run, Run]) -> bool:
@@ -107,23 +89,29 @@ def _label(run: Run) -> str:
     return f"{run.task}, {config.sampler}{strength}, N = {config.samples}"
 
 
-def _differences(new: Run, old: Run) -> str:
-    ours, theirs = new.config.settings, old.config.settings
-    names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
-    listed = [f"{name} is {ours.get(name)}, was {theirs.get(name)}" for name in names]
-    return "; ".join([new.task, *listed])
-
-
 def _check_sampled(pairs: Sequence[tuple[Run, Run]], alpha: float) -> bool:
-    tables = {}
+    tables, failed = {}, False
     for new, old in pairs:
-        sides = build_sides([[replace(new, name="the run")], [replace(old, name="the baseline")]])
-        now, before = (side.means for side in sides)
+        try:
+            now, before = (side.means for side in _judge(new, old))
+        except ResultsError as error:
+            failed |= _tell_unpaired(new, old, error)
+            continue
         tables[f"{_label(old)} ({len(now)} questions; {new.name} against {old.name})"] = now, before
     falls = find_falls(tables, alpha=alpha)
     if falls:
         click.echo(_table(falls, alpha))
-    return any(fall.failed for fall in falls)
+    return failed or any(fall.failed for fall in falls)
+
+
+def _judge(new: Run, old: Run) -> list[Side]:
+    return build_sides([[replace(new, name="the run")], [replace(old, name="the baseline")]])
+
+
+def _tell_unpaired(new: Run, old: Run, error: ResultsError) -> bool:
+    """Report a pair that cannot be checked, which must not keep others from being checked."""
+    click.echo(f"{_label(old)} ({new.name} against {old.name}): NOT CHECKED: {error}\n")
+    return True
 
 
 def _table(falls: Sequence[Fall], alpha: float) -> str:
@@ -147,10 +135,13 @@ def _table(falls: Sequence[Fall], alpha: float) -> str:
 
 
 def _check_deterministic(new: Run, old: Run, *, max_changed: int) -> bool:
-    build_sides([[replace(new, name="the run")], [replace(old, name="the baseline")]])
-    changed = changed_answers(
-        read_samples(new.samples, name=new.name), read_samples(old.samples, name=old.name)
-    )
+    try:
+        _judge(new, old)
+        changed = changed_answers(
+            read_samples(new.samples, name=new.name), read_samples(old.samples, name=old.name)
+        )
+    except ResultsError as error:
+        return _tell_unpaired(new, old, error)
     failed = len(changed) > max_changed
     click.echo(
         f"{_label(old)}: {len(changed)} of {old.questions} answers changed, {max_changed} may: "

@@ -11,6 +11,7 @@ import pandas as pd
 
 from .comparison import Comparison, Row, compare_sides
 from .errors import ResultsError
+from .files import writing
 from .sides import Side, build_sides, group_by_setup, load_all, shared_tasks
 
 
@@ -122,6 +123,7 @@ def compare(
         comparisons.append(compare_sides(build_sides(groups, ks=ks), confidence=confidence))
     click.echo("\n\n".join(map(as_text, comparisons)))
     if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps([as_json(comparison) for comparison in comparisons], indent=2)
-        output.write_text(f"{text}\n", encoding="utf-8")
+        with writing(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(f"{text}\n", encoding="utf-8")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..tasks import default_ks, pool_metrics, read_tolerance
 from .errors import ResultsError
+from .files import writing
 from .records import collect
 from .run import Run
 from .samples import RunSamples, read_samples
@@ -93,8 +94,9 @@ def curve(runs: Sequence[Path], task: str, output: Path) -> None:
         samples = read_samples(run.samples, name=folder.name)
         tables.append(curve_table(samples, tolerance=run.tolerance))
     click.echo(pd.concat(tables).round(4).to_string(index=False))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    draw_curves(tables, output)
+    with writing(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        draw_curves(tables, output)
 
 
 def _newest(folder: Path, task: str) -> Run:

@@ -4,10 +4,13 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+
+from .errors import ResultsError
 
 _DATE = r"(?P<date>\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(\.\d+)?)"
 _RESULTS = re.compile(rf".+_{_DATE}\.json")
@@ -56,6 +59,9 @@ def find_results(root: Path) -> tuple[list[ResultsFile], list[tuple[Path, str]]]
             content = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(content.get("results"), Mapping):
                 raise ValueError("it has no results")
+        except OSError as error:  # a link to nowhere, a folder of that name
+            unreadable.append((path, f"cannot be read ({error.strerror}). Run again."))
+            continue
         except (ValueError, AttributeError, RecursionError) as error:
             unreadable.append((path, f"no results file of lm-eval ({error}). Run again."))
             continue
@@ -109,6 +115,21 @@ def count_lines(log: Path) -> tuple[int, bool]:
     except DAMAGED:
         return lines, False
     return lines + (last != b"\n"), last == b"\n"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the path, and print no traceback, where what is done inside cannot write.
+
+    Raises:
+        ResultsError: the operating system refused.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(
+            f"{str(path)!r} cannot be written ({error.strerror}). Name another place."
+        ) from error
 
 
 def _matches(root: Path, pattern: str, name: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:

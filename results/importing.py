@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..tasks import LOWER_IS_BETTER, NEUTRAL, default_ks, pool_metrics, read_tolerance
 from .errors import ResultsError
+from .files import writing
 from .pools import PoolLine, read_pools
 
 
@@ -56,12 +57,10 @@ def write_run(
             )
     table = _judge(lines, ks=ks or default_ks(count), tolerance=tolerance)
     date = datetime.now().isoformat().replace(":", "-")
-    made = folder / (re.sub(r"[^\w.-]+", "_", name) or "pool")
-    made.mkdir(parents=True, exist_ok=True)
-    log = made / f"samples_{task}_{date}.jsonl"
-    with log.open("x", encoding="utf-8") as stream:
-        for place, (line, row) in enumerate(zip(lines, table.to_dict("records"), strict=True)):
-            stream.write(json.dumps(_sample(place, line, row)) + "\n")
+    # Without dots at its ends: `..` would lead out of the folder.
+    made = folder / (re.sub(r"[^\w.-]+", "_", name).strip(".") or "pool")
+    rows = enumerate(zip(lines, table.to_dict("records"), strict=True))
+    log = "".join(f"{json.dumps(_sample(place, line, row))}\n" for place, (line, row) in rows)
     content = _content(
         table, task=task, name=name, folder=made.name, tolerance=tolerance, count=count
     )
@@ -69,7 +68,11 @@ def write_run(
     made_by["checkpoint"]["weights_sha256"] = source_sha256
     made_by["settings"]["seed"] = seed
     results = made / f"results_{date}.json"
-    results.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    with writing(made):
+        made.mkdir(parents=True, exist_ok=True)
+        with (made / f"samples_{task}_{date}.jsonl").open("x", encoding="utf-8") as stream:
+            stream.write(log)
+        results.write_text(json.dumps(content, indent=2), encoding="utf-8")
     return results
 
 
@@ -129,6 +132,18 @@ def _content(
     }
 
 
+def _tell_unscored(lines: Sequence[PoolLine]) -> None:
+    """Say why metrics of rewards are left out where some lines have rewards and others none."""
+    without = [line for line in lines if all(one.reward is None for one in line.pool.candidates)]
+    if 0 < len(without) < len(lines):
+        click.echo(
+            f"note: best_of_n left out: {without[0].where} has no rewards, like {len(without)} of "
+            f"{len(lines)} lines. Weighted voting needs them too; null is a reward that is no "
+            "number.",
+            err=True,
+        )
+
+
 @click.group()
 def pool() -> None:
     """Candidates made by other programs."""
@@ -160,8 +175,10 @@ def import_pool(
         raise ResultsError(
             f"--task {task!r} becomes part of a file's name; letters, digits and _ . - are allowed."
         )
+    lines = read_pools(file)
+    _tell_unscored(lines)
     results = write_run(
-        read_pools(file),
+        lines,
         output,
         task=task,
         name=name or file.name.partition(".")[0],

@@ -3,13 +3,13 @@
 import gzip
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import click
 
 from .errors import ResultsError
-from .files import open_log
+from .files import open_log, writing
 from .run import Run
 from .sides import load_runs
 
@@ -53,10 +53,11 @@ def keep_run(runs: Mapping[str, Run], folder: Path) -> list[Path]:
         raise ResultsError(f"{str(folder)!r} is not empty. Empty it first, or name another folder.")
     source = sources.pop()
     content = _slim(json.loads(source.read_text(encoding="utf-8")), runs)
-    folder.mkdir(parents=True, exist_ok=True)
     results = folder / source.name
-    results.write_text(f"{json.dumps(content, indent=1)}\n", encoding="utf-8")
-    return [results, *(_pack(run.samples, folder) for run in runs.values())]
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        results.write_text(f"{json.dumps(content, indent=1)}\n", encoding="utf-8")
+        return [results, *(_pack(run.samples, folder) for run in runs.values())]
 
 
 def _slim(content: Mapping[str, Any], runs: Mapping[str, Run]) -> dict[str, Any]:
@@ -72,7 +73,21 @@ def _slim(content: Mapping[str, Any], runs: Mapping[str, Run]) -> dict[str, Any]
         for task in runs
     }
     kept["config"] = _some(content["config"], _KEPT_OF_CONFIG)
+    made = {**kept["config"]["latent_tts"]}
+    for part in ("checkpoint", "reward_model"):
+        if made.get(part):
+            name = str(made[part].get("name"))
+            made[part] = {**made[part], "name": _without_path(name)}
+            if made[part]["name"] != name:
+                kept.pop("model_name_sanitized", None)  # it spells the path
+    kept["config"]["latent_tts"] = made
     return kept
+
+
+def _without_path(name: str) -> str:
+    """Return the last name in the path of a folder; `owner/name` on the hub stays."""
+    on_hub = name.count("/") == 1 and not name.startswith(("/", ".", "~"))
+    return name if on_hub and not Path(name).exists() else PurePath(name).name or name
 
 
 def _some(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

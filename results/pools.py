@@ -7,7 +7,8 @@ One JSON object a line, one line a question:
 
 `id` is the question's name, unique in the file; `gold` the right answer, a number; `question` may
 be left out. Each candidate needs its `answer`, null where it has none; it may have `text`, `reward`
-and `step_rewards` (numbers or null, a list of these), `thoughts` and `answer_tokens` (counts), and
+and `step_rewards` (numbers, a list of these; null, NaN and what float64 cannot hold are scores
+that are no number), `thoughts` and `answer_tokens` (counts), and
 `truncated` (true where a limit cut it off). Numbers may be given as numbers or as texts. Candidates
 stand in the order in which they were sampled: tied votes go to the earliest. Other fields are
 ignored, blank lines too.
@@ -126,6 +127,11 @@ def _field(
         raise ResultsError(f"{where}: {name!r} is missing. Expected {_EXAMPLE}")
     try:
         return read(row[name])
+    except UnicodeEncodeError as error:
+        raise ResultsError(
+            f"{where}: {name!r} holds {error.object[error.start]!r}, half of a character, which "
+            "cannot be stored. It may have been cut in two; write the whole one, or leave it out."
+        ) from error
     except (ValueError, OverflowError) as error:
         raise ResultsError(f"{where}: {name!r} is {row[name]!r}; it must be {wanted}.") from error
 
@@ -137,7 +143,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError
-    return str(value).strip()
+    return _whole(value).strip()
 
 
 def _decimal(value: object) -> str:
@@ -158,13 +164,19 @@ def _answer(value: object) -> str:
         return ""
     if not isinstance(value, str):
         raise ValueError
-    return str(value)
+    return _whole(value)
 
 
 def _any_text(value: object) -> str:
     if not isinstance(value, str) or isinstance(value, _Number):
         raise ValueError
-    return value
+    return _whole(value)
+
+
+def _whole(text: str) -> str:
+    """Return a text as such, unless it holds half of a surrogate pair, which JSON can spell."""
+    text.encode()
+    return str(text)
 
 
 def _count(value: object) -> int:
@@ -179,13 +191,13 @@ def _bool(value: object) -> bool:
     return value
 
 
-def _reward(value: object) -> float | None:
+def _reward(value: object) -> float:
     if value is None:
-        return None
+        return math.nan
     if not isinstance(value, _Number):
         raise ValueError
     number = float(value)
-    return number if math.isfinite(number) else None
+    return number if math.isfinite(number) else math.nan
 
 
 def _step_rewards(value: object) -> tuple[float, ...] | None:
@@ -193,8 +205,7 @@ def _step_rewards(value: object) -> tuple[float, ...] | None:
         return None
     if not isinstance(value, list):
         raise ValueError
-    steps = [_reward(step) for step in value]
-    return tuple(math.nan if step is None else step for step in steps)
+    return tuple(_reward(step) for step in value)
 
 
 _COUNTED = ("thoughts", "answer_tokens", "truncated")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..tasks import TaskError, read_tolerance
 from .errors import ResultsError
 from .files import ResultsFile, count_lines, log_beside, starts_with_pool
 from .run import Estimate, Problem, Run, RunConfig
@@ -13,22 +14,30 @@ _STRENGTHS = {"dropout": "dropout_p", "noise": "noise_std"}
 def read_results(file: ResultsFile) -> tuple[list[Run], list[Problem]]:
     """Return the records of a results file's tasks, and what of it cannot be used."""
     runs, problems = [], []
-    made = file.content.get("config", {}).get("latent_tts")
+    config, tasks = file.content.get("config"), file.content.get("configs")
+    if not isinstance(config, Mapping) or not isinstance(tasks, Mapping):
+        name = "configs" if isinstance(config, Mapping) else "config"
+        message = f"its {name!r} is no JSON object, as lm-eval writes it; run lm_eval again."
+        return [], [Problem(file.path, message, lost=True)]
+    made = config.get("latent_tts")
     if not isinstance(made, Mapping):
-        model = file.content.get("config", {}).get("model")
+        model = config.get("model")
         return [], [Problem(file.path, f"made by --model {model}, not by latent_tts.")]
-    for task in file.content.get("configs", {}):
+    for task in tasks:
         try:
             runs.append(_read_task(file, task, made))
-        except ResultsError as error:
+        except _NotOursError as error:
             problems.append(Problem(file.path, str(error)))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            problems.append(
-                Problem(
-                    file.path, f"{task} lacks what lm-eval writes ({error!r}); run lm_eval again."
-                )
-            )
+        except ResultsError as error:
+            problems.append(Problem(file.path, str(error), lost=True))
+        except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+            message = f"{task} lacks what lm-eval writes ({error!r}); run lm_eval again."
+            problems.append(Problem(file.path, message, lost=True))
     return runs, problems
+
+
+class _NotOursError(ResultsError):
+    """A task whose answers are no pools: not read, and not missed."""
 
 
 def _read_task(file: ResultsFile, task: str, made: Mapping[str, Any]) -> Run:
@@ -36,12 +45,12 @@ def _read_task(file: ResultsFile, task: str, made: Mapping[str, Any]) -> Run:
     log = log_beside(file, task)
     if log is None:
         raise ResultsError(f"{task} has no sample log beside it. Run lm_eval with --log_samples.")
-    if not starts_with_pool(log):
-        raise ResultsError(f"{task} is no task of this project: {log.name} holds no pools.")
+    lines, whole = count_lines(log)
+    if lines and whole and not starts_with_pool(log):
+        raise _NotOursError(f"{task} is no task of this project: {log.name} holds no pools.")
     metrics, filters = _read_metrics(numbers)
     version = file.content["versions"][task]
     questions = int(file.content["n-samples"][task]["effective"])
-    lines, whole = count_lines(log)
     if lines != questions * filters or not whole:
         raise ResultsError(
             f"{log.name} was cut off or added to: {lines} lines{'' if whole else ', the last torn'}"
@@ -55,13 +64,15 @@ def _read_task(file: ResultsFile, task: str, made: Mapping[str, Any]) -> Run:
         task=task,
         task_version=None if version is None else str(version),
         date=file.date,
-        config=_read_config(file.content["config"], made, own, repeats=config.get("repeats") or 1),
+        config=_read_config(
+            file.content["config"], made, own, repeats=_whole(config, "repeats") or 1
+        ),
         metrics=metrics,
         higher_is_better=dict(file.content.get("higher_is_better", {}).get(task, {})),
         questions=questions,
-        questions_hash=(file.content.get("task_hashes") or {}).get(task),
+        questions_hash=_text(file.content.get("task_hashes") or {}, task),
         throughput=timing["samples"] / timing["seconds"] if timing.get("seconds") else None,
-        tolerance=str(metadata.get("tolerance", 0)),
+        tolerance=_tolerance(metadata),
         results=file.path,
         samples=log,
     )
@@ -93,28 +104,68 @@ def _read_config(
         sampler, strength = "unknown", None
     elif settings["latent_do_sample"]:
         sampler = str(settings.get("latent_do_sample_by"))
-        strength = settings.get(_STRENGTHS.get(sampler, ""))
+        strength = _number(settings, _STRENGTHS.get(sampler, ""))
     elif settings.get("do_sample"):
-        sampler, strength = "temperature", settings.get("temperature")
+        sampler, strength = "temperature", _number(settings, "temperature")
     else:
         sampler, strength = "none", 0.0
-    count = settings.get("num_return_sequences")
+    count = _whole(settings, "num_return_sequences")
     return RunConfig(
-        backbone=made.get("backbone"),
+        backbone=_text(made, "backbone"),
         checkpoint=str(checkpoint.get("name")),
-        weights_sha256=checkpoint.get("weights_sha256"),
-        revision=checkpoint.get("commit") or checkpoint.get("revision"),
-        parameters=whole.get("model_num_parameters"),
+        weights_sha256=_text(checkpoint, "weights_sha256"),
+        revision=_text(checkpoint, "commit") or _text(checkpoint, "revision"),
+        parameters=_whole(whole, "model_num_parameters"),
         sampler=sampler,
         strength=strength,
         samples=None if count is None else count * repeats,
-        aggregation=made.get("aggregation"),
-        seed=settings.get("seed"),
-        reward_model=reward.get("name"),
-        reward_sha256=reward.get("weights_sha256"),
-        prompt_format=made.get("prompt_format"),
-        device=made.get("device"),
-        dtype=whole.get("model_dtype"),
-        settings=settings,
-        versions=made.get("versions") or {},
+        aggregation=_text(made, "aggregation"),
+        seed=_whole(settings, "seed", least=None),
+        reward_model=_text(reward, "name"),
+        reward_sha256=_text(reward, "weights_sha256"),
+        prompt_format=_text(made, "prompt_format"),
+        device=_text(made, "device"),
+        dtype=_text(whole, "model_dtype"),
+        settings=dict(settings),
+        versions={name: str(version) for name, version in (made.get("versions") or {}).items()},
     )
+
+
+def _text(values: Mapping[str, Any], name: str) -> str | None:
+    value = values.get(name)
+    if value is not None and not isinstance(value, str):
+        raise _wrong(name, value, "a text")
+    return value
+
+
+def _whole(values: Mapping[str, Any], name: str, *, least: int | None = 1) -> int | None:
+    value = values.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong(name, value, "a whole number")
+    if least is not None and value < least:
+        raise _wrong(name, value, f"at least {least}")
+    return value
+
+
+def _number(values: Mapping[str, Any], name: str) -> float | None:
+    value = values.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(name, value, "a number")
+    return float(value)
+
+
+def _tolerance(metadata: Mapping[str, Any]) -> str:
+    value = metadata.get("tolerance", 0)
+    try:
+        read_tolerance(value)
+    except TaskError as error:
+        raise ResultsError(f"{error} Run lm_eval again.") from error
+    return str(value)
+
+
+def _wrong(name: str, value: object, wanted: str) -> ResultsError:
+    return ResultsError(f"{name!r} is {value!r}, but must be {wanted}. Run lm_eval again.")

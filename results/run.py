@@ -60,6 +60,18 @@ class RunConfig:
         """Whether a repetition must give the same answers, whatever the seed."""
         return self.sampler == "none"
 
+    @property
+    def chosen_settings(self) -> dict[str, Any]:
+        """The settings but the seed, by which runs are told apart.
+
+        A setting left at None does nothing; a run of before there was such a setting has the same.
+        """
+        return {
+            name: value
+            for name, value in sorted(self.settings.items())
+            if value is not None and name != "seed"
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -109,12 +121,12 @@ class Run:
     def setup_but_seed(self) -> tuple[Any, ...]:
         """What two runs share if they differ in their seed at most."""
         config = self.config
-        settings = {name: value for name, value in config.settings.items() if name != "seed"}
         return (
             self.task,
             self.task_version,
             self.questions,
             self.questions_hash,
+            self.tolerance,
             config.checkpoint,
             config.weights_sha256,
             config.revision,
@@ -122,7 +134,7 @@ class Run:
             config.reward_model,
             config.reward_sha256,
             config.dtype,
-            tuple(sorted((name, repr(value)) for name, value in settings.items())),
+            tuple((name, repr(value)) for name, value in config.chosen_settings.items()),
             tuple(sorted(config.versions.items())),
         )
 
@@ -140,11 +152,13 @@ class Problem:
         path: the file or folder.
         message: what is wrong and what to do.
         skipped: whether it was left out.
+        lost: whether it is a run that could not be read, so that its numbers are not known.
     """
 
     path: Path
     message: str
     skipped: bool = True
+    lost: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"

@@ -12,7 +12,7 @@ import pandas as pd
 from .errors import ResultsError
 from .judged import judge, same_questions
 from .records import collect
-from .run import Run
+from .run import Problem, Run
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Side:
         return total[order] / len(self.tables)
 
 
-def collect_and_tell(path: Path) -> list[Run]:
-    """Return the runs under a folder, oldest first, and tell on stderr what is not used."""
+def collect_and_tell(path: Path) -> tuple[list[Run], list[Problem]]:
+    """Return `collect` of a folder, and tell on stderr what is not used."""
     found, problems = collect([path])
     for problem in problems:
         click.echo(f"{'skipped' if problem.skipped else 'note'}: {problem}", err=True)
-    return found
+    return found, problems
 
 
 def load_runs(path: Path) -> dict[str, Run]:
@@ -52,7 +52,7 @@ def load_runs(path: Path) -> dict[str, Run]:
     Raises:
         ResultsError: there is none, or a task has several that are not repetitions.
     """
-    found = collect_and_tell(path)
+    found, _ = collect_and_tell(path)
     counts = Counter(run.task for run in found)
     for task, count in counts.items():
         if count > 1:

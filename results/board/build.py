@@ -1,6 +1,7 @@
 """Everything that `latent-tts leaderboard` writes."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -15,12 +16,14 @@ import pandas as pd
 from ..errors import ResultsError
 from ..records import collect
 from ..run import Problem, Run
+from .cautions import unlike_questions, usable
 from .pages import PageJob, write_page
 from .pictures import draw_task
-from .rows import board_rows, full_strategies
-from .templating import copy_assets, number, render
+from .rows import board_rows, full_strategies, rows_of
+from .templating import copy_assets, number, render, write_text
 
 _WORTH_A_PROCESS = 1 << 26  # bytes of sample logs
+_PAGE = re.compile(r".+-[0-9a-f]{8}\.(html|js)")  # as `_slug` names them
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ def build_board(paths: Iterable[Path], folder: Path, *, processes: int = 2) -> B
 
     Args:
         paths: --output_path folders of runs, or folders of such folders.
-        folder: where the leaderboard goes; files of the same names are overwritten.
+        folder: where the leaderboard goes; files of the same names are overwritten, and run pages
+            of an earlier build removed.
         processes: that read sample logs at the same time.
 
     Returns:
@@ -53,28 +57,37 @@ def build_board(paths: Iterable[Path], folder: Path, *, processes: int = 2) -> B
         ResultsError: no run can be read.
     """
     runs, problems = collect(paths)
+    runs, damaged = usable(runs, _attempt)
+    problems += damaged
     if not runs:
         reasons = "".join(f"\n  {problem}" for problem in problems)
         raise ResultsError(f"No run can be read, so there is no leaderboard.{reasons}")
     rows = board_rows(runs)
+    problems += unlike_questions(runs).values()
     pages = folder / "runs"
     pages.mkdir(parents=True, exist_ok=True)
     copy_assets(folder / "assets")
     jobs = _jobs(runs, rows, pages)
     with _executor(runs, processes) as executor:
         written = executor.map(write_page, jobs) if executor else map(write_page, jobs)
-        pictures = _draw(rows, folder)  # while the pages are being written
+        pictures, undrawn = _draw(rows, folder)  # while the pages are being written
         failures = {job.slug: problem for job, problem in zip(jobs, written, strict=True)}
-    problems += [problem for problem in failures.values() if problem]
+    problems += [*undrawn, *(problem for problem in failures.values() if problem)]
+    _remove_stale(pages, keep={slug for slug, problem in failures.items() if not problem})
     slugs = {(job.run.name, job.run.task): job.slug for job in jobs if not failures[job.slug]}
     rows["page"] = [slugs.get((row.run, row.task)) for row in rows.itertuples()]
-    rows.to_csv(folder / "leaderboard.csv", index=False)
-    context = {"rows": rows, "problems": problems, "pictures": pictures, "runs": runs}
-    markdown = render("leaderboard.md.jinja", **context, tables=_tables(rows))
-    (folder / "leaderboard.md").write_text(markdown, encoding="utf-8")
+    write_text(folder / "leaderboard.csv", rows.to_csv(index=False))
+    context = {"problems": problems, "pictures": pictures, "runs": runs, "tables": _tables(rows)}
+    write_text(folder / "leaderboard.md", render("leaderboard.md.jinja", **context))
     page = render("index.html.jinja", **context, data=_columns(rows))
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    write_text(folder / "index.html", page)
     return Board(folder, rows, tuple(problems))
+
+
+def _attempt(run: Run) -> None:
+    """Make what the board needs of a run, so that damage shows before all runs are put together."""
+    texts = [str(value) for row in rows_of(run) for value in row.values()]
+    "".join([*texts, *_facts(run).values()]).encode()
 
 
 def _executor(runs: Sequence[Run], processes: int) -> Any:
@@ -86,12 +99,33 @@ def _executor(runs: Sequence[Run], processes: int) -> Any:
     return workers
 
 
-def _draw(rows: pd.DataFrame, folder: Path) -> dict[str, str]:
-    """Draw the curves of each task; return task -> the pictures' name without its ending."""
-    names = {task: f"curves_{_file_name(task)}" for task in rows["task"].unique()}
-    for task, name in names.items():
-        draw_task(rows[rows["task"] == task], [folder / f"{name}.png", folder / f"{name}.svg"])
-    return names
+def _draw(rows: pd.DataFrame, folder: Path) -> tuple[dict[str, str], list[Problem]]:
+    """Draw the curves of each task.
+
+    Returns:
+        Task -> the pictures' name without its ending, and what could not be drawn.
+    """
+    names, problems = {}, []
+    for task in rows["task"].unique():
+        name = f"curves_{_file_name(task)}"
+        paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+        try:
+            draw_task(rows[rows["task"] == task], paths)
+        except Exception as error:  # whatever it is, the table and the pages are worth having
+            for path in paths:
+                path.unlink(missing_ok=True)
+            message = f"the curves of {task} cannot be drawn ({error!r}); the page has them too."
+            problems.append(Problem(paths[0], message, skipped=False))
+        else:
+            names[task] = name
+    return names, problems
+
+
+def _remove_stale(pages: Path, *, keep: set[str]) -> None:
+    """Remove the run pages of an earlier build in the same folder."""
+    for path in pages.iterdir():
+        if _PAGE.fullmatch(path.name) and path.stem not in keep:
+            path.unlink()
 
 
 def _jobs(runs: Sequence[Run], rows: pd.DataFrame, folder: Path) -> list[PageJob]:
@@ -150,9 +184,13 @@ def _tables(rows: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 def _columns(rows: pd.DataFrame) -> dict[str, list[Any]]:
     """Return the rows column by column, with None for unknown numbers, as JSON wants it."""
     return {
-        str(name): [None if pd.isna(value) else value for value in column.tolist()]
+        str(name): [None if _unknown(value) else value for value in column.tolist()]
         for name, column in rows.items()
     }
+
+
+def _unknown(value: object) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
 
 
 def _slug(run: Run) -> str:

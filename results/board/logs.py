@@ -65,12 +65,14 @@ def read_questions(run: Run, metrics: Sequence[str]) -> Iterator[LoggedQuestion]
         The questions, in the log's order.
 
     Raises:
-        ResultsError: a line or a pool is damaged, with file and line named.
+        ResultsError: a line or a pool is damaged, or a question stands there twice, with file and
+            line named.
     """
     line_type = _line_type(metrics)
     lines = msgspec.json.Decoder(line_type)
     pools = msgspec.json.Decoder(_LoggedPool)
     first_filter, number = None, 0
+    lines_of: dict[int, int] = {}
     try:
         with open_log(run.samples) as stream:
             for line in stream:
@@ -78,6 +80,9 @@ def read_questions(run: Run, metrics: Sequence[str]) -> Iterator[LoggedQuestion]
                 sample = _decode(line, lines, line_type)
                 first_filter = first_filter or sample.filter
                 if sample.filter == first_filter:
+                    first = lines_of.setdefault(sample.doc_id, number)
+                    if first != number:
+                        raise ValueError(f"doc_id {sample.doc_id} stands on line {first} already")
                     yield _question(sample, pools, metrics, limit=run.config.samples)
     except (msgspec.MsgspecError, ValueError, EOFError, gzip.BadGzipFile) as error:
         raise ResultsError(

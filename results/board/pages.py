@@ -5,7 +5,7 @@ question's pool is JSON in a string of its own, which the page parses when the q
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -13,11 +13,13 @@ from typing import Any
 
 import msgspec
 
+from ...tasks import read_tolerance
 from ..errors import ResultsError
 from ..run import Problem, Run
+from .cautions import DAMAGE
 from .logs import LoggedCandidate, LoggedQuestion, read_questions
-from .templating import render
-from .votes import OUTCOMES, Votes, count_votes
+from .templating import render, write_text
+from .votes import OUTCOMES, Votes, choices, count_votes, judge, weigh_votes
 
 _DECIMALS = 4  # of rewards on the page
 _SURPLUS_DIGITS = re.compile(rb"(?<=\.\d{3})\d+")  # of JSON's numbers
@@ -60,22 +62,24 @@ def write_page(job: PageJob) -> Problem | None:
         with script.open("wb") as stream:
             for chunk in _script(job):
                 stream.write(chunk)
-    except ResultsError as error:
+        page = render("run.html.jinja", job=job, outcomes=OUTCOMES)
+        write_text(job.folder / f"{job.slug}.html", page)
+    except DAMAGE as error:
         script.unlink()
-        return Problem(job.run.samples, f"{error} It has no page.", skipped=False)
-    page = render("run.html.jinja", job=job, outcomes=OUTCOMES)
-    (job.folder / f"{job.slug}.html").write_text(page, encoding="utf-8")
+        known = isinstance(error, ResultsError)
+        reason = f"{error}" if known else f"cannot be shown ({error!r}). Run lm_eval again."
+        return Problem(job.run.samples, f"{reason} It has no page.", skipped=False)
     return None
 
 
-def _script(job: PageJob) -> Iterable[bytes]:
-    tolerance = Decimal(job.run.tolerance)
+def _script(job: PageJob) -> Iterator[bytes]:
+    tolerance = read_tolerance(job.run.tolerance)
     columns: dict[str, list[Any]] = {}
     for question in read_questions(job.run, tuple(job.strategies.values())):
         votes = count_votes(question.candidates, question.gold, tolerance=tolerance)
         for name, value in _summary(question, votes, job.strategies).items():
             columns.setdefault(name, []).append(value)
-        yield _call("pool", _pool(question, votes))
+        yield _call("pool", _pool(question, votes, tolerance))
     yield _call("questions", columns)
 
 
@@ -104,7 +108,7 @@ def _summary(
     }
 
 
-def _pool(question: LoggedQuestion, votes: Votes) -> dict[str, object]:
+def _pool(question: LoggedQuestion, votes: Votes, tolerance: Decimal) -> dict[str, object]:
     """Return a pool column by column; a text that candidates share is written once."""
     candidates = question.candidates
     texts: dict[tuple[str, str | None], int] = {}
@@ -121,12 +125,22 @@ def _pool(question: LoggedQuestion, votes: Votes) -> dict[str, object]:
     }
     if any(c.reward is not None for c in candidates):
         pool["reward"] = [_rounded(c.reward) for c in candidates]
-    steps = b",".join(bytes(c.step_rewards) for c in candidates)
+        pool["weight"] = [_rounded(weight) for weight in weigh_votes(question, votes)]
+    steps = _steps(candidates)
     if b"[" in steps:
-        pool["steps"] = msgspec.Raw(b"[%s]" % _SURPLUS_DIGITS.sub(b"", steps).translate(None, b" "))
+        pool["steps"] = msgspec.Raw(b"[%s]" % steps)
     if question.beams:
-        pool["beams"] = [_beam(c) for c in question.beams]
+        pool["beams"] = [
+            _beam(c, judge(c.answer, question.gold, tolerance=tolerance)) for c in question.beams
+        ]
+    pool["chosen"] = choices(question, votes)
     return pool
+
+
+def _steps(candidates: Iterable[LoggedCandidate]) -> bytes:
+    """Return candidates' rewards of thoughts as JSON with few digits, comma between."""
+    steps = b",".join(bytes(c.step_rewards) for c in candidates)
+    return _SURPLUS_DIGITS.sub(b"", steps).translate(None, b" ")
 
 
 def _column(values: list[int]) -> int | list[int]:
@@ -138,7 +152,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, _DECIMALS)
 
 
-def _beam(candidate: LoggedCandidate) -> list[object]:
+def _beam(candidate: LoggedCandidate, right: bool | None) -> list[object]:
     return [
         candidate.text,
         candidate.answer,
@@ -146,4 +160,6 @@ def _beam(candidate: LoggedCandidate) -> list[object]:
         candidate.answer_tokens,
         int(candidate.truncated),
         _rounded(candidate.reward),
+        right,
+        msgspec.Raw(_steps([candidate])),
     ]

@@ -1,14 +1,34 @@
 """The curves of a task as pictures for papers and READMEs."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 _LINES = 8  # more cannot be told apart
 _DASHES = ("-", "--", ":", "-.")
 _Z = 1.959964  # two-sided 95% of a normal distribution
+
+
+class _View(NamedTuple):
+    """What a panel shows; the first panel bears the task's name instead of a title."""
+
+    x: str
+    y: str
+    title: str
+    x_label: str
+    y_label: str
+
+
+_SAMPLES = "samples per question, N"
+_TOKENS = "tokens per question, N × (thoughts + answer)"
+_VIEWS = (
+    _View("n", "accuracy", "", _SAMPLES, "accuracy, %"),
+    _View("n", "coverage", "coverage", _SAMPLES, "some candidate is right, %"),
+    _View("tokens", "accuracy", "accuracy against compute", _TOKENS, "accuracy, %"),
+)
 
 
 def best_lines(rows: pd.DataFrame) -> list[tuple[str, str]]:
@@ -20,6 +40,8 @@ def best_lines(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 def draw_task(rows: pd.DataFrame, paths: Sequence[Path]) -> None:
     """Draw accuracy and coverage against N, and accuracy against compute, with 95% bands.
+
+    Coverage and compute are left out where no line has any that is known.
 
     Args:
         rows: of `board_rows`, all of one task.
@@ -38,18 +60,19 @@ def draw_task(rows: pd.DataFrame, paths: Sequence[Path]) -> None:
 def _figure(rows: pd.DataFrame) -> Any:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12.0, 4.6), layout="constrained")
-    panels = figure.subplots(1, 3)
     lines = best_lines(rows)
+    shown = pd.concat([_line(rows, *line) for line in lines] or [rows])
+    views = [view for view in _VIEWS if view is _VIEWS[0] or not _points(shown, view).empty]
+    figure = Figure(figsize=(4.0 * len(views), 4.6), layout="constrained")
+    panels = figure.subplots(1, len(views), squeeze=False)[0]
     kinds = list(dict.fromkeys(aggregation for _, aggregation in lines))
     for place, (run, aggregation) in enumerate(lines):
-        part = rows[(rows["run"] == run) & (rows["aggregation"] == aggregation)].sort_values("n")
+        part = _line(rows, run, aggregation)
         dash = _DASHES[kinds.index(aggregation) % len(_DASHES)]
         look: dict[str, Any] = {"color": f"C{place}", "linestyle": dash}
-        _draw_line(panels[0], part, x="n", y="accuracy", **look)
-        _draw_line(panels[1], part, x="n", y="coverage", **look)
-        _draw_line(panels[2], part, x="tokens", y="accuracy", **look)
-    _name_axes(panels, _title(rows))
+        for axes, view in zip(panels, views, strict=True):
+            _draw_line(axes, _points(part, view), view, **look)
+    _name_axes(panels, views, _title(rows))
     # Given outright, because matplotlib leaves out a label that starts with an underscore.
     labels = [f"{run}, {aggregation}" for run, aggregation in lines]
     figure.legend(panels[0].lines, labels, loc="outside lower center", ncols=2, fontsize="small")
@@ -62,10 +85,22 @@ def _draws_several(rows: pd.DataFrame) -> pd.Series:
     return rows["run"].isin(several)
 
 
-def _draw_line(axes: Any, rows: pd.DataFrame, *, x: str, y: str, **look: Any) -> None:
+def _line(rows: pd.DataFrame, run: str, aggregation: str) -> pd.DataFrame:
+    chosen = (rows["run"] == run) & (rows["aggregation"] == aggregation)
+    return rows[chosen].sort_values("n")
+
+
+def _points(rows: pd.DataFrame, view: _View) -> pd.DataFrame:
+    """Return the rows that a panel can show: known numbers, and x on a logarithmic axis."""
+    finite = rows[[view.x, view.y]].map(math.isfinite).all(axis=1)
+    return rows[finite & (rows[view.x] > 0)]
+
+
+def _draw_line(axes: Any, rows: pd.DataFrame, view: _View, **look: Any) -> None:
+    x, y = view.x, view.y
     mean, band = 100 * rows[y], 100 * _Z * rows[f"{y}_stderr"]
     axes.plot(rows[x], mean, marker=".", **look)
-    low, high = mean - band, mean + band
+    low, high = (mean - band).clip(lower=0), (mean + band).clip(upper=100)
     axes.fill_between(rows[x], low, high, color=look["color"], alpha=0.12, linewidth=0)
     axes.vlines(rows[x], low, high, color=look["color"], alpha=0.3, linewidth=1)
 
@@ -76,15 +111,11 @@ def _title(rows: pd.DataFrame) -> str:
     return f"{rows['task'].iloc[0]}, {count} questions"
 
 
-def _name_axes(panels: Sequence[Any], title: str) -> None:
-    titles = (title, "coverage", "accuracy against compute")
-    names = ("samples per question, N",) * 2 + ("tokens per question, N × (thoughts + answer)",)
-    for axes, title, name in zip(panels, titles, names, strict=True):
-        axes.set_title(title, fontsize="medium")
+def _name_axes(panels: Sequence[Any], views: Sequence[_View], title: str) -> None:
+    for axes, view in zip(panels, views, strict=True):
+        axes.set_title(view.title or title, fontsize="medium")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_xlabel(name)
+        axes.set_xlabel(view.x_label)
+        axes.set_ylabel(view.y_label)
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("accuracy, %")
-    panels[1].set_ylabel("some candidate is right, %")
-    panels[2].set_ylabel("accuracy, %")

@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 
 from ..run import Estimate, Run
+from .cautions import unlike_questions
 
 _AT_K = re.compile(r"(?P<family>.+)@(?P<k>\d+)")
 _NOT_AGGREGATED = {"pass", "coverage"}
+_UNKNOWN = Estimate(float("nan"), None)
 _AGGREGATIONS = {"voting": "majority"}  # the others are called as their metric is
 
 COLUMNS = (
@@ -28,6 +30,7 @@ COLUMNS = (
     "coverage",
     "coverage_stderr",
     "questions",
+    "comparable",
     "thoughts",
     "answer_tokens",
     "tokens",
@@ -39,9 +42,11 @@ COLUMNS = (
     "date",
     "full",
 )
-"""Of `board_rows`. `tokens` is n × (thoughts + answer tokens) a question; `flops`, 2 × parameters ×
-tokens, counts the forward passes of these positions, the prompt's not among them. `full` marks the
-rows that use every candidate of their run."""
+"""Of `board_rows`. `tokens` is n × (thoughts + answer tokens) a question; of beam search, whose n
+is beams × candidates of each, n × thoughts + beams × answer tokens, both as long as the pool's.
+`flops`, 2 × parameters × tokens, counts the forward passes of these positions, the prompt's not
+among them. `full` marks the rows that use every candidate of their run; `comparable` those whose
+questions are the same as other runs' of the task."""
 
 
 def board_rows(runs: Iterable[Run]) -> pd.DataFrame:
@@ -57,7 +62,14 @@ def board_rows(runs: Iterable[Run]) -> pd.DataFrame:
     Returns:
         The rows with `COLUMNS`, best accuracy with all candidates first within each task.
     """
-    rows = pd.DataFrame([row for run in runs for row in _rows_of(run)], columns=list(COLUMNS))
+    runs = list(runs)
+    unlike = unlike_questions(runs)
+    found = [
+        {**row, "comparable": (run.name, run.task) not in unlike}
+        for run in runs
+        for row in rows_of(run)
+    ]
+    rows = pd.DataFrame(found, columns=list(COLUMNS))
     order = ["task", "full", "accuracy", "run", "aggregation", "n"]
     ascending = [True, False, False, True, True, False]
     return rows.sort_values(order, ascending=ascending, kind="stable", ignore_index=True)
@@ -81,7 +93,15 @@ def full_strategies(run: Run) -> dict[str, str]:
     return found
 
 
-def _rows_of(run: Run) -> Iterator[dict[str, Any]]:
+def rows_of(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield a run's rows, without `comparable`, which depends on the other runs.
+
+    Args:
+        run: any.
+
+    Yields:
+        A row for each aggregation and k.
+    """
     largest = _largest(run)
     shared = _shared(run)
     each = shared["thoughts"] + shared["answer_tokens"]
@@ -89,12 +109,13 @@ def _rows_of(run: Run) -> Iterator[dict[str, Any]]:
         aggregation, k = _strategy(name, run, largest=largest)
         if aggregation is None:
             continue
-        coverage = run.metrics.get(f"pass@{k}", Estimate(float("nan"), None))
-        # What beams cost is not what the pool's own candidates cost.
-        tokens = k * each if _AT_K.fullmatch(name) else float("nan")
+        n, tokens, coverage = k, k * each, run.metrics.get(f"pass@{k}", _UNKNOWN)
+        if not _AT_K.fullmatch(name):  # it did not choose among the pool's candidates
+            coverage = _UNKNOWN
+            n, tokens = _beams(run, shared) if name == "beam_search" else (k, float("nan"))
         yield {
             **shared,
-            "n": k,
+            "n": n,
             "aggregation": aggregation,
             "accuracy": accuracy.value,
             "accuracy_stderr": _number(accuracy.stderr),
@@ -104,6 +125,16 @@ def _rows_of(run: Run) -> Iterator[dict[str, Any]]:
             "flops": 2 * _number(run.config.parameters) * tokens,
             "full": k == (1 if aggregation == "first" else largest),
         }
+
+
+def _beams(run: Run, shared: dict[str, Any]) -> tuple[int, float]:
+    """Return how many candidates' thoughts beam search spent, and its tokens a question."""
+    beams, each = (run.config.settings.get(key) for key in ("num_beams", "num_beam_candidates"))
+    if beams and each:
+        n = int(beams) * int(each)
+        return n, n * shared["thoughts"] + int(beams) * shared["answer_tokens"]
+    n = _largest(run)
+    return n, n * (shared["thoughts"] + shared["answer_tokens"])
 
 
 def _largest(run: Run) -> int:

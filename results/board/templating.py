@@ -24,6 +24,11 @@ def render(template: str, **context: Any) -> str:
     return _environment().get_template(template).render(**context)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file; what is no character, such as half of a pair, becomes a question mark."""
+    path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+
+
 def copy_assets(folder: Path) -> None:
     """Put what run pages share, and the licences, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,6 +52,12 @@ def number(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return str(value)
+
+
+def whole(value: object) -> str:
+    """Return a seed without the point that pandas gives it where others are unknown."""
+    integral = isinstance(value, float) and value.is_integer()
+    return f"{value:.0f}" if integral else number(value)
 
 
 def in_markdown(text: object) -> str:
@@ -76,6 +87,6 @@ def _environment() -> jinja2.Environment:
     )
     environment.globals["inline"] = _inline
     environment.filters.update(
-        percent=percent, number=number, in_markdown=in_markdown, in_script=in_script
+        percent=percent, number=number, whole=whole, in_markdown=in_markdown, in_script=in_script
     )
     return environment

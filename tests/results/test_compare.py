@@ -240,3 +240,18 @@ def test_nothing_usable_is_refused_and_said_why(runs):
     assert "skipped: " in output.stderr
     assert "not by latent_tts" in output.stderr
     assert "other' holds no run that can be used" in str(output.exception)
+
+
+@pytest.mark.parametrize("place", ["", "one", "notes/below"])
+def test_a_json_file_that_cannot_be_written_is_named(runs, place):
+    (runs / "notes").write_text("")
+    words = [str(runs / "one"), str(runs / "two"), "--json", str(runs / place)]
+    with pytest.raises(ResultsError, match=r"cannot be written \(.*\). Name another place"):
+        CliRunner().invoke(compare, words, catch_exceptions=False)
+
+
+def test_a_setting_left_at_none_makes_no_other_side(runs):
+    write_run(runs / "three", rows(ONE), settings={"seed": 2, "num_beams": None})
+    write_run(runs / "four", rows(ONE), settings={"seed": 3})
+    done, _ = run_compare(runs, "one", "three", "four")
+    assert "Noise between seeds of one:" in done.stdout

@@ -4,10 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from latent_tts.results import collect, read_metrics, read_samples
+from latent_tts.results.pairing import pair_runs
+
+BASELINES = Path(__file__).parents[2] / "results" / "baselines" / "tiny-coconut"
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +55,24 @@ def test_a_run_of_today_is_read(folder):
         assert [len(pool.candidates) for pool in samples.pools] == [4] * 5
         assert samples.questions[0].id.endswith("-0")
         assert json.loads(run.results.read_text())["config"]["limit"] == 5
+
+
+def test_a_run_of_today_pairs_with_the_committed_one(folder, capsys):
+    runs, _ = collect([folder])
+    committed, _ = collect([BASELINES])
+    # What the baseline was told; all else is what the harness writes today.
+    told = {"num_return_sequences": 64, "dropout_p": 0.05}
+    today = [
+        replace(run, config=replace(run.config, settings={**run.config.settings, **told}))
+        for run in runs
+    ]
+    found = pair_runs(today, committed)
+    assert {(new.task, old.config.sampler) for new, old in found.pairs} == {
+        ("latent_tts_arith", "dropout"),
+        ("latent_tts_arith_hard", "dropout"),
+    }
+    assert found.untested == ()
+    assert {run.config.sampler for run in found.missing} == {"noise", "none"}
+    assert capsys.readouterr().err == ""
+    for new, old in found.pairs:
+        assert new.config.chosen_settings == old.config.chosen_settings

@@ -103,6 +103,9 @@ def chance_of_falling(differences):
         [-1, -1, 1, 0, -1, -1, -1],  # right and wrong: the sign test
         [0, 0, 0],
         [-0.125],
+        [-1 / 3, -2 / 7, 1 / 7, -0.2, 1 / 3],
+        [-0.5123, 0.0171, -0.1234, -0.3456, 0.2111],  # of no common fraction
+        [-3.25, 1e-9, -0.5],
     ],
 )
 def test_the_chance_of_a_fall_is_the_share_of_sign_flips(differences):

@@ -82,16 +82,67 @@ def test_numbers_stay_as_they_are_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("reward", "expected"), [("NaN", None), ("-Infinity", None), ("null", None), ("2", 2.0)]
+    ("reward", "expected"),
+    [("NaN", math.nan), ("-Infinity", math.nan), ("1e999", math.nan), ("null", math.nan), ("2", 2)],
 )
-def test_a_reward_that_is_no_number_is_none(tmp_path, reward, expected):
+def test_a_reward_that_is_no_number_is_nan_as_in_logs(tmp_path, reward, expected):
     file = tmp_path / "pools.jsonl"
     line = '{"id": 1, "gold": 1, "candidates": [{"answer": 1, "reward": %s, "step_rewards": [%s]}]}'
     file.write_text(line % (reward, reward))
     (candidate,) = read_pools(file)[0].pool.candidates
-    assert candidate.reward == expected
-    (step,) = candidate.step_rewards
-    assert math.isnan(step) if expected is None else step == expected
+    assert candidate.reward == pytest.approx(expected, nan_ok=True)
+    assert candidate.step_rewards == pytest.approx((expected,), nan_ok=True)
+
+
+def with_rewards(line, *rewards):
+    return {**line, "candidates": [{"answer": "5", "reward": reward} for reward in rewards]}
+
+
+def test_rewards_that_are_no_numbers_count_as_unscored(tmp_path):
+    lines = [with_rewards(LINES[0], None, 0.5), with_rewards(LINES[1], None, None)]
+    done = import_pools(write_pools(tmp_path, lines), tmp_path / "run")
+    assert done.stderr == ""
+    (run,), _ = collect([tmp_path / "run"])
+    assert run.metrics["unscored"].value == 0.75
+    # Of the first, the one that is scored is right; where none is there is nothing to choose by.
+    assert run.metrics["best_of_n@2"].value == 0.5
+
+
+def test_why_best_of_n_is_left_out_is_told(tmp_path):
+    file = write_pools(tmp_path, LINES)
+    done = import_pools(file, tmp_path / "run")
+    message = f"note: best_of_n left out: {file}:2 has no rewards, like 1 of 2 lines."
+    assert done.stderr.startswith(message)
+    (run,), _ = collect([tmp_path / "run"])
+    assert "best_of_n@2" not in run.metrics
+
+
+def test_another_tolerance_is_another_run(tmp_path):
+    for tolerance in ("0", "1"):
+        options = ("--name", f"within-{tolerance}", "--tolerance", tolerance)
+        import_pools(write_pools(tmp_path, LINES), tmp_path / "run", *options)
+    runs, problems = collect([tmp_path / "run"])
+    assert ({run.tolerance for run in runs}, problems) == ({"0", "1"}, [])
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../.."])
+def test_a_name_does_not_lead_out_of_the_folder(tmp_path, name):
+    import_pools(write_pools(tmp_path, LINES), tmp_path / "out" / "run", "--name", name)
+    (results,) = tmp_path.rglob("results_*")
+    assert results.parent.parent == tmp_path / "out" / "run"
+
+
+@pytest.mark.parametrize("place", ["pools.jsonl", "pools.jsonl/below"])
+def test_an_output_that_cannot_be_written_is_named(tmp_path, place):
+    file = write_pools(tmp_path, LINES)
+    with pytest.raises(ResultsError, match=r"cannot be written \(.*\). Name another place"):
+        import_pools(file, tmp_path / place)
+
+
+def test_a_task_too_long_for_a_file_name_is_named(tmp_path):
+    message = r"cannot be written \(File name too long\)"
+    with pytest.raises(ResultsError, match=message):
+        import_pools(write_pools(tmp_path, LINES), tmp_path / "run", "--task", "a" * 300)
 
 
 def test_an_import_is_a_run_with_metrics_over_questions(tmp_path):
@@ -213,6 +264,10 @@ def with_candidate(**fields):
         (changed(candidates=[5]), ":2: candidate 0 is no JSON object"),
         (changed(candidates=[{}]), ":2: candidate 0: 'answer' is missing"),
         (with_candidate(answer=True), ":2: candidate 1: 'answer' is True; it must be a text, a"),
+        (changed(id="\ud83d"), r":2: 'id' holds '\\ud83d', half of a character, which cannot be"),
+        (changed(question="a\ud83d"), r":2: 'question' holds '\\ud83d', half of a character"),
+        (with_candidate(answer="\ud83d"), r":2: candidate 1: 'answer' holds '\\ud83d', half of a"),
+        (with_candidate(text="\ude00 5"), r":2: candidate 1: 'text' holds '\\ude00', half of a"),
         (with_candidate(text=5), ":2: candidate 1: 'text' is '5'; it must be a text"),
         (with_candidate(reward="good"), "candidate 1: 'reward' is 'good'; it must be a number or"),
         (with_candidate(reward="0.5"), "candidate 1: 'reward' is '0.5'; it must be a number or"),

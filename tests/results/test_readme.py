@@ -11,7 +11,7 @@ from PIL import Image
 from latent_tts.results import ResultsError, collect, read_samples
 from latent_tts.results.keep import baseline
 from latent_tts.results.readme import fill_sections, readme
-from tests.results.made import log_of, make_pool, write_run
+from tests.results.made import edit, log_of, make_pool, write_run
 
 ROOT = Path(__file__).parents[2]
 ROWS = [("5", make_pool("5", "4")), ("7", make_pool("6", "6")), ("8", make_pool("8", "8"))]
@@ -47,6 +47,36 @@ def test_a_kept_run_tells_nothing_of_the_machine(tmp_path):
     packed = next((tmp_path / "kept").glob("samples_*")).read_bytes()
     sample = json.loads(gzip.decompress(packed).splitlines()[0])
     assert not {"filtered_resps", "arguments", "doc_hash"} & set(sample)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept_name"),
+    [
+        ("/some/one/checkpoint", "checkpoint"),
+        ("../runs/checkpoint/", "checkpoint"),
+        ("a/b/checkpoint", "checkpoint"),
+        ("owner/name", "owner/name"),
+        ("tiny", "tiny"),
+    ],
+)
+def test_a_kept_run_names_models_without_a_machine_s_path(tmp_path, name, kept_name):
+    model = {"name": name, "weights_sha256": "r"}
+    file = write_run(tmp_path / "run", ROWS, checkpoint={"name": name}, reward_model=model)
+    edit(file, lambda content: content.update(model_name_sanitized=name.replace("/", "__")))
+    invoke(baseline, file, tmp_path / "kept")
+    (kept,), _ = collect([tmp_path / "kept"])
+    assert (kept.config.checkpoint, kept.config.reward_model) == (kept_name, kept_name)
+    assert (kept.name, kept.config.reward_sha256) == ("kept", "r")
+    if kept_name != name:
+        text = kept.results.read_text()
+        assert name not in text
+        assert name.replace("/", "__") not in text
+
+
+def test_a_baseline_that_cannot_be_written_is_named(tmp_path):
+    file = write_run(tmp_path / "run", ROWS)
+    with pytest.raises(ResultsError, match=r"cannot be written \(Not a directory\). Name another"):
+        invoke(baseline, file, file / "below")
 
 
 def test_keeping_again_gives_the_same_bytes_even_from_what_was_kept(tmp_path):

@@ -161,6 +161,58 @@ def test_a_log_that_is_not_whole_is_left_out(good, damage, message):
     assert_named(good, message)
 
 
+def test_an_empty_log_was_cut_off(good):
+    log_of(write_run(good / "bad", ROWS)).write_text("")
+    assert_named(good, "was cut off or added to: 0 lines, expected 2. Run again")
+
+
+def test_a_link_to_nowhere_is_left_out(good):
+    (good / "results_2030-01-01T00-00-00.json").symlink_to(good / "nowhere")
+    assert_named(good, r"results_2030.*: cannot be read \(No such file or directory\). Run again")
+
+
+def test_a_folder_of_a_results_file_s_name_is_left_out(good):
+    (good / "results_2030-01-01T00-00-00.json").mkdir()
+    assert_named(good, r"results_2030.*: cannot be read \(Is a directory\). Run again")
+
+
+def change_made(**changes):
+    return lambda content: content["config"]["latent_tts"].update(changes)
+
+
+def change_settings(**changes):
+    def change(content):
+        content["config"]["latent_tts"]["tasks"]["latent_tts_arith"]["settings"].update(changes)
+
+    return change
+
+
+def change_task(**changes):
+    return lambda content: content["configs"]["latent_tts_arith"].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content.update(config=None), "its 'config' is no JSON object, as lm-eval"),
+        (lambda content: content.update(configs=None), "its 'configs' is no JSON object, as lm-"),
+        (lambda content: content.update(configs="ab"), "its 'configs' is no JSON object, as lm-"),
+        (change_task(metadata={"tolerance": "wide"}), "tolerance is 'wide'; it must be a number"),
+        (change_task(metadata=5), "latent_tts_arith lacks what lm-eval writes"),
+        (change_task(repeats="two"), "'repeats' is 'two', but must be a whole number. Run lm_eval"),
+        (change_settings(noise_std="much"), "'noise_std' is 'much', but must be a number. Run"),
+        (change_settings(num_return_sequences="4"), "'num_return_sequences' is '4', but must be a"),
+        (change_settings(num_return_sequences=0), "sequences' is 0, but must be at least 1. Run"),
+        (change_settings(seed=[1]), r"'seed' is \[1\], but must be a whole number. Run lm_eval"),
+        (change_made(versions=[1]), "latent_tts_arith lacks what lm-eval writes"),
+        (change_made(backbone={}), "'backbone' is {}, but must be a text. Run lm_eval again"),
+    ],
+)
+def test_a_results_file_with_something_else_in_it_is_left_out(good, change, message):
+    edit(write_run(good / "bad", ROWS), change)
+    assert_named(good, message)
+
+
 def test_a_packed_log_that_was_cut_off_is_left_out(good):
     log = log_of(write_run(good / "bad", ROWS))
     log.with_name(f"{log.name}.gz").write_bytes(gzip.compress(log.read_bytes())[:-30])
@@ -212,6 +264,12 @@ def test_a_repeated_run_counts_once_and_the_newest(good):
     )
 
 
+def test_a_setting_left_at_none_makes_no_other_run(good):
+    later = {"date": "2031-01-01T00-00-00.000000", "settings": {"num_beams": None}}
+    write_run(good / "again", ROWS, **later)
+    assert_named(good, "good.*was run again with the same settings", kept=["again"])
+
+
 def test_a_copied_run_counts_once(good):
     shutil.copytree(good / "good", good / "copy")
     assert_named(good, "copy/.* run again with the same settings")
@@ -225,6 +283,7 @@ def test_a_copied_run_counts_once(good):
         {"checkpoint": {"weights_sha256": "def"}},
         {"reward_model": {"name": "rm"}},
         {"reward_model": {"weights_sha256": "r"}},
+        {"metadata": {"tolerance": 1}},
     ],
 )
 def test_other_settings_are_another_run(good, difference):

@@ -32,8 +32,8 @@ const chartOf = (points, { x, y, xTitle, yTitle }) => {
     data: { values: points.filter((point) => point[x] !== null && point[y] !== null) },
     transform: [
       { calculate: `100 * datum.${y}`, as: "mean" },
-      { calculate: `100 * (${band(y, -1)})`, as: "low" },
-      { calculate: `100 * (${band(y, 1)})`, as: "high" },
+      { calculate: `max(0, 100 * (${band(y, -1)}))`, as: "low" },
+      { calculate: `min(100, 100 * (${band(y, 1)}))`, as: "high" },
     ],
     encoding: {
       x: {

@@ -27,6 +27,8 @@ const withError = (field) => (cell) => {
   const error = cell.getData()[`${field}_stderr`];
   return percent(cell.getValue()) + (error === null ? "" : ` ± ${percent(error)}`);
 };
+const questionsCell = (cell) =>
+  (cell.getData().comparable ? brief.format(cell.getValue()) : textElement("span", `${brief.format(cell.getValue())} ⚠`, "bad"));
 // On a phone the search field filters, and rows open to show what does not fit.
 const filter = (kind) => (onPhone ? {} : { headerFilter: kind });
 const choice = { ...filter("list"), headerFilterParams: { valuesLookup: true, clearable: true } };
@@ -44,6 +46,7 @@ const table = makeTable("#table", [
   { title: "aggregation", field: "aggregation", responsive: 0, ...(onPhone ? { width: 106 } : {}), ...choice },
   { ...amount("N", "n", brief, 1), ...filter("number") },
   amount("accuracy", "accuracy", withError("accuracy"), 0),
+  amount("questions", "questions", questionsCell, 1),
   amount("coverage", "coverage", withError("coverage"), 2),
   { title: "sampler", field: "sampler", responsive: 3, ...choice },
   amount("strength", "strength", brief, 3),
@@ -53,13 +56,13 @@ const table = makeTable("#table", [
   amount("answer tokens", "answer_tokens", brief, 5),
   amount("tokens", "tokens", short, 5),
   amount("samples/s", "samples_per_second", brief, 5),
-  amount("questions", "questions", brief, 6),
   { title: "reward model", field: "reward_model", responsive: 6, visible: values("reward_model").length > 0, ...choice },
   { title: "task", field: "task", responsive: 6 },
   { title: "seed", field: "seed", responsive: 7, hozAlign: "right" },
 ], {
   data: rows,
   index: "key",
+  rowFormatter: (row) => row.getElement().classList.toggle("unlike", !row.getData().comparable),
   initialSort: [{ column: "accuracy", dir: "desc" }],
   maxHeight: "70vh",
   selectableRows: true,

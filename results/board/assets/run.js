@@ -116,12 +116,19 @@ function candidateRows(pool, count) {
       truncated: Boolean(at(pool.truncated, place)),
     };
   });
-  const beams = (pool.beams ?? []).map(([text, answer, thoughts, tokens, truncated, reward], place) => ({
-    number: `beam ${place + 1}`, text, answer, vote: null, right: null, reward, steps: null,
+  const beams = (pool.beams ?? []).map(([text, answer, thoughts, tokens, truncated, reward, right, steps], place) => ({
+    number: `beam ${place + 1}`, text, answer, vote: null, right, reward, steps,
     thoughts, tokens, truncated: Boolean(truncated),
   }));
-  return [...rows, ...beams];
+  const all = [...rows, ...beams];
+  all.forEach((candidate, place) => { candidate.chosen = chosenBy(pool, 0, place); });
+  return all;
 }
+
+// The aggregations that chose a candidate (part 0) or an answer (part 1).
+const chosenBy = (pool, part, place) =>
+  Object.keys(pool.chosen).filter((name) => pool.chosen[name][part] === place).join(", ");
+const chosenColumn = { title: "chosen by", field: "chosen", sorter: "string", responsive: 1 };
 
 const rounded = (value) => (value === null ? "–" : value.toFixed(3));
 const rewardColumn = (title, field) => amount(title, field, {
@@ -135,18 +142,20 @@ function showVotes(pool, candidates, row) {
     const sum = rewards.reduce((total, reward) => total + reward, 0);
     return {
       answer, votes: voters.length, share: (100 * voters.length) / row.n, right: Boolean(pool.right[vote]),
+      weight: pool.weight?.[vote] ?? null, chosen: chosenBy(pool, 1, vote),
       best: rewards.length ? Math.max(...rewards) : null, mean: rewards.length ? sum / rewards.length : null,
     };
   });
   rows.sort((a, b) => b.votes - a.votes); // stable: of tied answers the earliest leads, as in the vote
   const silent = candidates.filter((candidate) => candidate.vote === -1).length;
-  if (silent) rows.push({ answer: "no answer", votes: silent, share: (100 * silent) / row.n, right: null, best: null, mean: null });
+  if (silent) rows.push({ answer: "no answer", votes: silent, share: (100 * silent) / row.n, right: null, weight: null, chosen: chosenBy(pool, 1, -1), best: null, mean: null });
   return makeTable("#votes", [
     ...(onPhone ? [opener] : []),
     { title: "answer", field: "answer", sorter: "alphanum" },
     { title: "verdict", field: "right", formatter: (cell) => mark(cell.getValue()), headerSort: false },
     amount("votes", "votes", { headerSortStartingDir: "desc" }),
-    ...(pool.reward ? [rewardColumn("best reward", "best"), rewardColumn("mean reward", "mean")] : []),
+    chosenColumn,
+    ...(pool.reward ? [rewardColumn("weight", "weight"), rewardColumn("best reward", "best"), rewardColumn("mean reward", "mean")] : []),
     { title: "share", field: "share", formatter: "progress", formatterParams: { color: "var(--accent)" }, minWidth: 60, headerSort: false, responsive: 0 },
   ], { data: rows, maxHeight: "40vh" });
 }
@@ -165,6 +174,7 @@ function showCandidates(candidates) {
     { title: "#", field: "number", sorter: "alphanum", hozAlign: "right" },
     { title: "answer", field: "answer", sorter: "alphanum", hozAlign: "right" },
     { title: "verdict", field: "right", formatter: (cell) => mark(cell.getValue()), headerSort: false },
+    chosenColumn,
     ...(rewarded ? [rewardColumn("reward", "reward")] : []),
     amount("thoughts", "thoughts", { responsive: 2 }),
     amount("tokens", "tokens", { responsive: 2 }),

@@ -63,6 +63,14 @@ def random_run(folder, *, questions=12, samples=8, seed=0, text="", config=None,
     return write_run(folder, rows, **config)
 
 
+def rewrite(log, change):
+    """Change each sample of a log in place."""
+    samples = [json.loads(line) for line in log.read_text().splitlines()]
+    for place, sample in enumerate(samples):
+        change(place, sample)
+    log.write_text("".join(f"{json.dumps(sample)}\n" for sample in samples))
+
+
 def add_metric(results, name, judge):
     """Add a metric to a run: `judge(gold, pool)` gives each question's value."""
     log = log_of(results)

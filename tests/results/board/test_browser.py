@@ -1,14 +1,16 @@
 """The leaderboard in a real browser, opened from disk."""
 
 import json
+import math
 import re
 import shutil
 
 import pytest
 
 from latent_tts.results.board import build_board
-from latent_tts.tasks import Pool
-from tests.results.board.random_runs import add_metric, best_of_n, random_run
+from latent_tts.tasks import Pool, aggregate
+from tests.results.board.random_runs import random_run, rewrite
+from tests.results.made import log_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 playwright = pytest.importorskip("playwright.sync_api")
@@ -36,7 +38,7 @@ def board(tmp_path_factory):
     folder = tmp_path_factory.mktemp("board")
     runs = folder / "runs"
     ranked = random_run(runs / "ranked", questions=40, seed=1, skill=0.7, rewards=True, steps=True)
-    add_metric(ranked, "best_of_n@8", best_of_n)
+    rewrite(log_of(ranked), lambda place, sample: add_beams(sample))
     hostile = f"hostile{HOSTILE.replace('/', '')}"
     random_run(runs / hostile, questions=40, seed=2, skill=0.3, text=HOSTILE)
     dropout = {"settings": {"latent_do_sample_by": "dropout"}}
@@ -44,6 +46,14 @@ def board(tmp_path_factory):
     hard = {"task": "latent_tts_arith_hard", "date": "2030-01-02T03-04-06.000000"}
     random_run(runs / "ranked", questions=40, seed=4, skill=0.2, config=hard)
     return build_board([runs], folder / "out")
+
+
+def add_beams(sample):
+    """Give a sample a right and a wrong beam, with rewards for their thoughts."""
+    pool = json.loads(sample["resps"][0][0])
+    answers = (sample["target"], "-1")
+    pool["beams"] = [{**pool["candidates"][0], "answer": answer} for answer in answers]
+    sample["resps"] = [[json.dumps(pool)]]
 
 
 @pytest.fixture(scope="module")
@@ -176,12 +186,29 @@ def test_a_run_opens_and_a_question_is_found(board, open_page):
     candidates = Pool.from_json(sample["resps"][0][0]).candidates
     assert "share 17 eggs" in dialog.inner_text()
     page.wait_for_selector("#candidates .tabulator-row:nth-child(8)")
-    assert cells(page, "answer", "#candidates") == [c.answer or "" for c in candidates]
-    rewards = [float(text) for text in cells(page, "reward", "#candidates")]
+    shown = cells(page, "answer", "#candidates")
+    assert shown == [*(c.answer or "" for c in candidates), sample["target"], "-1"]
+    rewards = [float(text) for text in cells(page, "reward", "#candidates")][:8]
     assert rewards == pytest.approx([c.reward for c in candidates], abs=1e-3)
     votes = dict(zip(cells(page, "answer", "#votes"), cells(page, "votes", "#votes"), strict=True))
     given = [candidate.answer or "no answer" for candidate in candidates]
     assert votes == {answer: str(given.count(answer)) for answer in given}
+    assert cells(page, "right", "#candidates")[8:] == ["✓ right", "✗ wrong"]
+    assert all(len(text.split()) == 6 for text in cells(page, "steps", "#candidates"))
+    pool = Pool.from_json(sample["resps"][0][0])
+    chosen = cells(page, "chosen", "#candidates")
+    for name in ("majority", "best_of_n"):
+        place = next(i for i, c in enumerate(candidates) if c is aggregate(pool, name))
+        assert name in chosen[place].split(", ")
+    assert chosen[8:] == ["beam_search", ""]
+    weights = [text for text in cells(page, "weight", "#votes") if text != "–"]
+    heaviest = max(candidate.reward for candidate in candidates)
+    numbers = [math.exp(c.reward - heaviest) for c in candidates if c.answer]
+    assert sum(map(float, weights)) == pytest.approx(sum(numbers), abs=1e-2)
+    marked = dict(
+        zip(cells(page, "answer", "#votes"), cells(page, "chosen", "#votes"), strict=True)
+    )
+    assert "weighted_voting" in marked[aggregate(pool, "weighted").answer]
     page.keyboard.press("Escape")
     playwright.expect(dialog).to_be_hidden()
     assert "#" not in page.url

@@ -46,10 +46,12 @@ def test_the_markdown_has_a_table_for_each_task_and_no_cell_breaks_it(board):
     heads = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert heads == [r"latent\_tts\_arith", r"latent\_tts\_arith\_hard"]
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {11}
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {15}
+    assert "reward model" not in text
     assert r"$x\_i$ \| \<b\>" in text
     best = board.rows[board.rows["full"]].iloc[0]
     assert f"{100 * best.accuracy:.1f} ± {100 * best.accuracy_stderr:.1f} |" in rows[2]
+    assert f"| coconut | tiny | {best.sampler} {best.strength:g} | {best.seed} | {best.n} |" in text
 
 
 def test_every_run_of_a_task_has_its_page_and_data(board):

@@ -11,7 +11,7 @@ from latent_tts.results import ResultsError, collect
 from latent_tts.results.board.logs import read_questions
 from latent_tts.results.board.pages import PageJob, write_page
 from latent_tts.tasks import Pool
-from tests.results.board.random_runs import add_metric, best_of_n, random_run
+from tests.results.board.random_runs import add_metric, best_of_n, random_run, rewrite
 from tests.results.made import log_of
 
 HOSTILE = "</script><script>alert(1)</script> ' \" \\ \\n \u2028 <b>"
@@ -74,20 +74,13 @@ def test_a_run_without_rewards_has_no_column_for_them(tmp_path):
     assert not any({"reward", "steps", "beams"} & set(pool) for pool in pools)
 
 
-def rewrite(log, change):
-    """Change each sample of a log in place."""
-    samples = [json.loads(line) for line in log.read_text().splitlines()]
-    for place, sample in enumerate(samples):
-        change(place, sample)
-    log.write_text("".join(f"{json.dumps(sample)}\n" for sample in samples))
-
-
 def test_beams_missing_rewards_and_nan_metrics_are_shown(tmp_path):
     results = random_run(tmp_path / "run", questions=2, samples=2, rewards=True, steps=True)
 
     def change(place, sample):
         pool = json.loads(sample["resps"][0][0])
-        pool["beams"] = [{**pool["candidates"][0], "reward": 0.5}]
+        answers = (sample["target"], "-1", None)
+        pool["beams"] = [{**pool["candidates"][0], "reward": 0.5, "answer": a} for a in answers]
         pool["candidates"][1].update(reward=None, step_rewards=None)
         sample["resps"] = [[json.dumps(pool)]]
         sample["something_new"] = float("nan")
@@ -97,7 +90,13 @@ def test_beams_missing_rewards_and_nan_metrics_are_shown(tmp_path):
     for pool in pools:
         assert pool["reward"][1] is None
         assert pool["steps"][1] is None
-        assert pool["beams"][0][-1] == 0.5
+        rewards, rights, steps = zip(*(beam[5:] for beam in pool["beams"]), strict=True)
+        assert rewards == (0.5,) * 3
+        assert rights == (True, False, None)
+        assert steps[0] == pool["steps"][0]
+        assert len(pool["weight"]) == len(pool["answers"])
+        assert pool["chosen"]["best_of_n"][0] == 0
+        assert pool["chosen"]["beam_search"][0] == 2
 
 
 def test_repeats_are_joined_and_the_padding_of_processes_is_not(tmp_path):
@@ -139,6 +138,37 @@ def test_a_damaged_question_is_named_and_leaves_no_half_page(tmp_path, change, m
     problem = write_page(job)
     assert re.search(message + ".*It has no page", problem.message, re.DOTALL)
     assert not problem.skipped
+    assert not list(tmp_path.glob("page.*"))
+
+
+def test_a_question_that_stands_there_twice_is_named(tmp_path):
+    log = log_of(random_run(tmp_path / "run"))
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([*lines[:4], lines[2], *lines[5:]]))
+    (run,), _ = collect([tmp_path / "run"])
+    with pytest.raises(ResultsError, match=r":5 cannot be read \(doc_id 2 stands on line 3 alre"):
+        list(read_questions(run, ["voting@8"]))
+
+
+@pytest.mark.parametrize(
+    ("given", "change", "reason"),
+    [
+        ({"tolerance": "near"}, None, "tolerance is 'near'; it must be a number"),
+        ({}, lambda doc: doc.update(question="\ud800"), "surrogates not allowed"),
+        ({"samples": "8"}, None, "TypeError"),
+    ],
+)
+def test_what_cannot_be_shown_is_a_problem_of_the_run(tmp_path, given, change, reason):
+    log = log_of(random_run(tmp_path / "run", questions=2))
+    rewrite(log, lambda place, sample: change(sample["doc"]) if change else None)
+    (run,), _ = collect([tmp_path / "run"])
+    if "samples" in given:
+        given = {"config": replace(run.config, **given)}
+    run = replace(run, **given)
+    job = PageJob(run=run, strategies={}, facts={}, rows=[], folder=tmp_path, slug="page")
+    problem = write_page(job)
+    assert problem.path == log
+    assert reason in problem.message
     assert not list(tmp_path.glob("page.*"))
 
 

@@ -64,7 +64,7 @@ def test_a_single_candidate_is_one_row_that_nothing_aggregates(runs):
 
 
 def test_any_family_at_k_is_an_aggregation_of_its_name(runs):
-    row = only(board_rows(runs.values()), run="ranked", aggregation="best_of_n")
+    row = only(board_rows(runs.values()), run="ranked", aggregation="best_of_n", n=8)
     assert row["accuracy"] == runs["ranked"].metrics["best_of_n@8"].value
     assert (row["n"], row["full"]) == (8, True)
     found = full_strategies(runs["ranked"])
@@ -72,17 +72,36 @@ def test_any_family_at_k_is_an_aggregation_of_its_name(runs):
     assert found["best_of_n"] == "best_of_n@8"
 
 
-def test_a_scalar_that_judges_is_an_aggregation_of_unknown_cost(runs):
-    run = replace(
-        runs["ranked"],
-        metrics={**runs["ranked"].metrics, "beam_search": Estimate(0.75, 0.1)},
-        higher_is_better={"beam_search": True},
+def with_metric(run, name, **settings):
+    return replace(
+        run,
+        metrics={**run.metrics, name: Estimate(0.75, 0.1)},
+        higher_is_better={name: True},
+        config=replace(run.config, settings={**run.config.settings, **settings}),
     )
-    row = only(board_rows([run]), aggregation="beam_search")
+
+
+def test_a_scalar_that_judges_is_an_aggregation_of_unknown_cost(runs):
+    run = with_metric(runs["ranked"], "oracle")
+    row = only(board_rows([run]), aggregation="oracle")
     assert (row["accuracy"], row["n"], row["full"]) == (0.75, 8, True)
     assert math.isnan(row["tokens"])
+    assert math.isnan(row["coverage"])
     shares = {"unparsed", "truncated", "thoughts", "answer_tokens"}
     assert not shares & set(board_rows([run])["aggregation"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "n", "answers"),
+    [({"num_beams": 2, "num_beam_candidates": 3}, 6, 2), ({}, 8, 8), ({"num_beams": None}, 8, 8)],
+)
+def test_beams_cost_the_thoughts_of_all_their_candidates(runs, settings, n, answers):
+    run = with_metric(runs["ranked"], "beam_search", **settings)
+    row = only(board_rows([run]), aggregation="beam_search")
+    assert (row["n"], row["full"]) == (n, True)
+    assert row["tokens"] == pytest.approx(n * run.thoughts + answers * run.answer_tokens)
+    assert math.isnan(row["coverage"])
+    assert math.isnan(row["coverage_stderr"])
 
 
 def test_what_is_unknown_is_empty(runs):

@@ -1,13 +1,14 @@
 """Votes by the leaderboard against the metrics of the tasks, over all small pools."""
 
+import math
 from decimal import Decimal
 from itertools import product
 
 import pytest
 
-from latent_tts.results.board.logs import LoggedCandidate
-from latent_tts.results.board.votes import OUTCOMES, count_votes
-from latent_tts.tasks import pool_metrics
+from latent_tts.results.board.logs import LoggedCandidate, LoggedQuestion
+from latent_tts.results.board.votes import OUTCOMES, choices, count_votes, judge, weigh_votes
+from latent_tts.tasks import Candidate, Pool, aggregate, pool_metrics
 from tests.results.made import make_pool
 
 
@@ -58,3 +59,62 @@ def test_answers_keep_the_order_in_which_they_came():
     assert votes.of_candidate == [0, -1, 1, 0, 1]
     assert votes.winner == 0
     assert votes.outcome == "tied"
+
+
+def scored(answers, rewards, beams=()):
+    """A logged question and the same pool as tasks have it."""
+    kinds = []
+    for kind in (LoggedCandidate, Candidate):
+        shared = {"text": "", "thoughts": 0, "answer_tokens": 0, "truncated": False}
+        candidates = [
+            kind(answer=a, reward=r, **shared) for a, r in zip(answers, rewards, strict=True)
+        ]
+        kinds.append((candidates, [kind(answer=a, reward=0.0, **shared) for a in beams]))
+    (candidates, ends), (plain, plain_ends) = kinds
+    question = LoggedQuestion(
+        id="q", text="", gold="7", candidates=candidates, beams=ends, outcomes={}
+    )
+    return question, Pool(tuple(plain), tuple(plain_ends))
+
+
+NAMES = {"majority": "majority", "best_of_n": "best_of_n", "weighted_voting": "weighted"}
+
+
+def test_choices_are_what_tasks_choose_from_every_small_pool():
+    rewards = [None, 0.3, 1.0, 1.0]
+    for answers in product(["7", "8", None], repeat=4):
+        for order in ((0, 1, 2, 3), (2, 0, 3, 1), (1, 2, 0, 0)):
+            question, pool = scored(answers, [rewards[place] for place in order])
+            votes = count_votes(question.candidates, "7")
+            found = choices(question, votes)
+            for name, strategy in NAMES.items():
+                chosen = aggregate(pool, strategy)
+                if chosen is None:
+                    assert name not in found
+                    continue
+                place, answer = found[name]
+                assert pool.candidates[place] is chosen, (answers, order, name)
+                assert votes.of_candidate[place] == answer
+
+
+def test_votes_weigh_as_their_rewards_say():
+    question, _ = scored(["1", "7", "1", None, "2"], [0.0, 2.0, 1.0, 3.0, None])
+    votes = count_votes(question.candidates, "7")
+    expected = [math.exp(-3) + math.exp(-2), math.exp(-1), 0.0]
+    assert weigh_votes(question, votes) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("beam", "expected"), [("8", (3, 1)), ("9", (3, None)), (None, (3, -1)), ("many", (3, -1))]
+)
+def test_the_best_beam_is_marked_with_its_answer(beam, expected):
+    question, _ = scored(["7", "8", None], [None] * 3, beams=[beam, "7"])
+    found = choices(question, count_votes(question.candidates, "7"))
+    assert found == {"majority": (0, 0), "beam_search": expected}
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"), [("7.0", True), ("7.1", True), ("8", False), ("many", None), (None, None)]
+)
+def test_a_beam_is_judged_with_the_tolerance(answer, right):
+    assert judge(answer, "7", tolerance=Decimal("0.1")) is right
