@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..models import AutoLatentModel, LatentSettings, load_tokenizer
+from ..reward import RewardError
 from ..reward.labels import LabelledQuestion, label_questions
 from ..reward.shard_index import ShardIndex, checkpoint_digest, questions_digest
 from ..reward.shards import Shards
@@ -95,6 +96,8 @@ def annotate(
     settings = model.settings(
         latent_do_sample=True, num_return_sequences=trajectories, seed=seed, **given
     )
+    tokenizer = load_tokenizer(pretrained)
+    _check_lengths(model, tokenizer, asked, settings)
     index = ShardIndex(
         backbone=model.backbone,
         checkpoint=checkpoint_digest(model),
@@ -117,7 +120,6 @@ def annotate(
         unit="question",
         disable=not state.is_main_process,
     ) as bar:
-        tokenizer = load_tokenizer(pretrained)
         for shard in missing:
             part = [asked[place] for place in index.places(shard)]
             entries: list[LabelledQuestion] = []
@@ -128,6 +130,20 @@ def annotate(
     state.wait_for_everyone()
     if state.is_main_process:
         click.echo(report(shards, settings))
+
+
+def _check_lengths(
+    model: Any, tokenizer: Any, questions: Sequence[Question], settings: LatentSettings
+) -> None:
+    """Refuse questions too long for the model before any is annotated."""
+    room = model.config.max_position_embeddings - settings.thought_limit - 2
+    long = [q.id for q in questions if len(model.encode_prompt(tokenizer, q.text)) > room]
+    if long:
+        raise RewardError(
+            f"{len(long)} questions have more than {room} tokens, which leaves no room for "
+            f"{settings.thought_limit} thoughts and an answer: {', '.join(long[:5])}"
+            f"{' …' if long[5:] else ''}. Leave them out of the question file."
+        )
 
 
 def arith_questions(split: Any, count: int, *, hard_share: float, seed: int) -> list[Question]:

@@ -93,13 +93,13 @@ tags: [latent-reasoning, reward-model]
 
 A LatentRM (arXiv 2510.07745) for the thoughts of `{backbone}`: a copy of its trunk and a scalar
 head ({parameters:,} parameters, stored in half precision). A trajectory's reward is the sum over
-its thoughts; the head is scaled so that exp(reward) weighs votes best on the held-out pools.
+its thoughts.
 
     lm_eval --model latent_tts --model_args pretrained={backbone},reward_model={name} …
 
 ## Labels
 
-By `latent-tts annotate`; labels in training: {labels}.
+By `latent-tts annotate`:
 
 | questions | trajectories N | completions M | sampler | strength |
 |---|---|---|---|---|
@@ -107,14 +107,19 @@ By `latent-tts annotate`; labels in training: {labels}.
 
 ## Training
 
-By `latent-tts train-rm`, loss {loss}, on {mixed:,} questions with right and wrong trajectories of
-{read:,}; learning rate {learning_rate:g}, {batch_size} questions in a batch, at most {epochs}
-epochs, seed {seed}. The best epoch by recall@1 on {held_out:,} held-out pools:
+{training}
 
 | recall@1 | pass@1 | coverage |
 |---|---|---|
 | {recall:.1%} ± {stderr:.1%} | {pass_at_1:.1%} | {coverage:.1%} |
 """
+
+
+_TRAINED = """By `latent-tts train-rm`, loss {loss}, labels of {labels}, on {mixed:,} questions with
+right and wrong trajectories of {read:,}; learning rate {learning_rate:g}, {batch_size} questions in
+a batch, at most {epochs} epochs, seed {seed}. The head is scaled so that exp(reward) weighs votes
+best on the held-out pools. The best epoch by recall@1 on {held_out:,} held-out pools:"""
+_UNTRAINED = "None: an ablation, with a random head of seed {seed}. On {held_out:,} held-out pools:"
 
 
 def reward_card(name: str, backbone: str, about: Mapping[str, Any], *, parameters: int) -> str:
@@ -136,10 +141,11 @@ def reward_card(name: str, backbone: str, about: Mapping[str, Any], *, parameter
         backbone=backbone,
         parameters=parameters,
         shards=shards,
+        training=(_UNTRAINED if about["random_head"] else _TRAINED).format(
+            **about["questions"], **about["recipe"]
+        ),
         recall=measured["recall@1"],
         stderr=measured["stderr"],
         pass_at_1=measured["pass@1"],
         coverage=measured["coverage"],
-        **about["questions"],
-        **about["recipe"],
     )

@@ -115,8 +115,7 @@ class LatentLM(ProcessLM):
         self.reward_name, self.reward_revision = str(reward_model), str(reward_revision)
         self.reward_model = None if reward_model is None else self._load_reward_model()
         self.settings = settings
-        # A wrong setting is known before a task is loaded.
-        read_options(self.model, settings, {}, aggregation=aggregation, scored=self.scores)
+        self._default_aggregation()  # a wrong setting is known before a task is loaded
         self._runs: dict[str, Any] = {}
 
     def _load_reward_model(self) -> Any:
@@ -199,6 +198,13 @@ class LatentLM(ProcessLM):
         self._runs[str(request.task_name)] = {"settings": asdict(options.settings)}
         return options
 
+    def _default_aggregation(self) -> str:
+        """Return how candidates become one where a task's gen_kwargs say nothing."""
+        options = read_options(
+            self.model, self._own_settings(), {}, aggregation=self.aggregation, scored=self.scores
+        )
+        return options.aggregation
+
     def _own_settings(self) -> dict[str, Any]:
         # lm-eval hands --seed to torch and to nobody else.
         return {"seed": torch.initial_seed(), **self.settings}
@@ -279,7 +285,7 @@ class LatentLM(ProcessLM):
                 "checkpoint": self._checkpoint(),
                 "reward_model": self._reward_checkpoint(),
                 "settings": self._resolved_settings(),
-                "aggregation": self.aggregation,
+                "aggregation": self._default_aggregation(),
                 "dtype": str(self.model.dtype),
             },
             sort_keys=True,
@@ -309,7 +315,7 @@ class LatentLM(ProcessLM):
                 "reward_model": self._reward_checkpoint(),
                 "backbone": self.model.backbone,
                 "prompt_format": self.model.format_prompt("{question}"),
-                "aggregation": self.aggregation,
+                "aggregation": self._default_aggregation(),
                 "settings": self._resolved_settings(),
                 "tasks": self._runs,
                 "processes": self.world_size,

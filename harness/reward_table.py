@@ -87,9 +87,11 @@ def reward_table(
     guides = {}
     for given in reward_models:
         name, _, path = given.rpartition("=")
-        guide = LatentRewardModel.from_pretrained(path)
-        check_pair(model, guide, tokenizer)
-        guides[name or path] = guide
+        name = name or path
+        if name in guides:
+            raise RewardError(f"--reward-model {name!r} is given twice; name them NAME=PATH apart.")
+        guides[name] = LatentRewardModel.from_pretrained(path)
+        check_pair(model, guides[name], tokenizer)
     chosen = {name: value for name, value in sampling.items() if value is not None}
     settings = model.settings(
         latent_do_sample=True, num_return_sequences=sizes[-1], seed=seed, **chosen

@@ -10,7 +10,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 
 from ..models import LatentGenerateOutput, LatentSettings
 from ..models.tokens import pad_left
-from ..reward import RewardError, beam_search
+from ..reward import beam_search
 from ..tasks import Candidate, Pool
 
 logger = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ def draw_pools(
 
     Raises:
         ModelError: a prompt that does not fit, or hidden states that are not finite.
-        RewardError: a prompt that does not fit the reward model, or no reward of the first batch is
-            a number. Later questions without any reward are warned of and go on.
+        RewardError: a prompt that does not fit the reward model. Questions without any reward that
+            is a number are warned of and go on.
     """
     if not questions:
         return []
@@ -90,7 +90,7 @@ def draw_pools(
             _release_memory()
             continue
         if reward_model is not None:
-            _check_rewards(drawn, reward_model, first=not start)
+            _warn_of_missing_rewards(drawn)
         start += len(batch)
         for place, pool in zip(batch, drawn, strict=True):
             pools[place] = pool
@@ -136,8 +136,8 @@ def _draw_batch(
             torch.as_tensor(field).unflatten(0, (len(prompts), -1))
             for field in (output.latent_thoughts, output.latent_lengths)
         )
-        with torch.no_grad():
-            rewards = reward_model.score(input_ids, thoughts, mask, lengths).flatten(0, 1)
+        scores = reward_model.score(input_ids, mask, latent_thoughts=thoughts, lengths=lengths)
+        rewards = scores.flatten(0, 1)
     candidates = list(_candidates(model, tokenizer, output, until, rewards))
     beams: list[list[Candidate]] = [[] for _ in prompts]
     if settings.beams:
@@ -191,22 +191,15 @@ def _candidates(
         )
 
 
-def _check_rewards(pools: Sequence[Pool], reward_model: Any, *, first: bool) -> None:
-    """Raise or warn where a question has no reward that is a number."""
+def _warn_of_missing_rewards(pools: Sequence[Pool]) -> None:
     unscored = sum(
         not any(math.isfinite(candidate.reward or 0.0) for candidate in pool.candidates)
         for pool in pools
     )
-    if unscored and first and unscored == len(pools):
-        raise RewardError(
-            f"Every reward of {reward_model.name_or_path!r} for the first {unscored} questions is "
-            "NaN or infinite: its weights or its precision are at fault. Try dtype=float32, or "
-            "another reward_model."
-        )
     if unscored:
         logger.warning(
-            "%d questions have no reward that is a number: strategies that need one count them as "
-            "wrong (see the metric `unscored`).",
+            "%d questions have no reward that is a number: what needs one counts as wrong for them "
+            "(the metric `unscored`). Is the precision too low? Try dtype=float32.",
             unscored,
         )
 

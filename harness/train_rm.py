@@ -11,7 +11,9 @@ import click
 from transformers import set_seed
 
 from ..models import AutoLatentModel, load_tokenizer
+from ..models.randomness import question_key
 from ..reward import LatentRewardModel, RewardError
+from ..reward.auto import check_finite
 from ..reward.batches import training_questions
 from ..reward.labels import LabelledQuestion
 from ..reward.losses import LOSSES
@@ -90,7 +92,10 @@ def train_rm(
     if validation:
         held_out = _read(folders[validation])
     else:
-        held_out, entries = entries[9::10], [e for i, e in enumerate(entries) if i % 10 != 9]
+        # By the prompt, so that equal questions stay together and no order of kinds matters.
+        held = [question_key(0, entry.prompt) % 10 == 0 for entry in entries]
+        held_out = [entry for entry, chosen in zip(entries, held, strict=True) if chosen]
+        entries = [entry for entry, chosen in zip(entries, held, strict=True) if not chosen]
     _check_held_out(entries, held_out)
     questions = training_questions(entries, labels=recipe.labels)
     about = {
@@ -124,7 +129,8 @@ def train_rm(
     stderr = (recall * (1 - recall) / max(1, n - 1)) ** 0.5
     about["measured"] = measured | {"stderr": stderr}
     model.config.latent_backbone = digest  # whose thoughts it reads
-    model.half().save_pretrained(output)
+    check_finite(model.half(), str(output))
+    model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     (output / "measured.json").write_text(json.dumps(about, indent=2) + "\n")
     card = reward_card(output.name, pretrained, about, parameters=model.num_parameters())
@@ -182,8 +188,11 @@ def _keep(path: Path, about: dict[str, Any]) -> None:
             f"{path} was begun with other options or shards than this command's, or while fewer "
             "shards were there. Repeat the command that began it, or choose another --output."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(about, indent=2) + "\n")
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(about, indent=2) + "\n")
+        new.replace(path)  # never seen in part
 
 
 def _check_held_out(

@@ -2,7 +2,8 @@
 
 A branch leaves a trajectory after t thoughts and goes on with randomness of its own. All branches
 of a trajectory share what it has read: the prompt and its thoughts are read once, and the cache of
-the first t is repeated.
+the first t is repeated. Where reading itself is random (dropout), the thought at which a branch
+leaves is read again under the branch's own masks, for the next thought follows from it.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import torch
 
 from . import randomness
 from .config import LatentSettings
-from .engine import prefill, row_keys, run
+from .engine import feed, prefill, row_keys, run
 from .rows import LatentGenerateOutput, Record, Rows
 from .samplers import Sampler, make_sampler
 
@@ -76,13 +77,14 @@ def branch(
     for step in range(1, thoughts.shape[1]):
         places = (lengths > step).nonzero().squeeze(1)
         chosen = places.repeat_interleave(count)
-        width = input_ids.shape[1] + step
-        leaving = _leave(rows, states[:, step - 1], chosen, step=step, width=width)
+        leaving = _leave(rows, states, chosen, step=step, own=sampler.reading_varies)
         leaving.keys = randomness.branch_keys(rows.keys[places], step, count).flatten()
-        record = Record.empty(leaving.hidden, settings, pad=model.latent_tokens.pad)
-        record.tokens[:, :step] = model.latent_tokens.placeholder
-        record.thoughts[:, :step] = thoughts[chosen, :step]
         with sampler.installed(model):
+            if sampler.reading_varies:
+                feed(model, leaving, thoughts[chosen, step - 1], settings, sampler)
+            record = Record.empty(leaving.hidden, settings, pad=model.latent_tokens.pad)
+            record.tokens[:, :step] = model.latent_tokens.placeholder
+            record.thoughts[:, :step] = thoughts[chosen, :step]
             run(model, leaving, settings, sampler, record, step)
         output = record.output(prompts[chosen])
         yield Branches(step=step, rows=places, output=output)
@@ -111,16 +113,17 @@ def _read_thoughts(
     ).last_hidden_state
 
 
-def _leave(
-    rows: Rows, hidden: torch.Tensor, chosen: torch.Tensor, *, step: int, width: int
-) -> Rows:
+def _leave(rows: Rows, states: torch.Tensor, chosen: torch.Tensor, *, step: int, own: bool) -> Rows:
     """Return new rows at the trajectories `chosen` i64[R'], after `step` thoughts.
 
-    `width` counts the cached positions up to there; the thoughts stand last, one position each.
+    With `own` the last of these thoughts is still to be read, else it is shared as well. `states`
+    f[R, T, D] follow the thoughts, which stand last in the cache, one position each.
     """
-    leaving = rows.copy(chosen, width=width)
+    read = step - own
+    prompt = rows.mask.shape[1] - states.shape[1]
+    leaving = rows.copy(chosen, width=prompt + read)
     leaving.index = torch.arange(len(chosen), device=chosen.device)
-    leaving.hidden = hidden[chosen]
-    leaving.position = leaving.position + step
+    leaving.hidden = states[chosen, step - 1]
+    leaving.position = leaving.position + read
     leaving.thoughts = leaving.thoughts + step
     return leaving

@@ -220,10 +220,16 @@ class LatentSettings:
             if chosen.keys() & lengths:  # a more important source's choice settles both names
                 given = {name: value for name, value in given.items() if name not in lengths}
             chosen = given | chosen
+        user = [_given(source) for source in (overrides, *sources[:1])]
+        asked = any("num_return_sequences" in given for given in user)
+        beams = {name: chosen.get(name) for name in ("num_beams", "num_beam_candidates")}
+        if not asked and None not in beams.values():
+            # A checkpoint's own N is no budget that somebody chose: k * m beside as many samples.
+            _whole("num_beams", beams["num_beams"], least=1)
+            _whole("num_beam_candidates", beams["num_beam_candidates"], least=1)
+            chosen["num_return_sequences"] = math.prod(beams.values())
         settings = cls(**chosen)
-        if not settings.stochastic_by_choice and not any(
-            "num_return_sequences" in _given(source) for source in (overrides, *sources[:1])
-        ):
+        if not settings.stochastic_by_choice and not asked and settings.beams is None:
             # A checkpoint's own N is meant for sampling; one deterministic answer is enough.
             settings = replace(settings, num_return_sequences=1)
         settings._check_backbone(backbone)

@@ -31,6 +31,11 @@ class Sampler:
         """Whether each sample must read the prompt by itself."""
         return False
 
+    @property
+    def reading_varies(self) -> bool:
+        """Whether what a sample has read changes its next thought at random."""
+        return False
+
     @contextmanager
     def installed(self, model: nn.Module) -> Iterator[None]:
         """Change the model's forward passes within the context, and undo it after."""
@@ -99,6 +104,11 @@ class DropoutSampler(Sampler):
     def prompt_varies(self) -> bool:
         """Whether the scope takes in the prompt."""
         return self.settings.dropout_scope == "prompt_and_thoughts" and self.settings.dropout_p > 0
+
+    @property
+    def reading_varies(self) -> bool:
+        """Whether there is anything to drop."""
+        return self.settings.dropout_p > 0
 
     @contextmanager
     def installed(self, model: Any) -> Iterator[None]:

@@ -46,7 +46,7 @@ class LatentRewardModel:
 
         Raises:
             RewardError: files that cannot be read, an architecture without a reward model here, or
-                weights without its head or trunk.
+                weights that lack its head or trunk or are not finite.
         """
         name = resolve_checkpoint(str(path_or_id))
         kwargs.setdefault("dtype", torch.float32)
@@ -66,6 +66,7 @@ class LatentRewardModel:
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise RewardError(f"The reward model {name!r} cannot be loaded: {error}") from error
         _check_loaded(name, loaded)
+        check_finite(model, name)
         return model.eval()
 
     @staticmethod
@@ -91,6 +92,17 @@ class LatentRewardModel:
         model = kind(config)
         model.base_model.load_state_dict(backbone.base_model.state_dict())
         return model.to(backbone.device, backbone.dtype).eval()
+
+
+def check_finite(model: Any, name: str) -> None:
+    """Raise RewardError for weights that are NaN or infinite, under which every reward would be."""
+    broken = [key for key, value in model.named_parameters() if not bool(value.isfinite().all())]
+    if broken:
+        raise RewardError(
+            f"The weights {', '.join(broken[:3])} of the reward model {name!r} are NaN or "
+            "infinite: its training diverged or its file is damaged. Train again with a lower "
+            "learning rate, or give another reward_model."
+        )
 
 
 def check_pair(backbone: Any, model: Any, tokenizer: Any, *, revision: str = "main") -> None:

@@ -1,10 +1,12 @@
 """Beam search over thoughts, guided by cumulative step rewards (arXiv 2510.07745, section 4).
 
 Each of k beams proposes m stochastic next thoughts, and the best k of the k * m by the sum of their
-r_t survive. A proposal equal to another one, thought by thought, is dropped. Candidate 0 of a beam
-keeps the beam's address, the others get addresses of their own, so k = m = 1 is sample 0.
+r_t survive. A proposal equal to another one, thought by thought, is dropped; where fewer than k
+beams are left, they share all k * m proposals. Candidate 0 of a beam keeps the beam's address, the
+others get addresses of their own, so k = m = 1 is sample 0.
 """
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,7 +147,9 @@ class _Search:
     ) -> list[_Beam]:
         """Return the last beams, question by question and the best first."""
         starts = replace(self.settings.without_beams(), num_return_sequences=self.beams)
-        keys = self._widen(row_keys(input_ids, mask, starts, offset), step=0)
+        keys = row_keys(input_ids, mask, starts, offset).unsqueeze(-1)
+        others = branch_keys(keys.squeeze(-1), 0, self.candidates)[..., 1:]
+        keys = torch.cat((keys, others), dim=-1).flatten(1)
         rows = prefill(self.model, input_ids, mask, keys, self.sampler)
         questions = torch.arange(len(input_ids), device=keys.device)
         reader.select(questions.repeat_interleave(keys.shape[1]))
@@ -176,18 +180,18 @@ class _Search:
             if not parents:
                 break
             last = step + 1 == self.settings.thought_limit
-            copies = 1 if last else self.candidates
-            chosen = torch.tensor([beam.place for beam in parents], device=keys.device)
-            chosen = chosen.repeat_interleave(copies)
+            shares = [1] * len(parents) if last else self._shares(parents, ended)
+            owners = [number for number, share in enumerate(shares) for _ in range(share)]
+            chosen = torch.tensor([parents[owner].place for owner in owners], device=keys.device)
             among = (thinks.cumsum(dim=0) - 1)[chosen]  # the reader holds the thinking rows only
             reader.select(among)
             rows, inputs = rows.select(chosen), inputs[chosen]
             thoughts = torch.cat((thoughts[chosen], inputs.unsqueeze(1)), dim=1)
-            if not last:
-                own = rows.keys.view(-1, copies)[:, :1]
-                rows.keys = self._widen(own, step=step + 1).flatten()
+            number = torch.cat([torch.arange(share, device=keys.device) for share in shares])
+            others = branch_keys(rows.keys, step + 1, max(shares))
+            own = others.gather(1, number.unsqueeze(1)).squeeze(1)
+            rows.keys = torch.where(number == 0, rows.keys, own)
             rows.thoughts = rows.thoughts + 1
-            owners = [number for number in range(len(parents)) for _ in range(copies)]
             feed(self.model, rows, inputs, self.settings, self.sampler)
         return ended
 
@@ -211,10 +215,15 @@ class _Search:
             run(self.model, rows, self.settings, self.sampler, record, step)
         return record
 
-    def _widen(self, keys: torch.Tensor, *, step: int) -> torch.Tensor:
-        """Return the addresses i64[B, K * m] of m candidates of each of K beams, i64[B, K]."""
-        others = branch_keys(keys, step, self.candidates)[..., 1:]
-        return torch.cat((keys.unsqueeze(-1), others), dim=-1).flatten(1)
+    def _shares(self, parents: list[_Beam], ended: list[_Beam]) -> list[int]:
+        """Return how many thoughts each beam proposes: m, and a share of what missing ones do."""
+        thinking = Counter(beam.question for beam in parents)
+        done = Counter(beam.question for beam in ended)
+        shares = []
+        for question, count in thinking.items():
+            budget = self.candidates * (self.beams - done[question])
+            shares += [budget // count + (place < budget % count) for place in range(count)]
+        return shares
 
     def _score(
         self, reader: RewardReader, inputs: torch.Tensor, thinks: torch.Tensor

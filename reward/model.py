@@ -21,32 +21,26 @@ from .errors import RewardError
 class LatentRewardHead:
     """Mixin: a linear head on the trunk's last hidden states, and how thoughts are scored."""
 
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        latent_thoughts: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        lengths: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Return `score`; training under several processes needs it to be a forward pass."""
-        return self.score(input_ids, latent_thoughts, attention_mask, lengths)
-
+    @torch.no_grad()
     def score(
         self,
         input_ids: torch.Tensor,
-        latent_thoughts: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
+        *,
+        latent_thoughts: torch.Tensor,
         lengths: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Score every thought of N trajectories of each question.
 
         The prompt is read once a question. Positions count attended tokens, so a score depends
-        neither on padding nor on what else is in the batch.
+        neither on padding nor on what else is in the batch. No gradient is kept; for training call
+        the model itself.
 
         Args:
             input_ids: i64[B, P], prompts that end in the start marker, padded on the left.
-            latent_thoughts: f[B, N, T, D], as `generate` returns them, rows grouped by question.
             attention_mask: i64[B, P]; all ones if None.
+            latent_thoughts: f[B, N, T, D]; of what `generate` returns, f[B * N, T, D], the
+                `unflatten(0, (B, N))`.
             lengths: i64[B, N], thoughts of each trajectory; all T if None.
 
         Returns:
@@ -54,16 +48,27 @@ class LatentRewardHead:
             trajectory's score.
 
         Raises:
-            RewardError: shapes that do not belong together, thoughts of another hidden size, or
-                more positions than the model has.
+            RewardError: shapes that do not belong together, thoughts of another hidden size, ids or
+                lengths out of range, or more positions than the model has.
         """
+        return self.forward(input_ids, attention_mask, latent_thoughts, lengths)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        latent_thoughts: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Do what `score` does, and keep the gradient."""
         model: Any = self
         _check_shapes(model, input_ids, latent_thoughts, attention_mask, lengths)
         count, depth = latent_thoughts.shape[1:3]
         if not depth:
             return latent_thoughts.new_zeros(latent_thoughts.shape[:3], dtype=torch.float32)
-        reader = RewardReader(model, input_ids, attention_mask)
-        check_positions(model, reader.mask, depth)
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        check_positions(model, mask, depth)
+        reader = RewardReader(model, input_ids, mask)
         places = torch.arange(len(input_ids), device=model.device).repeat_interleave(count)
         reader.select(places)
         thoughts = latent_thoughts.to(model.device, model.dtype)
@@ -156,6 +161,17 @@ def _check_shapes(
             f"needed is [{len(input_ids)}, N, T, {width}]: the thoughts of this reward model's own "
             "backbone, grouped by question."
         )
+    vocabulary = _vocabulary(model)
+    if 0 in (*input_ids.shape, thoughts.shape[1]):
+        raise RewardError(
+            f"input_ids of shape {tuple(input_ids.shape)} and latent_thoughts of shape "
+            f"{tuple(thoughts.shape)}; needed is at least one prompt, token and trajectory."
+        )
+    if bool(((input_ids < 0) | (input_ids >= vocabulary)).any()):
+        raise RewardError(
+            f"input_ids from {int(input_ids.min())} to {int(input_ids.max())}; the reward model "
+            f"{model.name_or_path!r} knows 0 to {vocabulary - 1}. Use its own backbone's tokenizer."
+        )
     if mask is not None and (mask.shape != input_ids.shape or not bool(mask[:, -1:].all())):
         raise RewardError(
             f"attention_mask of shape {tuple(mask.shape)} for input_ids of shape "
@@ -166,6 +182,11 @@ def _check_shapes(
         raise RewardError(
             f"lengths of shape {tuple(lengths.shape)} for thoughts of shape "
             f"{tuple(thoughts.shape)}; needed is {list(thoughts.shape[:2])}."
+        )
+    if lengths is not None and bool(((lengths < 0) | (lengths > thoughts.shape[2])).any()):
+        raise RewardError(
+            f"lengths from {int(lengths.min())} to {int(lengths.max())}; allowed are 0 to "
+            f"{thoughts.shape[2]}, the thoughts given."
         )
 
 

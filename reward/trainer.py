@@ -49,14 +49,15 @@ class RewardTrainer(Trainer):
 def recall_at_1(prediction: EvalPrediction) -> dict[str, float]:
     """Return how often the trajectory of the highest score is right, and what it lies between.
 
-    The score is sum_t r_t. NaN never wins; of equal scores the earliest does.
+    The score is sum_t r_t. NaN never wins, and where all are NaN nothing is chosen; of equal scores
+    the earliest wins.
 
     Args:
         prediction: scores f32[Q, N] and whether each trajectory is right, bool[Q, N].
     """
     scores, right = np.asarray(prediction.predictions), np.asarray(prediction.label_ids, dtype=bool)
     best = np.where(np.isnan(scores), -np.inf, scores).argmax(axis=1)
-    chosen = right[np.arange(len(right)), best]
+    chosen = right[np.arange(len(right)), best] & ~np.isnan(scores).all(axis=1)
     return {
         METRIC: float(chosen.mean()),
         "pass@1": float(right.mean()),

@@ -80,14 +80,14 @@ def weighted(pool: Pool) -> Candidate | None:
     return None if winner is None else pool.candidates[keys.index(winner)]
 
 
-def beam_search(pool: Pool) -> Candidate:
+def beam_search(pool: Pool) -> Candidate | None:
     """Returns the best beam.
 
     Args:
         pool: The candidates and the beams.
 
     Returns:
-        The first beam.
+        The first beam, or None where its reward is NaN.
 
     Raises:
         TaskError: No beam search was done.
@@ -97,7 +97,8 @@ def beam_search(pool: Pool) -> Candidate:
             "the pool holds no beams, so beam_search cannot choose one. Sample with num_beams and "
             "num_beam_candidates, or choose another aggregation."
         )
-    return pool.beams[0]
+    best = pool.beams[0]
+    return best if scored([best.reward])[0] else None
 
 
 def _rewards(pool: Pool, how: str) -> list[float | None]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from .aggregation import aggregate
 from .answers import canonical, is_correct
 from .errors import TaskError
 from .estimators import coverage_at_n, pass_at_k, voting_at_k
@@ -89,7 +90,7 @@ def pool_metrics(
         metrics |= {f"weighted_voting@{k}": weighted[k] for k in sizes}
         metrics["unscored"] = 1 - float(scored(rewards).mean())
     if pool.beams:
-        chosen = canonical(pool.beams[0].answer)
-        right_beam = chosen is not None and is_correct(chosen, gold, tolerance=tolerance)
-        metrics["beam_search"] = float(right_beam)
+        best = aggregate(pool, "beam_search")
+        answer = canonical(best.answer) if best else None
+        metrics["beam_search"] = float(is_correct(answer, gold, tolerance=tolerance))
     return metrics

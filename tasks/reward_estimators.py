@@ -13,6 +13,7 @@ from .estimators import check_ks
 MAX_SUBSETS = 2048
 """Subsets of one size that weighted_voting@k looks at: all of them, or so many random ones."""
 
+_CHUNK = 1 << 20  # numbers at a time where ties are broken
 _TIE = 1e-12  # weights are sums of floats: their last bits depend on the order of summing
 
 
@@ -140,12 +141,14 @@ def _wins(
     if len(rows):
         # What weighs nothing cannot be the first vote.
         able = votes * (weights > 0)[:, None]
-        first = (chosen[rows, :, None] * able).argmax(axis=1)
-        wins[rows] = good[np.where(tied[rows], first, len(weights)).argmin(axis=1)]
+        size = max(1, _CHUNK // able.size)
+        for part in np.split(rows, range(size, len(rows), size)):
+            first = (chosen[part, :, None] * able).argmax(axis=1)
+            wins[part] = good[np.where(tied[part], first, len(weights)).argmin(axis=1)]
     return wins
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def subsets(n: int, k: int) -> NDArray[np.float64]:
     """Returns subsets of size k of n candidates, f64[S, n]: all, or `MAX_SUBSETS` random ones."""
     if math.comb(n, k) <= MAX_SUBSETS:

@@ -19,6 +19,6 @@ def test_trajectories_together(versus, model):
     def score(parts):
         with torch.inference_mode():
             for part in thoughts.split(64 // parts, dim=1):
-                model.score(prompt, part)
+                model.score(prompt, latent_thoughts=part)
 
     versus(bound=5.0, slow=lambda: score(64), fast=lambda: score(1))

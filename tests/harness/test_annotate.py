@@ -178,3 +178,14 @@ def test_problems_with_large_numbers_are_spread_evenly(share, hard):
     assert len({question.id for question in questions}) == 10
     if hard == 3:
         assert [sum(is_hard[: k + 1]) for k in (3, 6, 9)] == [1, 2, 3]
+
+
+def test_questions_that_are_too_long_are_named_before_any_work(arguments, tmp_path):
+    rows = [
+        {"id": f"q{i}", "question": "So? " * (9 + 300 * (i == 2)), "answer": "1"} for i in range(4)
+    ]
+    (tmp_path / "long.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    given = [*arguments, "--questions", tmp_path / "long.jsonl", "--output", tmp_path / "shards"]
+    with pytest.raises(RewardError, match=r"1 questions have more than \d+ tokens.*: q2\. Leave"):
+        invoke(*given)
+    assert not (tmp_path / "shards").exists()

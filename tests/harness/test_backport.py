@@ -247,7 +247,13 @@ def test_every_installed_entry_point_is_registered_but_not_imported(installed):
     found = installed.ask(REGISTERED)
     ours = {"latent_tts", "latent_tts_codi", "latent_tts_coconut", "latent_tts_colar"}
     assert set(found["models"]) == ours | {"otherplugin"}
-    assert set(found["filters"]) == {"latent_tts_first", "latent_tts_majority", "shout"}
+    assert set(found["filters"]) == {
+        "latent_tts_best_of_n",
+        "latent_tts_first",
+        "latent_tts_majority",
+        "latent_tts_weighted",
+        "shout",
+    }
     assert set(found["others"]) == {"othermetric", "othersum"}
     assert found["heavy"] == []
 

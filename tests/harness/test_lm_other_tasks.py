@@ -202,7 +202,7 @@ def test_a_limit_of_answer_tokens(run_task):
     ("options", "error", "message"),
     [
         ({"gen_kwargs": {"temprature": 1}}, ModelError, "Unknown setting 'temprature'. Did you"),
-        ({"gen_kwargs": {"num_beams": 4}}, ModelError, "Unknown setting 'num_beams'"),
+        ({"gen_kwargs": {"num_beams": 4}}, ModelError, "num_beams=4"),
         (
             {"gen_kwargs": {"do_sample": True, "temperature": 1.0, "top_p": 0.9}},
             ModelError,

@@ -83,6 +83,8 @@ def test_the_results_file_says_what_produced_the_numbers(run_command, checkpoint
             "noise_std": 0.4,
             "seed": 7,
             "num_return_sequences": 4,
+            "num_beams": None,
+            "num_beam_candidates": None,
             "max_new_tokens": 128,
             "do_sample": False,
             "temperature": 1.0,

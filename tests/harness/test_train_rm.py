@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 from latent_tts.harness.annotate import annotate
 from latent_tts.harness.train_rm import train_rm
 from latent_tts.models import load_tokenizer
+from latent_tts.models.randomness import question_key
 from latent_tts.reward import LatentRewardModel, RewardError
 from latent_tts.reward.batches import RewardCollator
 from latent_tts.reward.shards import Shards
+from latent_tts.tasks.arith import generate
 
 COUNT = 60
 
@@ -85,6 +87,10 @@ def entries_of(folder):
     return entries
 
 
+def is_held_out(entry):
+    return question_key(0, entry.prompt) % 10 == 0
+
+
 @torch.no_grad()
 def recall_of(model, pools):
     inputs = RewardCollator(0)(pools)
@@ -107,7 +113,7 @@ def test_what_is_published(arguments, made, tmp_path):
     assert len(config["latent_backbone"]) == 32  # whose thoughts it reads
     card = (tmp_path / "README.md").read_text()
     assert f"| {COUNT} | 4 | 2 | dropout | 0.2 |" in card
-    assert "loss contrastive, on" in card
+    assert "loss contrastive, labels of rollouts, on" in card
     question = "Tom has 5 pens.<|start-latent|>"
     own, theirs = (load_tokenizer(str(at)) for at in (tmp_path, made["pretrained"]))
     assert own.encode(question) == theirs.encode(question)
@@ -122,10 +128,23 @@ def test_what_is_published(arguments, made, tmp_path):
     assert f"On 12 held-out pools recall@1 is {measured['measured']['recall@1']:.4f} ±" in shown
 
 
-def test_a_tenth_is_held_out_where_no_validation_is_given(arguments, tmp_path):
+def test_a_tenth_is_held_out_where_no_validation_is_given(arguments, made, tmp_path):
     shown = invoke(train_rm, *arguments, "--epochs", 1, "--output", tmp_path)
-    assert "of 54 questions" in shown
-    assert "On 6 held-out pools" in shown
+    held = [is_held_out(entry) for entry in entries_of(made["shards"])]
+    assert 2 <= sum(held) <= 12
+    assert f"of {COUNT - sum(held)} questions" in shown
+    assert f"On {sum(held)} held-out pools" in shown
+
+
+def test_a_tenth_of_every_kind_is_held_out():
+    easy, hard = (
+        [problem.question for problem in generate(split="train", count=2000, seed=1, hard=hard)]
+        for hard in (False, True)
+    )
+    tokenizer = load_tokenizer("tiny-coconut")
+    for texts in (easy, hard):
+        held = [question_key(0, tokenizer.encode(text)) % 10 == 0 for text in texts]
+        assert 160 < sum(held) < 240
 
 
 @pytest.mark.parametrize("ablation", [("--loss", "bce"), ("--labels", "trajectory")])
@@ -197,7 +216,8 @@ def test_a_damaged_shard_is_left_out_and_named(arguments, made, tmp_path, caplog
         )
     assert "shard-00001.safetensors" in caplog.text
     assert "holds 44 of its 60 questions so far" in caplog.text
-    assert "of 40 questions" in shown
+    left = [entry for i, entry in enumerate(entries_of(made["shards"])) if not 16 <= i < 32]
+    assert f"of {sum(not is_held_out(entry) for entry in left)} questions" in shown
 
 
 def test_an_output_that_other_options_began(arguments, tmp_path):
@@ -212,7 +232,9 @@ def test_held_out_questions_that_are_learned_too(arguments, made, tmp_path):
 
 
 def test_too_few_questions(arguments, made, tmp_path):
-    few = write_questions(tmp_path / "few.jsonl", range(5))
+    entries = entries_of(made["shards"])
+    places = [place for place, entry in enumerate(entries) if not is_held_out(entry)]
+    few = write_questions(tmp_path / "few.jsonl", places[:5])
     shards = write_shards(tmp_path / "shards", made["pretrained"], few)
     with pytest.raises(RewardError, match="5 questions leave none to measure recall@1 on"):
         invoke(train_rm, *arguments[:-1], shards, "--output", tmp_path / "rm")

@@ -77,7 +77,7 @@ class ByHand:
 
     def score(self, prompt, thoughts):
         stacked = torch.stack(thoughts)[None, None]
-        return float(self.reward_model.score(torch.tensor([prompt]), stacked).sum())
+        return float(self.reward_model.score(torch.tensor([prompt]), latent_thoughts=stacked).sum())
 
     def propose(self, prompt, beam, step, number):
         """The beam (key, thoughts, has ended) that a candidate is."""
@@ -96,13 +96,12 @@ class ByHand:
         count, candidates = self.settings.beams
         beams = [(int(sample_key(SEED, prompt, place)) & WORD, [], False) for place in range(count)]
         for step in range(LENGTH):
-            proposals = []
-            for beam in beams:
-                numbers = range(1 if beam[2] else candidates)
-                proposals += [
-                    beam if beam[2] else self.propose(prompt, beam, step, number)
-                    for number in numbers
-                ]
+            proposals = [beam for beam in beams if beam[2]]
+            thinking = [beam for beam in beams if not beam[2]]
+            budget = candidates * (count - len(proposals))  # shared by those that are left
+            for place, beam in enumerate(thinking):
+                share = budget // len(thinking) + (place < budget % len(thinking))
+                proposals += [self.propose(prompt, beam, step, number) for number in range(share)]
             unique = {
                 tuple(tuple(t.tolist()) for t in thoughts): (key, thoughts, ended)
                 for key, thoughts, ended in reversed(proposals)
@@ -150,7 +149,10 @@ def test_one_beam_with_one_candidate_is_one_sample(pair, sampler):
         # Rows that end early are set aside, and a batch of another size has other last bits.
         torch.testing.assert_close(own, expected, rtol=0, atol=1e-5)
     scores = reward_model.score(
-        input_ids, sample.latent_thoughts[:, None], mask, sample.latent_lengths[:, None]
+        input_ids,
+        mask,
+        latent_thoughts=sample.latent_thoughts[:, None],
+        lengths=sample.latent_lengths[:, None],
     )
     torch.testing.assert_close(found.step_rewards, scores[:, 0].detach(), rtol=0, atol=1e-4)
 
@@ -165,7 +167,9 @@ def test_beams_are_whole_samples_in_order_of_their_score(pair, sampler):
     for place in range(len(TEXTS)):
         own = found.questions == place
         thoughts, lengths = output.latent_thoughts[own], output.latent_lengths[own]
-        again = reward_model.score(input_ids[[place]], thoughts[None], mask[[place]], lengths[None])
+        again = reward_model.score(
+            input_ids[[place]], mask[[place]], latent_thoughts=thoughts[None], lengths=lengths[None]
+        )
         torch.testing.assert_close(found.step_rewards[own], again[0].detach(), rtol=0, atol=1e-4)
         scores = found.step_rewards[own].sum(dim=1)
         assert bool((scores[:-1] >= scores[1:]).all())
@@ -264,6 +268,17 @@ def test_equal_proposals_do_not_fill_the_beam(pair, kind):
     assert found.questions.tolist() == [0, 0, 1, 1, 2, 2, 3, 3][: 7 if kind == "colar" else 8]
 
 
+@pytest.mark.parametrize("beams", [4, 8])
+def test_beams_that_are_equal_at_first_spend_the_budget_all_the_same(backbones, beams):
+    # Dropout over thoughts leaves the first thought as it is: all proposals are one.
+    model, tokenizer = backbones["coconut"]
+    torch.manual_seed(1)
+    guide = LatentRewardModel.from_backbone(model)
+    settings = settings_of(model, "dropout over thoughts", beams, 1)
+    found = search((model, tokenizer, guide), settings)
+    assert found.questions.bincount().tolist() == [beams] * len(TEXTS)
+
+
 def test_a_score_that_is_nan_never_wins(pair, monkeypatch):
     model, *_ = pair
     from latent_tts.reward.model import RewardReader
@@ -300,6 +315,7 @@ def test_candidates_follow_from_the_budget(backbones):
     settings = backbones["coconut"][0].settings
     assert settings(num_beams=4, num_return_sequences=8).beams == (4, 2)
     assert settings(num_beams=1, num_return_sequences=8).beams is None
+    assert settings(num_beams=3, num_beam_candidates=5).num_return_sequences == 15
     assert settings(num_beams=1, num_beam_candidates=8, num_return_sequences=8).beams == (1, 8)
 
 

@@ -60,6 +60,8 @@ class Rollout:
         inputs = ref.embed(prompt) + list(prefix)
         keys = [trajectory] * len(inputs)
         by_dropout = settings.latent_do_sample_by == "dropout"
+        if prefix is not None and len(prefix):
+            keys[-1] = key  # where it leaves, it reads with masks of its own
         masked = [by_dropout and settings.dropout_scope == "prompt_and_thoughts"] * len(prompt)
         masked += [by_dropout] * len(prefix)
 

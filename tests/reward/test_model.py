@@ -119,7 +119,7 @@ def test_no_thoughts_are_no_rewards(model, thoughts):
 
 
 def test_gradients_reach_trunk_and_head(model, thoughts):
-    model.score(**pad(PROMPTS), latent_thoughts=thoughts).sum().backward()
+    model(**pad(PROMPTS), latent_thoughts=thoughts).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
 
 
@@ -158,8 +158,8 @@ def test_a_new_reward_model_is_the_backbones_trunk_without_dropout(checkpoints, 
         model.get_input_embeddings().weight, backbone.get_input_embeddings().weight
     )
     prompt, thoughts = torch.tensor([[5, 6]]), torch.randn(1, 2, 3, WIDTH)
-    still = model.score(prompt, thoughts)
-    assert torch.equal(model.train()(prompt, thoughts), still)
+    still = model.score(prompt, latent_thoughts=thoughts)
+    assert torch.equal(model.train()(prompt, None, thoughts), still)
     model.save_pretrained(tmp_path)
     assert backbone.config.to_dict() == before
 
@@ -233,3 +233,20 @@ def test_inputs_that_do_not_belong_together(model, thoughts, change, message):
         inputs["lengths"] = None
     with pytest.raises(RewardError, match=message):
         model.score(**inputs)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lengths": torch.tensor([[4, -1]])}, r"lengths from -1 to 4; allowed are 0 to 3"),
+        ({"input_ids": torch.tensor([[5, 300]])}, r"input_ids from 5 to 300; .* knows 0 to 299"),
+        ({"input_ids": torch.zeros(1, 0, dtype=torch.long)}, "at least one prompt, token and"),
+        ({"latent_thoughts": torch.zeros(1, 0, 3, WIDTH)}, "at least one prompt, token and"),
+        ({"input_ids": torch.ones(1, 500, dtype=torch.long)}, "needs 503 positions; the reward"),
+    ],
+)
+def test_what_cannot_be_scored(reward_models, change, message):
+    model = LatentRewardModel.from_pretrained(reward_models["gpt2"])
+    inputs = {"input_ids": torch.tensor([[5, 6]]), "latent_thoughts": torch.zeros(1, 2, 3, WIDTH)}
+    with pytest.raises(RewardError, match=message):
+        model.score(**{**inputs, **change})

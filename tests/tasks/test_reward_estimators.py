@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -156,3 +157,15 @@ def test_metrics_of_a_scored_pool():
     assert pool_metrics(make_pool(["1"], [NAN]), "1")["best_of_n@1"] == 0.0
     plain = pool_metrics(make_pool(["1"], [None]), "1")
     assert not {"unscored", "best_of_n@1", "weighted_voting@1", "beam_search"} & set(plain)
+
+
+def test_many_ties_take_little_memory_and_nan_beams_count_as_wrong():
+    answers = [str(place) for place in range(200)]
+    found = weighted_voting_at_k(answers, [0.0] * 200, right=["0"], ks=[1, 100])
+    assert found[1] == pytest.approx(1 / 200)
+    assert found[100] == pytest.approx(0.5, abs=0.05)  # the first of a subset wins its tie
+    pool = make_pool(["1"], [1.0], beams=["1"])
+    assert pool_metrics(pool, "1")["beam_search"] == 1.0
+    spoilt = Pool(pool.candidates, tuple(replace(beam, reward=NAN) for beam in pool.beams))
+    assert aggregate(spoilt, "beam_search") is None
+    assert pool_metrics(spoilt, "1")["beam_search"] == 0.0
