@@ -10,8 +10,8 @@ def rewards_table(table: pd.DataFrame) -> str:
         table: a row a task, N, reward model and strategy: its accuracy and stderr, and the
             difference to the vote on the same pools with the ends of its paired 95% interval.
     """
-    columns = ("task", "N", "coverage", "voting", "reward model")
-    columns += ("best-of-N", "weighted voting", "beam search")
+    columns = ["task", "N", "coverage", "voting", "reward model"]
+    columns += ["best-of-N", "weighted voting", "beam search"]
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for (task, size, name), rows in table.groupby(["task", "N", "reward_model"], sort=False):
         by = rows.set_index("strategy")

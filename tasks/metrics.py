@@ -90,7 +90,7 @@ def pool_metrics(
         metrics |= {f"weighted_voting@{k}": weighted[k] for k in sizes}
         metrics["unscored"] = 1 - float(scored(rewards).mean())
     if pool.beams:
-        best = aggregate(pool, "beam_search")
-        answer = canonical(best.answer) if best else None
+        beam = aggregate(pool, "beam_search")
+        answer = canonical(beam.answer) if beam else None
         metrics["beam_search"] = float(is_correct(answer, gold, tolerance=tolerance))
     return metrics
