@@ -126,7 +126,7 @@ def beam_search(
         record = search.answer(beams)
     places = torch.tensor([beam.question for beam in beams], device=input_ids.device)
     output = record.output(input_ids[places])
-    rewards = torch.zeros(output.latent_thoughts.shape[:2])
+    rewards = torch.zeros(torch.as_tensor(output.latent_thoughts).shape[:2])
     for row, beam in zip(rewards, beams, strict=True):
         row[: len(beam.rewards)] = torch.tensor(beam.rewards)
     return BeamSearchOutput(questions=places.cpu(), output=output, step_rewards=rewards)

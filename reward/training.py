@@ -96,7 +96,8 @@ def train_reward_model(
         best = LatentRewardModel.from_pretrained(folder / f"checkpoint-{state.best_global_step}")
         model.load_state_dict(best.state_dict())
     model.config.use_cache = True  # the Trainer turned it off
-    found: Any = trainer.predict(list(held_out), metric_key_prefix="eval")
+    pools: Any = list(held_out)
+    found: Any = trainer.predict(pools, metric_key_prefix="eval")
     measured = {name: found.metrics[f"eval_{name}"] for name in (METRIC, "pass@1", "coverage")}
     measured["scale"] = 1.0
     if train:
