@@ -16,8 +16,8 @@ from ..results.rewards import rewards_table
 from ..reward import LatentRewardModel, RewardError
 from ..reward.auto import check_pair
 from ..tasks import Pool, Question, pool_metrics, sources
-from ..tasks.arith import Split, generate
-from .annotate import sampling_options
+from ..tasks.arith import Split
+from .annotate import arith_questions, sampling_options
 from .sampling import draw_pools
 
 TASKS = {"latent_tts_arith": sources.arith, "latent_tts_arith_hard": sources.arith_hard}
@@ -113,9 +113,8 @@ def _questions(task: str, split: Split) -> list[Question]:
     if split == "test":
         rows = TASKS[task]()["test"]
         return [Question(id=r["id"], text=r["question"], gold=r["answer"]) for r in rows]
-    hard = task.endswith("hard")
-    problems = generate(split=split, count=500, seed=VALIDATION_SEED, hard=hard)
-    return [Question(id=p.id, text=p.question, gold=p.answer) for p in problems]
+    hard = float(task.endswith("hard"))
+    return arith_questions(split, 500, hard_share=hard, seed=VALIDATION_SEED)
 
 
 class _Draw:
