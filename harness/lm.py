@@ -239,8 +239,7 @@ class LatentLM(ProcessLM):
             if count == 1
             else replace(options.settings, num_return_sequences=each * count),
             reward_model=self.reward_model,
-            batch_size=self.batch_size,
-            max_batch_size=self.max_batch_size,
+            batch_size=self.batch_size or self.max_batch_size,
             until=options.until,
             done=done,
         )

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import torch
 
 from .config import CHECKPOINT_FIELDS, LatentGenerationConfig, LatentSettings
-from .engine import generate
 from .errors import ModelError
+from .fast import EngineOptions
 from .rows import LatentGenerateOutput
+from .scheduler import generate
 from .tokens import LatentTokens
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
@@ -41,6 +42,7 @@ class LatentBackbone:
         dropout_while_answering: whether a dropout sampler stays on while the answer is decoded.
         dropout_modules: for each dropout site, the ends of the names of the modules after whose
             output a mask is applied.
+        engine: how samples are computed.
     """
 
     backbone: ClassVar[str]
@@ -52,6 +54,7 @@ class LatentBackbone:
     end_marker: ClassVar[str] = "<|end-latent|>"
 
     latent_tokens: LatentTokens | None = None
+    engine: EngineOptions = EngineOptions()
 
     def format_prompt(self, question: str) -> str:
         """Return the question in the frame that this backbone was trained to read."""

@@ -1,9 +1,10 @@
 """Completions of given trajectories: the engine started after some of their thoughts.
 
 A branch leaves a trajectory after t thoughts and goes on with randomness of its own. All branches
-of a trajectory share what it has read: the prompt and its thoughts are read once, and the cache of
-the first t is repeated. Where reading itself is random (dropout), the thought at which a branch
-leaves is read again under the branch's own masks, for the next thought follows from it.
+of a trajectory share what it has read: the prompt and its thoughts are read once, the cache of the
+first t thoughts is repeated, and that of the prompt is not. Where reading itself is random
+(dropout), the thought at which a branch leaves is read again under the branch's own masks, for the
+next thought follows from it.
 """
 
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from typing import Any
 import torch
 
 from . import randomness
+from .attention import read_on
 from .config import LatentSettings
-from .engine import feed, prefill, row_keys, run
+from .engine import feed, prefill, prompt_tokens, row_keys, run
 from .rows import LatentGenerateOutput, Record, Rows
 from .samplers import Sampler, make_sampler
 
@@ -70,8 +72,10 @@ def branch(
         return
     sampler = make_sampler(settings)
     with sampler.installed(model):
-        keys = row_keys(input_ids, attention_mask, settings)
-        rows = prefill(model, input_ids, attention_mask, keys, sampler)
+        samples = range(settings.num_return_sequences)
+        tokens = prompt_tokens(input_ids, attention_mask)
+        keys = row_keys(tokens, settings, samples, model.device)
+        rows = Rows.begin(*prefill(model, input_ids, attention_mask, keys, sampler), keys)
         states = _read_thoughts(model, rows, thoughts[:, :-1], sampler)
     prompts = input_ids.repeat_interleave(settings.num_return_sequences, dim=0)
     for step in range(1, thoughts.shape[1]):
@@ -85,7 +89,7 @@ def branch(
             record = Record.empty(leaving.hidden, settings, pad=model.latent_tokens.pad)
             record.tokens[:, :step] = model.latent_tokens.placeholder
             record.thoughts[:, :step] = thoughts[chosen, :step]
-            run(model, leaving, settings, sampler, record, step)
+            run(model, leaving, settings, sampler, record)
         output = record.output(prompts[chosen])
         yield Branches(step=step, rows=places, output=output)
 
@@ -98,30 +102,22 @@ def _read_thoughts(
     Only thoughts that others follow are given, and those are always read under the sampler.
 
     Returns:
-        f[R, T, D], the last hidden state after each; the rows' cache and mask grow by T.
+        f[R, T, D], the last hidden state after each; the rows' cache grows by T.
     """
     depth = thoughts.shape[1]
     positions = rows.position.unsqueeze(1) + torch.arange(depth, device=thoughts.device)
-    rows.mask = torch.cat((rows.mask, rows.mask.new_ones(len(rows.mask), depth)), dim=1)
     sampler.address(rows.keys, positions)
-    return model.base_model(
-        inputs_embeds=thoughts.to(model.dtype),
-        attention_mask=rows.mask,
-        position_ids=positions,
-        past_key_values=rows.cache,
-        use_cache=True,
-    ).last_hidden_state
+    return read_on(model, rows.cache, thoughts, positions)
 
 
 def _leave(rows: Rows, states: torch.Tensor, chosen: torch.Tensor, *, step: int, own: bool) -> Rows:
     """Return new rows at the trajectories `chosen` i64[R'], after `step` thoughts.
 
     With `own` the last of these thoughts is still to be read, else it is shared as well. `states`
-    f[R, T, D] follow the thoughts, which stand last in the cache, one position each.
+    f[R, T, D] follow the thoughts.
     """
     read = step - own
-    prompt = rows.mask.shape[1] - states.shape[1]
-    leaving = rows.copy(chosen, width=prompt + read)
+    leaving = rows.select(chosen, length=read)
     leaving.index = torch.arange(len(chosen), device=chosen.device)
     leaving.hidden = states[chosen, step - 1]
     leaving.position = leaving.position + read

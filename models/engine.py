@@ -5,48 +5,29 @@ thought, a row that answers its next token, and a row that is done leaves the ba
 that chooses its number of thoughts needs nothing special, and no row waits for another.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from . import randomness
+from .attention import read_on, read_prompts
 from .config import LatentSettings
 from .errors import ModelError
-from .rows import LatentGenerateOutput, Record, Rows
-from .samplers import Sampler, make_sampler
+from .fast import likeliest
+from .prompts import Prompts
+from .rows import Record, Rows
+from .samplers import Sampler
 
 _ANSWER_SITE = 1 << 20  # the address of answer sampling, beyond every dropout site
 
 
-def generate(
-    model: Any,
-    *,
-    input_ids: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    settings: LatentSettings,
-    sample_offset: int = 0,
-) -> LatentGenerateOutput:
-    """Sample thoughts and answers; see `LatentBackbone.generate` for arguments and errors."""
-    input_ids = input_ids.to(model.device)
-    if attention_mask is None:
-        attention_mask = torch.ones_like(input_ids)
-    attention_mask = attention_mask.to(model.device)
-    check_prompts(model, input_ids, attention_mask, settings)
-    sampler = make_sampler(settings)
-    with sampler.installed(model):
-        keys = row_keys(input_ids, attention_mask, settings, sample_offset)
-        rows = prefill(model, input_ids, attention_mask, keys, sampler)
-        record = Record.empty(rows.hidden, settings, pad=model.latent_tokens.pad)
-        run(model, rows, settings, sampler, record)
-    prompts = input_ids.repeat_interleave(settings.num_return_sequences, dim=0)
-    return record.output(prompts)
+def prompt_tokens(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> list[list[int]]:
+    """Return the attended tokens of each prompt i64[B, P].
 
-
-def check_prompts(
-    model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, settings: LatentSettings
-) -> None:
-    """Raise ModelError for prompts not padded on the left or without room to think and answer."""
+    Raises:
+        ModelError: prompts that are not padded on the left, or none.
+    """
     if input_ids.dim() != 2 or input_ids.shape != attention_mask.shape:
         raise ModelError(
             f"input_ids of shape {tuple(input_ids.shape)} with attention_mask of shape "
@@ -57,13 +38,23 @@ def check_prompts(
             "Every prompt must end with an attended token: pad on the left "
             '(tokenizer.padding_side = "left"), and give at least one token per prompt.'
         )
+    pairs = zip(input_ids, attention_mask.bool(), strict=True)
+    return [ids[mask].tolist() for ids, mask in pairs]
+
+
+def check_prompts(model: Any, prompts: Sequence[Sequence[int]], settings: LatentSettings) -> None:
+    """Raise ModelError for prompts with unknown tokens or without room to think and answer."""
+    if not all(prompts):
+        raise ModelError("A prompt without tokens; give at least one token per prompt.")
+    smallest = min(min(prompt) for prompt in prompts)
+    largest = max(max(prompt) for prompt in prompts)
     vocabulary = model.get_input_embeddings().num_embeddings
-    if bool(((input_ids < 0) | (input_ids >= vocabulary)).any()):
+    if smallest < 0 or largest >= vocabulary:
         raise ModelError(
-            f"input_ids from {int(input_ids.min())} to {int(input_ids.max())}; the checkpoint "
+            f"input_ids from {smallest} to {largest}; the checkpoint "
             f"{model.name_or_path!r} knows 0 to {vocabulary - 1}. Use its own tokenizer."
         )
-    longest = int(attention_mask.sum(dim=1).max())
+    longest = max(map(len, prompts))
     positions = model.config.max_position_embeddings
     needed = settings.thought_limit + 2
     if longest + needed > positions:
@@ -75,28 +66,13 @@ def check_prompts(
 
 
 def row_keys(
-    input_ids: torch.Tensor,
-    attention_mask: torch.Tensor,
-    settings: LatentSettings,
-    sample_offset: int = 0,
+    prompts: Sequence[Sequence[int]], settings: LatentSettings, samples: Sequence[int], device: Any
 ) -> torch.Tensor:
-    """Return the addresses i64[B, N] of N samples of each prompt.
-
-    Args:
-        input_ids: i64[B, P], left-padded.
-        attention_mask: i64[B, P].
-        settings: N and the seed.
-        sample_offset: index of the first sample.
-    """
-    prompts = [
-        ids[mask.bool()].tolist() for ids, mask in zip(input_ids, attention_mask, strict=True)
-    ]
-    questions = torch.tensor(
-        [randomness.question_key(settings.seed, prompt) for prompt in prompts],
-        device=input_ids.device,
+    """Return the addresses i64[B, N] of the given samples of each prompt."""
+    questions = [randomness.question_key(settings.seed, prompt) for prompt in prompts]
+    return randomness.sample_keys(
+        torch.tensor(questions, device=device).unsqueeze(1), torch.tensor(samples, device=device)
     )
-    samples = torch.arange(settings.num_return_sequences, device=input_ids.device) + sample_offset
-    return randomness.sample_keys(questions.unsqueeze(1), samples)
 
 
 def prefill(
@@ -105,11 +81,8 @@ def prefill(
     attention_mask: torch.Tensor,
     keys: torch.Tensor,
     sampler: Sampler,
-) -> Rows:
-    """Read the prompts and return N rows for each.
-
-    A prompt is read once and its cache given to its N rows, unless the sampler makes each row
-    read it differently.
+) -> tuple[torch.Tensor, Prompts]:
+    """Read the prompts, each once or, where the sampler makes samples read differently, N times.
 
     Args:
         model: the backbone.
@@ -119,97 +92,50 @@ def prefill(
         sampler: installed in the model.
 
     Returns:
-        R = B * N rows, question-major.
+        The last hidden states f[B, D] or f[B * N, D], and the prompts, for `Rows.begin`.
     """
-    count = keys.shape[1]
-    keys = keys.flatten()
-    row_mask = attention_mask.repeat_interleave(count, dim=0)
     if sampler.prompt_varies:
-        input_ids = input_ids.repeat_interleave(count, dim=0)
-        attention_mask = row_mask
-    cache = DynamicCache(config=model.config)
-    positions = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
-    if sampler.prompt_varies:
-        sampler.address(keys, positions)
-    hidden = read(model, cache, attention_mask, positions, input_ids=input_ids)
-    if not sampler.prompt_varies:
-        cache.batch_repeat_interleave(count)
-        hidden = hidden.repeat_interleave(count, dim=0)
-    zeros = torch.zeros_like(keys)
-    return Rows(
-        index=torch.arange(len(keys), device=keys.device),
-        keys=keys,
-        hidden=hidden,
-        mask=row_mask,
-        position=row_mask.sum(dim=1),
-        thinking=torch.ones_like(keys, dtype=torch.bool),
-        thoughts=zeros,
-        tokens=zeros,
-        room=zeros,
-        cache=cache,
-    )
+        input_ids, attention_mask = (
+            tensor.repeat_interleave(keys.shape[1], dim=0) for tensor in (input_ids, attention_mask)
+        )
+        keys = keys.reshape(-1, 1)
 
+    def before(part: slice, positions: torch.Tensor) -> None:
+        own = keys[part, 0]
+        none = torch.zeros_like(own, dtype=torch.bool)
+        sampler.address(own, positions, None if sampler.prompt_varies else none)
 
-def read(
-    model: Any,
-    cache: DynamicCache,
-    mask: torch.Tensor,
-    positions: torch.Tensor,
-    **inputs: torch.Tensor,
-) -> torch.Tensor:
-    """Run the trunk over new inputs and return the last hidden state f[R, D] of each row."""
-    output = model.base_model(
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        **inputs,
-    )
-    hidden = output.last_hidden_state[:, -1]
+    hidden, prompts = read_prompts(model, input_ids, attention_mask, before)
     _check_finite(hidden, "hidden states", model)
-    return hidden
+    return hidden, prompts
 
 
-def run(
-    model: Any,
-    rows: Rows,
-    settings: LatentSettings,
-    sampler: Sampler,
-    record: Record,
-    step: int = 0,
-) -> None:
-    """Advance the rows, which have been fed `step` inputs since their prompts, until all end."""
-    while len(rows.index):
-        rows = advance(model, rows, settings, sampler, record, step)
-        step += 1
+def run(model: Any, rows: Rows, settings: LatentSettings, sampler: Sampler, record: Record) -> None:
+    """Advance the rows until all end."""
+    while len(rows):
+        advance(model, rows, settings, sampler, record)
 
 
 def advance(
-    model: Any,
-    rows: Rows,
-    settings: LatentSettings,
-    sampler: Sampler,
-    record: Record,
-    step: int,
-) -> Rows:
+    model: Any, rows: Rows, settings: LatentSettings, sampler: Sampler, record: Record
+) -> torch.Tensor:
     """Feed every row its next thought or token, and let finished rows leave.
 
     Args:
         model: the backbone.
-        rows: the rows in the batch.
+        rows: the rows in the batch; changed in place.
         settings: lengths and how answers are decoded.
         sampler: installed in the model.
         record: where thoughts and tokens are written.
-        step: inputs fed since the prompt.
 
     Returns:
-        The rows that go on, with the hidden states after the new input.
+        i64[…], the places in the record of the rows that left.
     """
     tokens, thinks, inputs = propose(model, rows, settings, sampler)
     record.thoughts[rows.index[thinks], rows.thoughts[thinks]] = inputs[thinks].to(
         record.thoughts.dtype
     )
-    record.tokens[rows.index, step] = tokens
+    record.tokens[rows.index, rows.fed] = tokens
 
     answered = ~rows.thinking
     ends_now = rows.thinking & ~thinks
@@ -222,13 +148,13 @@ def advance(
     rows.room = torch.where(ends_now, room, rows.room)
     finished = answered & (eos | (rows.tokens >= rows.room))
     record.finish(rows, finished, truncated=~eos)
-
-    keep = (~finished).nonzero().squeeze(1)
-    if len(keep) < len(finished):
-        rows, inputs = rows.select(keep), inputs[keep]
-    if len(keep):
+    left = rows.index[finished]
+    if len(left):
+        rows.leave(~finished)
+        inputs = inputs[~finished]
+    if len(rows):
         feed(model, rows, inputs, settings, sampler)
-    return rows
+    return left
 
 
 def propose(
@@ -260,10 +186,10 @@ def feed(
     )
     if model.dropout_while_answering:
         active = torch.ones_like(active)
-    rows.mask = torch.cat((rows.mask, torch.ones_like(rows.mask[:, :1])), dim=1)
     positions = rows.position.unsqueeze(1)
     sampler.address(rows.keys, positions, active)
-    rows.hidden = read(model, rows.cache, rows.mask, positions, inputs_embeds=inputs.unsqueeze(1))
+    rows.hidden = read_on(model, rows.cache, inputs.unsqueeze(1), positions)[:, -1]
+    _check_finite(rows.hidden, "hidden states", model)
     rows.position = rows.position + 1
 
 
@@ -277,10 +203,12 @@ def choose(model: Any, rows: Rows, settings: LatentSettings) -> tuple[torch.Tens
     tokens = torch.full_like(rows.index, model.latent_tokens.placeholder)
     asks = ~rows.thinking | thinks if settings.latent_length is None else ~rows.thinking
     if bool(asks.any()):
-        logits = model.get_output_embeddings()(rows.hidden[asks])
-        _check_finite(logits, "logits", model)
-        best = logits.argmax(dim=-1)
+        hidden = rows.hidden[asks]
+        largest, best = likeliest(model, hidden)
+        # The largest logit stands for all: NaN counts as larger than any number.
+        _check_finite(largest.unsqueeze(1), "logits", model)
         if settings.do_sample:
+            logits = model.get_output_embeddings()(hidden)
             # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
             uniform = randomness.uniform(
                 rows.keys[asks], rows.position[asks], site=_ANSWER_SITE, size=logits.shape[-1]

@@ -1,13 +1,14 @@
 """What the engine works on: the rows in the batch, and the record of what they produced."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from transformers import DynamicCache
 from transformers.utils import ModelOutput
 
+from .cache import Group, RowCache
 from .config import LatentSettings
+from .prompts import Prompts
 
 
 @dataclass
@@ -49,46 +50,84 @@ class Rows:
     """The rows still in the batch.
 
     Attributes:
-        index: i64[R], each row's place in the output.
+        index: i64[R], each row's place in the record.
         keys: i64[R], its address.
         hidden: f[R, D], last hidden state at its last position.
-        mask: i64[R, S], which cached positions are attended to.
         position: i64[R], the position its next input gets.
         thinking: bool[R].
         thoughts: i64[R], thoughts fed so far.
         tokens: i64[R], answer tokens so far.
         room: i64[R], most answer tokens.
-        cache: keys and values of the S positions.
+        cache: keys and values of what it has read.
     """
 
     index: torch.Tensor
     keys: torch.Tensor
     hidden: torch.Tensor
-    mask: torch.Tensor
     position: torch.Tensor
     thinking: torch.Tensor
     thoughts: torch.Tensor
     tokens: torch.Tensor
     room: torch.Tensor
-    cache: DynamicCache
+    cache: RowCache
 
-    def select(self, keep: torch.Tensor) -> "Rows":
-        """Return the rows at the indices `keep` i64[K]; the cache is cut in place."""
-        self.cache.batch_select_indices(keep)
-        return Rows(**self._tensors(keep), cache=self.cache)
+    def __len__(self) -> int:
+        return len(self.index)
 
-    def copy(self, chosen: torch.Tensor, *, width: int | None = None) -> "Rows":
-        """Return new rows at the indices `chosen` i64[K], with the first `width` cached positions.
+    @property
+    def fed(self) -> torch.Tensor:
+        """i64[R], inputs since the prompt: thoughts, the end marker, and answer tokens."""
+        return self.thoughts + ~self.thinking + self.tokens
 
-        All positions if `width` is None.
+    @classmethod
+    def begin(cls, hidden: torch.Tensor, prompts: Prompts, keys: torch.Tensor) -> "Rows":
+        """Return rows that have read their prompts.
+
+        Args:
+            hidden: f[B, D] after each of B prompts, or f[B * N, D] where each row reads its own.
+            prompts: as many.
+            keys: i64[B, N], the rows' addresses.
         """
-        cache = DynamicCache()
-        layers: Any = self.cache.layers
-        for place, layer in enumerate(layers):
-            cache.update(layer.keys[chosen, :, :width], layer.values[chosen, :, :width], place)
-        tensors = self._tensors(chosen)
-        tensors["mask"] = tensors["mask"][:, :width]
-        return Rows(**tensors, cache=cache)
+        flat = keys.flatten()
+        everyone = torch.arange(len(flat), device=keys.device)
+        owners = everyone.div(len(flat) // len(prompts), rounding_mode="floor")
+        zeros = torch.zeros_like(flat)
+        return cls(
+            index=everyone,
+            keys=flat,
+            hidden=hidden[owners],
+            position=prompts.lengths[owners],
+            thinking=torch.ones_like(flat, dtype=torch.bool),
+            thoughts=zeros,
+            tokens=zeros,
+            room=zeros,
+            cache=RowCache(Group(prompts, owners)),
+        )
+
+    @classmethod
+    def join(cls, first: "Rows", second: "Rows") -> "Rows":
+        """Return the rows of both, whose groups stay apart."""
+        tensors = {
+            name: torch.cat((value, getattr(second, name)))
+            for name, value in vars(first).items()
+            if name != "cache"
+        }
+        return cls(**tensors, cache=RowCache(*first.cache.groups, *second.cache.groups))
+
+    def select(self, chosen: torch.Tensor, *, length: int | None = None) -> "Rows":
+        """Return new rows at the indices `chosen` i64[R'], which may repeat, of one group.
+
+        Args:
+            chosen: i64[R'].
+            length: positions after the prompt to keep in the cache; all if None.
+        """
+        return Rows(**self._tensors(chosen), cache=self.cache.select(chosen, length=length))
+
+    def leave(self, stays: torch.Tensor) -> None:
+        """Let the rows leave that do not stay, bool[R]."""
+        self.cache.leave(stays)
+        for name, value in self._tensors(stays).items():
+            setattr(self, name, value)
 
     def _tensors(self, chosen: torch.Tensor) -> dict[str, torch.Tensor]:
         return {name: value[chosen] for name, value in vars(self).items() if name != "cache"}
@@ -96,7 +135,7 @@ class Rows:
 
 @dataclass
 class Record:
-    """Everything the rows have produced, by place in the output.
+    """Everything the rows have produced, by place.
 
     Attributes:
         tokens: i64[R, max_new_tokens], placeholders, end markers and answer tokens.
@@ -124,6 +163,25 @@ class Record:
             answer_lengths=counts.clone(),
             truncated=counts.bool(),
         )
+
+    @classmethod
+    def join(cls, records: Sequence["Record"]) -> "Record":
+        """Return the rows of all."""
+        return cls(
+            **{
+                name: torch.cat([getattr(record, name) for record in records])
+                for name in vars(records[0])
+            }
+        )
+
+    def read(self, part: slice) -> "Record":
+        """Return a copy of some rows."""
+        return Record(**{name: value[part].clone() for name, value in vars(self).items()})
+
+    def write(self, part: slice, other: "Record") -> None:
+        """Replace some rows."""
+        for name, value in vars(self).items():
+            value[part] = getattr(other, name)
 
     def finish(self, rows: Rows, finished: torch.Tensor, *, truncated: torch.Tensor) -> None:
         """Note the lengths of the rows that are done, bool[R], and whether they were cut off."""

@@ -7,7 +7,7 @@ others get addresses of their own, so k = m = 1 is sample 0.
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from ..models import LatentGenerateOutput, LatentSettings
-from ..models.engine import check_prompts, feed, prefill, propose, row_keys, run
+from ..models.engine import (
+    check_prompts,
+    feed,
+    prefill,
+    prompt_tokens,
+    propose,
+    row_keys,
+    run,
+)
 from ..models.randomness import branch_keys
 from ..models.rows import Record, Rows
 from ..models.samplers import make_sampler
@@ -115,7 +123,7 @@ def beam_search(
     input_ids = input_ids.to(model.device)
     mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
     mask = mask.to(model.device)
-    check_prompts(model, input_ids, mask, settings)
+    check_prompts(model, prompt_tokens(input_ids, mask), settings)
     check_fit(model, reward_model)
     check_positions(reward_model, mask, settings.thought_limit)
     search = _Search(model, settings)
@@ -146,11 +154,12 @@ class _Search:
         self, input_ids: torch.Tensor, mask: torch.Tensor, reader: RewardReader, offset: int
     ) -> list[_Beam]:
         """Return the last beams, question by question and the best first."""
-        starts = replace(self.settings.without_beams(), num_return_sequences=self.beams)
-        keys = row_keys(input_ids, mask, starts, offset).unsqueeze(-1)
+        samples = range(offset, offset + self.beams)
+        tokens = prompt_tokens(input_ids, mask)
+        keys = row_keys(tokens, self.settings, samples, input_ids.device).unsqueeze(-1)
         others = branch_keys(keys.squeeze(-1), 0, self.candidates)[..., 1:]
         keys = torch.cat((keys, others), dim=-1).flatten(1)
-        rows = prefill(self.model, input_ids, mask, keys, self.sampler)
+        rows = Rows.begin(*prefill(self.model, input_ids, mask, keys, self.sampler), keys)
         questions = torch.arange(len(input_ids), device=keys.device)
         reader.select(questions.repeat_interleave(keys.shape[1]))
         # Before the first thought all beams of a question are equal: they have one parent.
@@ -212,7 +221,7 @@ class _Search:
             rows.index = torch.tensor(index, device=like.device)
             record.tokens[rows.index, :step] = self.model.latent_tokens.placeholder
             record.thoughts[rows.index, :step] = thoughts[chosen].to(record.thoughts.dtype)
-            run(self.model, rows, self.settings, self.sampler, record, step)
+            run(self.model, rows, self.settings, self.sampler, record)
         return record
 
     def _shares(self, parents: list[_Beam], ended: list[_Beam]) -> list[int]:
@@ -256,5 +265,5 @@ class _Search:
             chosen = torch.tensor([beam.place for beam in new], device=thoughts.device)
             for place, beam in enumerate(new):
                 beam.place, beam.parent, beam.group = place, -1, len(self.aside)
-            self.aside.append((rows.copy(chosen), thoughts[chosen], step))
+            self.aside.append((rows.select(chosen), thoughts[chosen], step))
         return [beam for beam in best if beam.thought is None]

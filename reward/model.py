@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
-    DynamicCache,
     GPT2Model,
     GPT2PreTrainedModel,
     LlamaModel,
     LlamaPreTrainedModel,
 )
 
+from ..models.attention import read_on, read_prompts
+from ..models.cache import Group, RowCache
 from .errors import RewardError
 
 
@@ -83,46 +84,32 @@ class LatentRewardHead:
 
 
 class RewardReader:
-    """What a reward model has read of each row: a prompt, then thoughts, a few at a time.
-
-    Attributes:
-        mask: i64[R, S], which cached positions are attended to.
-    """
+    """What a reward model has read of each row: a prompt, then thoughts, a few at a time."""
 
     def __init__(
         self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> None:
         """Read the prompts i64[B, P], padded on the left; B rows to begin with."""
         self._model = model
-        self._cache = DynamicCache(config=model.config)
         input_ids = input_ids.to(model.device)
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        self.mask = attention_mask.to(model.device)
-        self._base(input_ids=input_ids, positions=(self.mask.cumsum(dim=1) - 1).clamp(min=0))
+        _, prompts = read_prompts(model, input_ids, attention_mask.to(model.device))
+        self._position = prompts.lengths.unsqueeze(1)
+        self._cache = RowCache(Group(prompts, torch.arange(len(input_ids), device=model.device)))
 
     def select(self, rows: torch.Tensor) -> None:
         """Go on with the rows at the indices i64[R], of which some may repeat."""
-        self._cache.batch_select_indices(rows)
-        self.mask = self.mask[rows]
+        self._cache = self._cache.select(rows)
+        self._position = self._position[rows]
 
     def read(self, thoughts: torch.Tensor) -> torch.Tensor:
         """Read the next thoughts f[R, S, D] of every row and return their r_t, f32[R, S]."""
-        steps = torch.arange(thoughts.shape[1], device=self.mask.device)
-        positions = self.mask.sum(dim=1, keepdim=True) + steps
-        new = self.mask.new_ones(thoughts.shape[:2])
-        self.mask = torch.cat((self.mask, new), dim=1)
-        hidden = self._base(inputs_embeds=thoughts.to(self._model.dtype), positions=positions)
+        count = thoughts.shape[1]
+        positions = self._position + torch.arange(count, device=self._position.device)
+        self._position = self._position + count
+        hidden = read_on(self._model, self._cache, thoughts, positions)
         return self._model.classifier(hidden).squeeze(-1).float()
-
-    def _base(self, *, positions: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
-        return self._model.base_model(
-            attention_mask=self.mask,
-            position_ids=positions,
-            past_key_values=self._cache,
-            use_cache=True,
-            **inputs,
-        ).last_hidden_state
 
 
 class COCONUTGPT2ForTokenClassification(LatentRewardHead, GPT2PreTrainedModel):

@@ -1,0 +1,146 @@
+"""Reading prompts, and reading on: attention over a shared prompt and a row's own positions.
+
+The function is registered with transformers' attention interface and chosen only while rows are
+read, so any decoder that uses the interface shares prompts without its code being changed.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, DynamicCache
+
+from .cache import RowCache
+from .errors import ModelError
+from .fast import fast
+from .prompts import Prompts
+
+_NAME = "latent_tts_shared_prompt"
+_TOKENS = 2048  # of prompts read at once: more gain no speed, and their activations fill memory
+# Arguments by which models ask for another attention than softmax over all earlier positions.
+_UNSUPPORTED = ("sliding_window", "softcap", "s_aux", "position_bias")
+
+
+def read_prompts(
+    model: Any,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    before: Callable[[slice, torch.Tensor], None] | None = None,
+) -> tuple[torch.Tensor, Prompts]:
+    """Read prompts as the model always does, some at a time.
+
+    Args:
+        model: has a `base_model`, the trunk.
+        input_ids: i64[B, P], left-padded.
+        attention_mask: i64[B, P].
+        before: called with the prompts' places and positions i64[B', P] before each forward pass.
+
+    Returns:
+        f[B, D], the last hidden state of each prompt, and the prompts.
+
+    Raises:
+        ModelError: a model whose samples cannot share a prompt.
+    """
+    positions = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
+    count = max(1, _TOKENS // input_ids.shape[1])
+    hidden, caches = [], []
+    for start in range(0, len(input_ids), count):
+        part = slice(start, start + count)
+        if before is not None:
+            before(part, positions[part])
+        cache = DynamicCache(config=model.config)
+        with fast(model):
+            output = model.base_model(
+                input_ids=input_ids[part],
+                attention_mask=attention_mask[part],
+                position_ids=positions[part],
+                past_key_values=cache,
+                use_cache=True,
+            )
+        # Copied, so that the other positions' states are not kept.
+        hidden.append(output.last_hidden_state[:, -1].clone())
+        caches.append(cache)
+    return torch.cat(hidden), Prompts.of(caches, attention_mask)
+
+
+def read_on(
+    model: Any, cache: RowCache, inputs: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
+    """Let rows read their next inputs f[R, n, D] at `positions` i64[R, n].
+
+    Returns:
+        f[R, n, D], the last hidden states after each; the cache grows by n.
+    """
+    with fast(model), _chosen(model.base_model):
+        return model.base_model(
+            inputs_embeds=inputs.to(model.dtype),
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            row_cache=cache,
+        ).last_hidden_state
+
+
+@contextmanager
+def _chosen(trunk: Any) -> Iterator[None]:
+    """Let the trunk attend by `shared_attention` within the context."""
+    config = trunk.config
+    before = config._attn_implementation
+    config._attn_implementation = _NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def shared_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    row_cache: RowCache,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend, each row to its prompt and its own positions; see `cache.Group.attend`.
+
+    Args:
+        module: the attention layer, which knows its number.
+        query: f[R, H, n, d], of the last n own positions.
+        key: f[R, K, n, d], which the cache holds already.
+        value: f[R, K, n, d].
+        attention_mask: not needed: the cache knows what is padded.
+        row_cache: the prompts, and which row reads which.
+        scaling: of the products of queries and keys; 1 / sqrt(d) if None.
+        dropout: share of the weights that is dropped, in training.
+        **kwargs: what the model asks for beyond.
+
+    Returns:
+        f[R, n, H, d], and None for the weights, as the interface wants it.
+
+    Raises:
+        ModelError: a model that asks for another attention.
+    """
+    asked = [name for name in _UNSUPPORTED if kwargs.get(name) is not None]
+    if asked:
+        raise ModelError(
+            f"The model's attention asks for {', '.join(asked)}; samples can share a prompt only "
+            "by plain softmax attention over all positions. Give another backbone."
+        )
+    rows, heads, count, size = query.shape
+    # Query heads of one key-value head stand side by side: f[R, K, H / K * n, d].
+    query = (query * (size**-0.5 if scaling is None else scaling)).reshape(
+        rows, key.shape[1], -1, size
+    )
+    groups = row_cache.groups
+    parts = zip(groups, query.split([len(group) for group in groups]), strict=True)
+    found = [group.attend(module.layer_idx, part, count, dropout) for group, part in parts]
+    joined = found[0] if len(found) == 1 else torch.cat(found)
+    return joined.reshape(rows, heads, count, size).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(_NAME, shared_attention)

@@ -1,0 +1,204 @@
+"""The cache of the rows in the batch: prompts that they share, and what each reads by itself."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import Cache
+
+from .prompts import Prompts, Seats
+
+_ROOM = 32  # positions that a row's own buffer begins with; it doubles when it is full
+# What nobody reads any more is dropped once no more than this share is read: dropping copies the
+# rest, and keeping it costs products that nobody needs.
+_READ_SHARE = 0.5
+
+
+class Group:
+    """Rows that have read equally many positions after their prompts.
+
+    Rows that leave only leave their seats, and the group closes up when half of them are empty.
+
+    Attributes:
+        prompts: B prompts, held once each.
+        owners: i64[R], the prompt of each row.
+        seats: the rows, grouped by prompt.
+        length: S own positions of each row.
+        keys: of each layer, f[B * M, K, room, d], S positions of it filled; None while empty.
+        values: as `keys`.
+    """
+
+    def __init__(self, prompts: Prompts, owners: torch.Tensor) -> None:
+        """Begin with rows that have read their prompts."""
+        self.prompts, self.owners = prompts, owners
+        self.seats = Seats.of(owners, len(prompts))
+        self.length = 0
+        self.keys: list[torch.Tensor | None] = [None] * len(prompts.keys)
+        self.values: list[torch.Tensor | None] = [None] * len(prompts.keys)
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+    def append(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
+        """Append the rows' next keys and values f[R, K, n, d]; the first layer's make S grow."""
+        count = key.shape[2]
+        if layer == 0:
+            self.length += count
+        for buffers, states in ((self.keys, key), (self.values, value)):
+            buffers[layer] = _append(buffers[layer], self.seats.seat(states), self.length - count)
+
+    def attend(self, layer: int, query: torch.Tensor, count: int, dropout: float) -> torch.Tensor:
+        """Attend to the prompt and to a row's own positions, by one softmax over both.
+
+        The products with a prompt's keys and values are one matrix product for all of its rows,
+        and for all query heads of a key-value head.
+
+        Args:
+            layer: its number; `append` was called for it.
+            query: f[R, K, H / K * n, d], scaled, of the last n own positions.
+            count: n.
+            dropout: share of the weights that is dropped, in training.
+
+        Returns:
+            f[R, K, H / K * n, d].
+        """
+        keys, values = self.prompts.keys[layer], self.prompts.values[layer]
+        own_keys, own_values = (
+            torch.as_tensor(buffers[layer])[:, :, : self.length]
+            for buffers in (self.keys, self.values)
+        )
+        query = self.seats.seat(query)
+        to_prompt = self.seats.by_prompt(query) @ keys.transpose(2, 3)
+        if self.prompts.mask is not None:
+            to_prompt = to_prompt.masked_fill(~self.prompts.mask[:, None, None], -torch.inf)
+        to_own = query @ own_keys.transpose(2, 3)
+        if count > 1:
+            to_own = to_own.masked_fill(_later(count, to_own), -torch.inf)
+        scores = torch.cat((self.seats.by_row(to_prompt), to_own), dim=-1)
+        weights = scores.softmax(dim=-1, dtype=torch.float32).to(values.dtype)
+        weights = functional.dropout(weights, dropout, training=dropout > 0)
+        of_prompt, of_own = weights.split((keys.shape[2], self.length), dim=-1)
+        found = self.seats.by_row(self.seats.by_prompt(of_prompt) @ values)
+        return self.seats.unseat(found + of_own @ own_values)
+
+    def select(self, rows: torch.Tensor, *, length: int | None = None) -> "Group":
+        """Return a group of the rows at `rows` i64[R'], which may repeat; prompts are not copied.
+
+        Args:
+            rows: i64[R'].
+            length: own positions to keep; all if None.
+        """
+        prompts, owners = _read_only(self.prompts, self.owners[rows])
+        group = Group(prompts, owners)
+        group.length = self.length if length is None else length
+        places = self.seats.of_rows(rows)
+        for layer in range(len(self.keys)):
+            for ours, theirs in ((self.keys, group.keys), (self.values, group.values)):
+                theirs[layer] = _move(ours[layer], places, group.seats, group.length)
+        return group
+
+    def leave(self, stays: torch.Tensor) -> "Group":
+        """Let the rows leave that do not stay, bool[R], and return the group of the others."""
+        rows = stays.nonzero().squeeze(1)
+        if len(rows) <= _READ_SHARE * self.seats.count:
+            return self.select(rows)
+        self.owners, self.seats = self.owners[rows], self.seats.leave(rows)
+        return self
+
+    def tensors(self) -> Iterable[torch.Tensor]:
+        """Return all keys and values, buffers' unfilled room included."""
+        own = [states for states in (*self.keys, *self.values) if states is not None]
+        return [*self.prompts.keys, *self.prompts.values, *own]
+
+
+class RowCache(Cache):
+    """What the rows in the batch attend to, in groups that began together.
+
+    Attributes:
+        groups: one after the other, in the order of the rows.
+    """
+
+    def __init__(self, *groups: Group) -> None:
+        """Take the rows of `groups`."""
+        super().__init__(layers=[])
+        self.groups = list(groups)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append f[R, K, n, d] and return it: `shared_attention` asks the groups for the rest."""
+        sizes = [len(group) for group in self.groups]
+        parts = zip(self.groups, key_states.split(sizes), value_states.split(sizes), strict=True)
+        for group, key, value in parts:
+            group.append(layer_idx, key, value)
+        return key_states, value_states
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return 0: positions are always given."""
+        return 0
+
+    def select(self, rows: torch.Tensor, *, length: int | None = None) -> "RowCache":
+        """Return a cache of the rows at `rows` i64[R'] of a batch that is one group."""
+        (group,) = self.groups
+        return RowCache(group.select(rows, length=length))
+
+    def leave(self, stays: torch.Tensor) -> None:
+        """Let the rows leave that do not stay, bool[R]."""
+        parts = stays.split([len(group) for group in self.groups])
+        self.groups = [
+            group if bool(part.all()) else group.leave(part)
+            for group, part in zip(self.groups, parts, strict=True)
+            if bool(part.any())
+        ]
+
+    def nbytes(self) -> int:
+        """Return the bytes of all keys and values; what groups share counts once."""
+        storages = {
+            states.untyped_storage().data_ptr(): states.untyped_storage().nbytes()
+            for group in self.groups
+            for states in group.tensors()
+        }
+        return sum(storages.values())
+
+
+def _append(old: torch.Tensor | None, new: torch.Tensor, length: int) -> torch.Tensor:
+    """Return a buffer that holds the first `length` positions of the old one, and the new ones."""
+    if new.requires_grad:  # a gradient needs every state as it was: nothing is written over
+        return new if old is None else torch.cat((old[:, :, :length], new), dim=2)
+    total = length + new.shape[2]
+    if old is None or old.shape[2] < total:
+        larger = new.new_empty((*new.shape[:2], max(_ROOM, total, 2 * length), new.shape[3]))
+        if old is not None:
+            larger[:, :, :length] = old[:, :, :length]
+        old = larger
+    old[:, :, length:total] = new
+    return old
+
+
+def _move(
+    old: torch.Tensor | None, places: torch.Tensor, seats: Seats, length: int
+) -> torch.Tensor | None:
+    """Return a buffer with the rows at the old seats `places` i64[R] at their new seats."""
+    if old is None:
+        return None
+    if seats.places is None:
+        return old[places]
+    new = old.new_zeros((seats.count, *old.shape[1:]))
+    new[seats.places, :, :length] = old[places, :, :length]
+    return new
+
+
+def _later(count: int, scores: torch.Tensor) -> torch.Tensor:
+    """Return bool[H / K * n, S]: which own positions come after each of the last n = `count`."""
+    queries, positions = scores.shape[2:]
+    later = torch.ones(count, positions, dtype=torch.bool, device=scores.device)
+    return later.triu(positions - count + 1).repeat(queries // count, 1)
+
+
+def _read_only(prompts: Prompts, owners: torch.Tensor) -> tuple[Prompts, torch.Tensor]:
+    """Drop the prompts that no row reads, if they are many; return the owners' new numbers too."""
+    read, numbers = owners.unique(return_inverse=True)
+    if not len(read) or len(read) > _READ_SHARE * len(prompts):
+        return prompts, owners
+    return prompts.select(read), numbers

@@ -1,0 +1,283 @@
+"""Which rows are in the batch: continuous batching over questions.
+
+Questions wait in a queue. Rows join the batch in waves of half its size, so that there are always
+rows enough for the processor, and leave it one by one. Every row's randomness is addressed and no
+row sees another, so what is in the batch changes no sample; running out of memory sends the rows
+back to the queue and goes on with half as many.
+"""
+
+import itertools
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import psutil
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+
+from .config import LatentSettings
+from .engine import advance, check_prompts, prefill, prompt_tokens, row_keys
+from .fast import EngineOptions
+from .prompts import Prompts
+from .rows import LatentGenerateOutput, Record, Rows
+from .samplers import make_sampler
+from .tokens import pad_left
+
+logger = logging.getLogger(__name__)
+
+# Operations in a step that keep a thread of a CPU busy: more are hardly faster, and take memory.
+_CPU_STEP = 5e9
+_CPU_ROWS, _GPU_ROWS = (64, 512), 4096
+_OWN_POSITIONS = 64  # that a row is reckoned to take after its prompt
+_MEMORY_SHARE = 0.5  # of the free memory, that the rows are reckoned to take
+
+
+def generate(
+    model: Any,
+    *,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    settings: LatentSettings,
+    sample_offset: int = 0,
+) -> LatentGenerateOutput:
+    """Sample thoughts and answers; see `LatentBackbone.generate` for arguments and errors."""
+    input_ids = input_ids.to(model.device)
+    if attention_mask is None:
+        attention_mask = torch.ones_like(input_ids)
+    prompts = prompt_tokens(input_ids, attention_mask.to(model.device))
+    records = dict(sample(model, prompts, settings, sample_offset=sample_offset))
+    record = Record.join([records[place] for place in range(len(prompts))])
+    return record.output(input_ids.repeat_interleave(settings.num_return_sequences, dim=0))
+
+
+def sample(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    settings: LatentSettings,
+    *,
+    sample_offset: int = 0,
+    batch_size: int | None = None,
+) -> Iterator[tuple[int, Record]]:
+    """Sample N trajectories of every prompt, in the order in which prompts are given.
+
+    Args:
+        model: the backbone.
+        prompts: token ids; those of like length should stand together.
+        settings: resolved settings.
+        sample_offset: index of the first sample.
+        batch_size: most prompts in the batch; as many as fit if None.
+
+    Yields:
+        Each prompt's place and its N rows, as soon as the last of them is done.
+
+    Raises:
+        ModelError: prompts that do not fit, or hidden states that are not finite.
+    """
+    check_prompts(model, prompts, settings)
+    batch = _Batch(model, prompts, settings, sample_offset, batch_size)
+    while batch.work_left:
+        short = False
+        try:
+            with torch.no_grad(), batch.sampler.installed(model):
+                while batch.work_left and not batch.complete:
+                    batch.step()
+        except Exception as error:
+            short = batch.most_rows > 1 and should_reduce_batch_size(error)
+            if not short:
+                raise
+        if short:  # outside of the handler, whose traceback holds the tensors
+            batch.shrink()
+        yield from batch.take()
+
+
+def most_rows(model: Any, settings: LatentSettings, *, longest: int) -> int:
+    """Return how many rows fill a batch: enough for the processor, and no more than memory holds.
+
+    Args:
+        model: the backbone.
+        settings: whether every row holds a prompt of its own.
+        longest: tokens of the longest prompt.
+    """
+    options = getattr(model, "engine", EngineOptions())
+    if options.max_rows is not None:
+        return options.max_rows
+    config = model.config
+    positions = _OWN_POSITIONS + (longest if make_sampler(settings).prompt_varies else 0)
+    kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    bytes_each = model.dtype.itemsize
+    row_bytes = 2 * positions * config.num_hidden_layers * kv_heads * size * bytes_each
+    least, most = _CPU_ROWS
+    row = 2 * model.num_parameters(exclude_embeddings=True)
+    rows = max(least, min(most, int(_CPU_STEP * torch.get_num_threads() / row)))
+    free = psutil.virtual_memory().available
+    if model.device.type == "cuda":
+        rows = _GPU_ROWS
+        row_bytes += config.vocab_size * bytes_each  # its logits
+        free, _ = torch.cuda.mem_get_info(model.device)
+    return max(1, min(rows, int(free * _MEMORY_SHARE) // row_bytes))
+
+
+def release_memory() -> None:
+    """Give what torch keeps of an accelerator's memory back."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+class _Batch:
+    """The rows in the batch, what they have produced, and what waits.
+
+    Attributes:
+        sampler: makes the thoughts random.
+        most_rows: rows in the batch at most.
+        complete: prompts whose samples are all done, with them.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        settings: LatentSettings,
+        sample_offset: int,
+        batch_size: int | None,
+    ) -> None:
+        self._model, self._settings, self._prompts = model, settings, prompts
+        self._offset, self._most_prompts = sample_offset, batch_size or len(prompts)
+        self.sampler = make_sampler(settings)
+        self.most_rows = most_rows(model, settings, longest=max(map(len, prompts)))
+        self.complete: dict[int, Record] = {}
+        everyone = range(settings.num_return_sequences)
+        self._waiting = deque((place, list(everyone)) for place in range(len(prompts)))
+        self._rows: Rows | None = None
+        self._blocks = _Blocks(model, settings)
+        # The last prompt that was read, for the other samples of the same question.
+        self._read: tuple[int, torch.Tensor, Prompts] | None = None
+
+    @property
+    def work_left(self) -> bool:
+        """Whether rows are in the batch or wait for it."""
+        return self._rows is not None or bool(self._waiting)
+
+    def step(self) -> None:
+        """Let waiting rows join where there is room, and feed every row its next input."""
+        while wave := self._next_wave():
+            self._join(*wave)
+        rows = self._rows
+        if rows is None:
+            return
+        left = advance(self._model, rows, self._settings, self.sampler, self._blocks.record)
+        if not len(rows):
+            self._rows = None
+        self.complete |= self._blocks.end(left.tolist())
+
+    def shrink(self) -> None:
+        """Send all rows back to the queue, and let half as many join."""
+        undone = self._blocks.undone
+        later = [entry for entry in self._waiting if entry[0] not in undone]
+        waiting = sum(len(entry[1]) for entry in self._waiting if entry[0] in undone)
+        rows = sum(map(len, undone.values())) - waiting
+        self.most_rows = max(1, min(self.most_rows, rows) // 2)
+        self._rows = self._read = None
+        self._waiting = deque([(place, sorted(left)) for place, left in undone.items()] + later)
+        release_memory()
+        logger.warning("Out of memory: going on with %d samples in a batch.", self.most_rows)
+
+    def take(self) -> list[tuple[int, Record]]:
+        """Return the prompts that are complete, and forget them."""
+        found, self.complete = list(self.complete.items()), {}
+        return found
+
+    def _next_wave(self) -> tuple[list[int], list[int]] | None:
+        """Take prompts and the samples to draw of each from the queue; None if there is no room.
+
+        A wave is part of a prompt's samples, or whole prompts.
+        """
+        if not self._waiting:
+            return None
+        most = max(1, self.most_rows // 2)
+        room = self.most_rows - (0 if self._rows is None else len(self._rows))
+        place, samples = self._waiting[0]
+        begun = self._blocks.undone
+        late = place not in begun and len(begun) >= self._most_prompts
+        if late or (room < most and self._rows is not None):
+            return None
+        self._waiting.popleft()
+        if len(samples) > most:
+            each = -(-len(samples) // -(-len(samples) // most))  # parts of like size
+            self._waiting.appendleft((place, samples[each:]))
+            return [place], samples[:each]
+        places = [place]
+        free = min(most // len(samples), self._most_prompts - len(begun))
+        while len(places) < free and self._waiting and self._waiting[0][1] == samples:
+            places.append(self._waiting.popleft()[0])
+        return places, samples
+
+    def _join(self, places: list[int], samples: list[int]) -> None:
+        """Read prompts and let the samples of each join the batch."""
+        blocks = [self._blocks.of(place) for place in places]
+        prompts = [self._prompts[place] for place in places]
+        numbers = [number + self._offset for number in samples]
+        keys = row_keys(prompts, self._settings, numbers, self._model.device)
+        if self._read is None or places != [self._read[0]] or self.sampler.prompt_varies:
+            ids, mask = pad_left(prompts, self._model.latent_tokens.pad)
+            device = self._model.device
+            read = prefill(self._model, ids.to(device), mask.to(device), keys, self.sampler)
+            self._read = (places[-1], *read)
+        _, hidden, shared = self._read
+        rows = Rows.begin(hidden, shared, keys)
+        each = self._settings.num_return_sequences
+        rows.index = torch.tensor(
+            [block * each + number for block in blocks for number in samples], device=keys.device
+        )
+        self._rows = rows if self._rows is None else Rows.join(self._rows, rows)
+        if not self._waiting or [self._waiting[0][0]] != places:
+            self._read = None
+
+
+class _Blocks:
+    """The record of the prompts in the batch: N places for each, given to others afterwards.
+
+    Attributes:
+        record: of all blocks.
+        undone: the samples of each prompt in the batch that are not done.
+    """
+
+    def __init__(self, model: Any, settings: LatentSettings) -> None:
+        self._each = settings.num_return_sequences
+        hidden = torch.empty(
+            self._each, model.config.hidden_size, dtype=model.dtype, device=model.device
+        )
+        self._empty = Record.empty(hidden, settings, pad=model.latent_tokens.pad)
+        self.record = self._empty
+        self.undone: dict[int, set[int]] = {}
+        self._prompts: dict[int, int] = {}  # of each block that is taken
+
+    def of(self, prompt: int) -> int:
+        """Return a prompt's block, an empty one if it has none yet."""
+        for block, owner in self._prompts.items():
+            if owner == prompt:
+                return block
+        block = next(number for number in itertools.count() if number not in self._prompts)
+        if block * self._each >= len(self.record.tokens):
+            more = [self._empty] * max(1, block)  # twice as many, so that few growths are enough
+            self.record = Record.join([self.record, *more])
+        self._prompts[block] = prompt
+        self.undone[prompt] = set(range(self._each))
+        self.record.write(self._slice(block), self._empty)
+        return block
+
+    def end(self, places: Iterable[int]) -> dict[int, Record]:
+        """Note which places of the record are done; return the prompts that are complete."""
+        complete = {}
+        for place in places:
+            block, number = divmod(place, self._each)
+            prompt = self._prompts[block]
+            self.undone[prompt].discard(number)
+            if not self.undone[prompt]:
+                complete[prompt] = self.record.read(self._slice(block))
+                del self.undone[prompt], self._prompts[block]
+        return complete
+
+    def _slice(self, block: int) -> slice:
+        return slice(block * self._each, (block + 1) * self._each)
