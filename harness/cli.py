@@ -18,6 +18,10 @@ COMMANDS = {
         "Label thoughts by rollouts, to train a reward model on.",
     ),
     "baseline": ("latent_tts.results.keep:baseline", "Store a run, small enough to commit."),
+    "bench": (
+        "latent_tts.harness.bench.command:bench",
+        "Measure samples per second, and what the engine gains.",
+    ),
     "check": ("latent_tts.results.check:check", "Fail if a run is worse than its baseline."),
     "compare": (
         "latent_tts.results.compare:compare",

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from itertools import cycle
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from lm_eval.api.model import CacheHook
 from lm_eval.utils import simple_parse_args_string
 from tqdm import tqdm
 
-from ..models import AutoLatentModel, ModelError, load_tokenizer
+from ..models import AutoLatentModel, EngineOptions, ModelError, load_tokenizer
 from ..models.config import check_names
 from ..reward import LatentRewardModel
 from ..reward.auto import check_pair
@@ -42,12 +42,14 @@ class LatentLM(ProcessLM):
         dtype: float32 on CPU unless given; the checkpoint's own on an accelerator.
         device: such as `cuda:0`; the CPU where there is no such accelerator.
         device_map: as in transformers; wins over `device`.
-        batch_size: questions in a batch, or `auto`.
-        max_batch_size: most questions in a batch under `auto`.
+        batch_size: most questions in the batch, or `auto` for as many as fit.
+        max_batch_size: the same under `auto`.
         reward_model: a LatentRM that scores every candidate, and guides beam search.
         reward_revision: of the reward model's hub repository.
         aggregation: how candidates become one text for tasks that do not ask for pools; `majority`
             if None, or `beam_search` where `num_beams` asks for one.
+        packed_weights, drafts, torch_compile, max_rows: how samples are computed, see
+            `EngineOptions`.
         **settings: the fields of `LatentGenerationConfig`; a request's gen_kwargs win over them.
 
     Raises:
@@ -72,6 +74,10 @@ class LatentLM(ProcessLM):
         reward_model: str | None = None,
         reward_revision: str = "main",
         aggregation: str | None = None,
+        packed_weights: bool = True,
+        drafts: bool = True,
+        torch_compile: bool | str = False,
+        max_rows: int | None = None,
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -90,7 +96,14 @@ class LatentLM(ProcessLM):
                 "reward_model",
                 "reward_revision",
                 "aggregation",
+                *(field.name for field in fields(EngineOptions)),
             ),
+        )
+        self.engine = EngineOptions(
+            packed_weights=packed_weights,
+            drafts=drafts,
+            torch_compile=torch_compile,
+            max_rows=max_rows,
         )
         if aggregation is not None:
             check_strategy(aggregation)
@@ -111,6 +124,7 @@ class LatentLM(ProcessLM):
             dtype=dtype,
             device_map=device_map or str(self._device),
         )
+        self.model.engine = self.engine
         self.tokenizer = load_tokenizer(self.pretrained, self.revision)
         self.reward_name, self.reward_revision = str(reward_model), str(reward_revision)
         self.reward_model = None if reward_model is None else self._load_reward_model()
@@ -123,6 +137,7 @@ class LatentLM(ProcessLM):
             self.reward_name, revision=self.reward_revision, dtype=self.model.dtype
         )
         check_pair(self.model, loaded, self.tokenizer, revision=self.reward_revision)
+        loaded.engine = self.engine
         return loaded.to(self.model.device)
 
     @property

@@ -7,6 +7,7 @@ from .codi import CODIGPT2
 from .colar import ColarLlama
 from .config import LatentGenerationConfig, LatentSettings
 from .errors import ModelError
+from .options import EngineOptions
 from .rows import LatentGenerateOutput
 from .samplers import SAMPLERS, Sampler
 
@@ -17,6 +18,7 @@ __all__ = [
     "SAMPLERS",
     "AutoLatentModel",
     "ColarLlama",
+    "EngineOptions",
     "LatentBackbone",
     "LatentGenerateOutput",
     "LatentGenerationConfig",

@@ -5,13 +5,14 @@ read, so any decoder that uses the interface shares prompts without its code bei
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from transformers import AttentionInterface, DynamicCache
 
 from .cache import RowCache
+from .compiled import compiled
 from .errors import ModelError
 from .fast import fast
 from .prompts import Prompts
@@ -72,14 +73,16 @@ def read_on(
     Returns:
         f[R, n, D], the last hidden states after each; the cache grows by n.
     """
-    with fast(model), _chosen(model.base_model):
-        return model.base_model(
+    trunk = compiled(model)
+    with _chosen(model.base_model), nullcontext() if trunk else fast(model):
+        output = (trunk or model.base_model)(
             inputs_embeds=inputs.to(model.dtype),
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
             row_cache=cache,
-        ).last_hidden_state
+        )
+    return output.last_hidden_state
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import torch
 
 from .config import CHECKPOINT_FIELDS, LatentGenerationConfig, LatentSettings
 from .errors import ModelError
-from .fast import EngineOptions
+from .options import EngineOptions
 from .rows import LatentGenerateOutput
 from .scheduler import generate
 from .tokens import LatentTokens

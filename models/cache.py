@@ -152,6 +152,21 @@ class RowCache(Cache):
             if bool(part.any())
         ]
 
+    def forget(self, counts: torch.Tensor) -> torch.Tensor:
+        """Forget each row's last positions, i64[R], or as many as another of its group must.
+
+        Returns:
+            i64[R], how many each has forgotten.
+        """
+        forgotten = torch.empty_like(counts)
+        start = 0
+        for group in self.groups:
+            part = slice(start, start + len(group))
+            forgotten[part] = counts[part].max()
+            group.length -= int(counts[part].max())
+            start += len(group)
+        return forgotten
+
     def nbytes(self) -> int:
         """Return the bytes of all keys and values; what groups share counts once."""
         storages = {

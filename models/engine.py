@@ -13,8 +13,10 @@ import torch
 from . import randomness
 from .attention import read_on, read_prompts
 from .config import LatentSettings
-from .errors import ModelError
+from .drafts import draft
+from .errors import ModelError, check_finite
 from .fast import likeliest
+from .options import engine_options
 from .prompts import Prompts
 from .rows import Record, Rows
 from .samplers import Sampler
@@ -106,7 +108,7 @@ def prefill(
         sampler.address(own, positions, None if sampler.prompt_varies else none)
 
     hidden, prompts = read_prompts(model, input_ids, attention_mask, before)
-    _check_finite(hidden, "hidden states", model)
+    check_finite(hidden, "hidden states", model)
     return hidden, prompts
 
 
@@ -153,7 +155,11 @@ def advance(
         rows.leave(~finished)
         inputs = inputs[~finished]
     if len(rows):
-        feed(model, rows, inputs, settings, sampler)
+        drafts = draft(rows, record) if engine_options(model).drafts else None
+        if drafts is None:
+            feed(model, rows, inputs, settings, sampler)
+        else:
+            feed_drafts(model, rows, inputs, drafts, settings, sampler, record)
     return left
 
 
@@ -179,6 +185,55 @@ def feed(
     model: Any, rows: Rows, inputs: torch.Tensor, settings: LatentSettings, sampler: Sampler
 ) -> None:
     """Let every row read its next input f[R, D], already counted in `rows.thoughts`."""
+    hidden = _read(model, rows, inputs.unsqueeze(1), settings, sampler)
+    rows.hidden = hidden[:, -1]
+    rows.position = rows.position + 1
+    rows.chosen = torch.full_like(rows.chosen, -1)
+
+
+def feed_drafts(
+    model: Any,
+    rows: Rows,
+    inputs: torch.Tensor,
+    drafts: torch.Tensor,
+    settings: LatentSettings,
+    sampler: Sampler,
+    record: Record,
+) -> None:
+    """Let every row read its next input f[R, D] and the drafts i64[R, n] after it.
+
+    The drafts up to the first that the model would not have said are written down; what was read
+    of the others is forgotten. Rows of a group go on by equally many.
+    """
+    following = model.get_input_embeddings()(drafts.clamp(min=0))
+    inputs = torch.cat((inputs.unsqueeze(1), following), dim=1)
+    hidden = _read(model, rows, inputs, settings, sampler)
+    count = drafts.shape[1]
+    steps = torch.arange(count + 1, device=drafts.device)
+    tokens = next_tokens(
+        model,
+        hidden.flatten(0, 1),
+        rows.keys.repeat_interleave(count + 1),
+        (rows.position.unsqueeze(1) + 1 + steps).flatten(),
+        settings,
+    ).view(-1, count + 1)
+    agreed = (tokens[:, :-1] == drafts).long().cumprod(dim=1).sum(dim=1)
+    # What was right gains trust, and what was wrong loses it.
+    rows.trust = torch.where(agreed == (drafts >= 0).sum(dim=1), 2 * agreed, agreed)
+    agreed = count - rows.cache.forget(count - agreed)
+    written = steps[:-1] < agreed.unsqueeze(1)
+    places = (rows.fed.unsqueeze(1) + steps[:-1])[written]
+    record.tokens[rows.index.repeat_interleave(agreed), places] = drafts[written]
+    rows.tokens = rows.tokens + agreed
+    rows.position = rows.position + 1 + agreed
+    everyone = torch.arange(len(rows), device=drafts.device)
+    rows.hidden, rows.chosen = hidden[everyone, agreed], tokens[everyone, agreed]
+
+
+def _read(
+    model: Any, rows: Rows, inputs: torch.Tensor, settings: LatentSettings, sampler: Sampler
+) -> torch.Tensor:
+    """Return the states f[R, n, D] after each of the rows' next inputs f[R, n, D]."""
     active = (
         rows.thinking
         if settings.latent_length is None
@@ -186,11 +241,12 @@ def feed(
     )
     if model.dropout_while_answering:
         active = torch.ones_like(active)
-    positions = rows.position.unsqueeze(1)
+    steps = torch.arange(inputs.shape[1], device=inputs.device)
+    positions = rows.position.unsqueeze(1) + steps
     sampler.address(rows.keys, positions, active)
-    rows.hidden = read_on(model, rows.cache, inputs.unsqueeze(1), positions)[:, -1]
-    _check_finite(rows.hidden, "hidden states", model)
-    rows.position = rows.position + 1
+    hidden = read_on(model, rows.cache, inputs, positions)
+    check_finite(hidden, "hidden states", model)
+    return hidden
 
 
 def choose(model: Any, rows: Rows, settings: LatentSettings) -> tuple[torch.Tensor, torch.Tensor]:
@@ -202,31 +258,50 @@ def choose(model: Any, rows: Rows, settings: LatentSettings) -> tuple[torch.Tens
     thinks = rows.thinking & (rows.thoughts < settings.thought_limit)
     tokens = torch.full_like(rows.index, model.latent_tokens.placeholder)
     asks = ~rows.thinking | thinks if settings.latent_length is None else ~rows.thinking
+    tokens = torch.where(rows.chosen < 0, tokens, rows.chosen)
+    asks = asks & (rows.chosen < 0)
     if bool(asks.any()):
-        hidden = rows.hidden[asks]
-        largest, best = likeliest(model, hidden)
-        # The largest logit stands for all: NaN counts as larger than any number.
-        _check_finite(largest.unsqueeze(1), "logits", model)
-        if settings.do_sample:
-            logits = model.get_output_embeddings()(hidden)
-            # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
-            uniform = randomness.uniform(
-                rows.keys[asks], rows.position[asks], site=_ANSWER_SITE, size=logits.shape[-1]
-            )
-            noisy = logits.double() / settings.temperature - (-uniform.log()).log()
-            best = torch.where(rows.thinking[asks], best, noisy.argmax(dim=-1))
-        tokens[asks] = best
+        tokens[asks] = next_tokens(
+            model,
+            rows.hidden[asks],
+            rows.keys[asks],
+            rows.position[asks],
+            settings,
+            greedy=rows.thinking[asks],
+        )
         thinks &= tokens != model.latent_tokens.end
     tokens = torch.where(thinks, model.latent_tokens.placeholder, tokens)
     tokens = torch.where(rows.thinking & ~thinks, model.latent_tokens.end, tokens)
     return tokens, thinks
 
 
-def _check_finite(values: torch.Tensor, what: str, model: Any) -> None:
-    finite = torch.isfinite(values).flatten(1).all(dim=1)
-    if not bool(finite.all()):
-        raise ModelError(
-            f"{int((~finite).sum())} of {len(finite)} rows have {what} that are NaN or infinite: "
-            f"the sampler is too strong, or the weights of {model.name_or_path!r} or its precision "
-            f"({model.dtype}) are at fault. Try latent_do_sample=false, then dtype=float32."
-        )
+def next_tokens(
+    model: Any,
+    hidden: torch.Tensor,
+    keys: torch.Tensor,
+    positions: torch.Tensor,
+    settings: LatentSettings,
+    *,
+    greedy: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return the tokens i64[R] that follow hidden states f[R, D], greedily or sampled.
+
+    Args:
+        model: the backbone.
+        hidden: f[R, D].
+        keys: i64[R], the rows' addresses.
+        positions: i64[R], of the tokens.
+        settings: how answers are decoded.
+        greedy: bool[R], rows that are not sampled in any case; none if None.
+    """
+    largest, best = likeliest(model, hidden)
+    # The largest logit stands for all: NaN counts as larger than any number.
+    check_finite(largest, "logits", model)
+    if not settings.do_sample:
+        return best
+    # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
+    logits = model.get_output_embeddings()(hidden)
+    uniform = randomness.uniform(keys, positions, site=_ANSWER_SITE, size=logits.shape[-1])
+    noisy = logits.double() / settings.temperature - (-uniform.log()).log()
+    sampled = noisy.argmax(dim=-1)
+    return sampled if greedy is None else torch.where(greedy, best, sampled)

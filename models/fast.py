@@ -18,25 +18,13 @@ from torch.nn import functional
 from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
+from .options import engine_options
+
 _LEAST_BYTES = 1 << 20  # of a weight that gains by it; smaller ones stay in the processor's cache
 _TOKENS = 8192  # of the vocabulary at once: more need memory for their logits, and gain nothing
 _ROWS = 32  # that the blocks are laid out for
 # Share of the free memory that the copies of a model's weights may take.
 _MEMORY_SHARE = 0.5
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """How samples are computed; changes none of them beyond float32's last digits.
-
-    Attributes:
-        packed_weights: hold the weights a second time in the CPU's own order. Where the kernel is
-            missing, the weights are not float32 on a CPU or memory is short, it does without.
-        max_rows: most samples that are advanced together; chosen by the device if None.
-    """
-
-    packed_weights: bool = True
-    max_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +105,7 @@ def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Pac
         or weight.device.type != "cpu"
         or weight.nbytes < _LEAST_BYTES
         or type(layer) not in (nn.Linear, Conv1D)
-        or not getattr(model, "engine", EngineOptions()).packed_weights
+        or not engine_options(model).packed_weights
         or not _kernel_exists()
     ):
         return []

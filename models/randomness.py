@@ -28,13 +28,14 @@ _BRANCH_SITE = 1 << 21  # beyond the sites of dropout and of answers
 
 def _shift_xor(z: torch.Tensor, bits: int) -> torch.Tensor:
     # torch shifts int64 arithmetically; the mask makes it the logical shift that the mixer needs.
-    return z ^ ((z >> bits) & ((1 << (64 - bits)) - 1))
+    # In place, because numbers are drawn for every element of a forward pass.
+    return (z >> bits).bitwise_and_((1 << (64 - bits)) - 1).bitwise_xor_(z)
 
 
 def mix(z: torch.Tensor) -> torch.Tensor:
     """Return SplitMix64's output function of i64 states, elementwise."""
-    z = _shift_xor(z, 30) * _MIX_1
-    z = _shift_xor(z, 27) * _MIX_2
+    z = _shift_xor(z, 30).mul_(_MIX_1)
+    z = _shift_xor(z, 27).mul_(_MIX_2)
     return _shift_xor(z, 31)
 
 
@@ -59,23 +60,31 @@ def branch_keys(keys: torch.Tensor, step: int, count: int) -> torch.Tensor:
     return _words(keys, torch.full_like(keys, step), _BRANCH_SITE, count)
 
 
-def _words(keys: torch.Tensor, positions: torch.Tensor, site: int, count: int) -> torch.Tensor:
-    """Return i64[..., count] random words for each (key, position), both i64[...]."""
-    offset = (site * _SITE + (1 << 63)) % (1 << 64) - (1 << 63)  # Python's integers do not wrap
+def _words(
+    keys: torch.Tensor, positions: torch.Tensor, site: int | torch.Tensor, count: int
+) -> torch.Tensor:
+    """Return i64[..., count] random words for each (key, position), both i64[...].
+
+    For sites i64[K] they are i64[K, ..., count].
+    """
+    if isinstance(site, int):
+        offset = (site * _SITE + (1 << 63)) % (1 << 64) - (1 << 63)  # Python's integers do not wrap
+    else:
+        offset = (site * _SITE).view(-1, *[1] * keys.dim())
     state = mix(keys + (positions + 1) * _GOLDEN + offset)
     counter = torch.arange(1, count + 1, device=keys.device) * _GOLDEN
     return mix(state.unsqueeze(-1) + counter)
 
 
 def bernoulli(
-    keys: torch.Tensor, positions: torch.Tensor, *, site: int, size: int, p: float
+    keys: torch.Tensor, positions: torch.Tensor, *, site: int | torch.Tensor, size: int, p: float
 ) -> torch.Tensor:
-    """Return bool[..., size], True with probability 1 - p.
+    """Return bool[..., size], True with probability 1 - p; for sites i64[K] bool[K, ..., size].
 
     Args:
         keys: i64[...], the rows' keys.
         positions: i64[...], the position (attended tokens before it) each number belongs to.
-        site: which of the places in the model.
+        site: which of the places in the model, or several of them.
         size: how many elements.
         p: probability of False, in [0, 1), rounded to a multiple of 1/65536 below 1.
     """

@@ -58,6 +58,8 @@ class Rows:
         thoughts: i64[R], thoughts fed so far.
         tokens: i64[R], answer tokens so far.
         room: i64[R], most answer tokens.
+        chosen: i64[R], the next token where it is known already, else -1.
+        trust: i64[R], how many tokens of its answer were lately drafted well.
         cache: keys and values of what it has read.
     """
 
@@ -69,6 +71,8 @@ class Rows:
     thoughts: torch.Tensor
     tokens: torch.Tensor
     room: torch.Tensor
+    chosen: torch.Tensor
+    trust: torch.Tensor
     cache: RowCache
 
     def __len__(self) -> int:
@@ -101,6 +105,8 @@ class Rows:
             thoughts=zeros,
             tokens=zeros,
             room=zeros,
+            chosen=zeros - 1,
+            trust=zeros,
             cache=RowCache(Group(prompts, owners)),
         )
 

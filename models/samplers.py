@@ -13,6 +13,9 @@ from torch import nn
 
 from . import randomness
 
+# Of masks that are drawn together: few launches for few rows, and little memory for many.
+_MASK_ELEMENTS = 1 << 20
+
 
 class Sampler:
     """Deterministic thinking, and the interface of the others."""
@@ -85,6 +88,8 @@ class DropoutSampler(Sampler):
         """Start with no forward pass addressed."""
         super().__init__(settings)
         self._address: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] | None = None
+        self._sites = 0
+        self._masks: dict[tuple[int, int], torch.Tensor] = {}  # by site and size
 
     @staticmethod
     def varies(settings: Any, backbone: Any) -> bool:
@@ -115,6 +120,7 @@ class DropoutSampler(Sampler):
         """Hook a mask after every module of the chosen site."""
         ends = model.dropout_modules[self.settings.dropout_site]
         modules = [module for name, module in model.named_modules() if name.endswith(ends)]
+        self._sites = len(modules)
         hooks = [
             module.register_forward_hook(self._hook(site)) for site, module in enumerate(modules)
         ]
@@ -124,29 +130,47 @@ class DropoutSampler(Sampler):
             for hook in hooks:
                 hook.remove()
             self._address = None
+            self._masks.clear()
 
     def address(
         self, keys: torch.Tensor, positions: torch.Tensor, active: torch.Tensor | None = None
     ) -> None:
         """Mask the coming pass at these addresses, or not at all where no row is active."""
         self._address = None
+        self._masks.clear()
         if self.settings.dropout_p > 0 and (active is None or bool(active.any())):
             self._address = (keys.unsqueeze(-1).expand_as(positions), positions, active)
 
     def _hook(self, site: int) -> Any:
-        p = self.settings.dropout_p
+        scale = 1 / (1 - self.settings.dropout_p)
 
         def mask(module: nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor | None:
             if self._address is None:
                 return None
             keys, positions, active = self._address
-            keep = randomness.bernoulli(keys, positions, site=site, size=output.shape[-1], p=p)
-            dropped = output * keep * (1 / (1 - p))
+            dropped = output * self._keep(keys, positions, site, output.shape[-1]) * scale
             if active is None:
                 return dropped
             return torch.where(active[:, None, None], dropped, output)
 
         return mask
+
+    def _keep(
+        self, keys: torch.Tensor, positions: torch.Tensor, site: int, size: int
+    ) -> torch.Tensor:
+        """Return the mask bool[R, S, size] of a site, drawn together with those of the next."""
+        if (site, size) not in self._masks:
+            together = max(1, _MASK_ELEMENTS // (positions.numel() * size))
+            sites = range(site, min(site + together, self._sites))
+            found = randomness.bernoulli(
+                keys,
+                positions,
+                site=torch.tensor(sites, device=keys.device),
+                size=size,
+                p=self.settings.dropout_p,
+            )
+            self._masks = dict(zip(((place, size) for place in sites), found, strict=True))
+        return self._masks[site, size]
 
 
 SAMPLERS: dict[str, type[Sampler]] = {"dropout": DropoutSampler, "noise": NoiseSampler}

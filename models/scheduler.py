@@ -18,7 +18,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 
 from .config import LatentSettings
 from .engine import advance, check_prompts, prefill, prompt_tokens, row_keys
-from .fast import EngineOptions
+from .options import engine_options
 from .prompts import Prompts
 from .rows import LatentGenerateOutput, Record, Rows
 from .samplers import make_sampler
@@ -99,7 +99,7 @@ def most_rows(model: Any, settings: LatentSettings, *, longest: int) -> int:
         settings: whether every row holds a prompt of its own.
         longest: tokens of the longest prompt.
     """
-    options = getattr(model, "engine", EngineOptions())
+    options = engine_options(model)
     if options.max_rows is not None:
         return options.max_rows
     config = model.config

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from latent_tts.harness.bench import Work, explicit, straightforward
 from latent_tts.models import AutoLatentModel, LatentGenerationConfig, load_tokenizer
 from latent_tts.tasks.arith import generate
 
 QUESTIONS = [problem.question for problem in generate(split="validation", count=16, seed=0)]
+WORK = Work(layers=4, width=256, heads=4, vocabulary=5000, questions=2)
 
 
 @pytest.fixture(scope="module")
@@ -51,4 +53,43 @@ def test_questions_in_a_batch(versus, sample):
         bound=1.5,
         slow=lambda: [sample([question], 4) for question in QUESTIONS],
         fast=lambda: sample(QUESTIONS, 4),
+    )
+
+
+@pytest.fixture(scope="module")
+def ways():
+    """The engine and a plain loop around transformers' forward, 32 samples a question."""
+    model, input_ids = WORK.model(torch.device("cpu"), torch.float32), WORK.prompts()
+
+    def of(sampler):
+        settings = WORK.settings(model, sampler, 32)
+        return {
+            "slow": lambda: straightforward(model, input_ids, settings),
+            "fast": lambda: model.generate(input_ids, **vars(settings)),
+        }
+
+    return of
+
+
+def test_straightforward_noise(versus, ways):
+    versus(bound=2.0, **ways("noise"))
+
+
+def test_straightforward_dropout_over_thoughts(versus, ways):
+    versus(bound=2.0, **ways("dropout-thoughts"))
+
+
+def test_straightforward_dropout_over_prompts(versus, ways):
+    """Here every sample reads its prompt by itself."""
+    versus(bound=1.0, **ways("dropout-prompt-and-thoughts"))
+
+
+def test_one_sample_against_generate(versus):
+    """As many tokens by transformers' own generate, greedily."""
+    model, input_ids = WORK.model(torch.device("cpu"), torch.float32), WORK.prompts()
+    settings = WORK.settings(model, "noise", 1)
+    versus(
+        bound=0.9,
+        slow=lambda: explicit(model, input_ids, count=1, tokens=WORK.new_tokens),
+        fast=lambda: model.generate(input_ids, **vars(settings)),
     )
