@@ -14,7 +14,7 @@ from transformers import AttentionInterface, DynamicCache
 from .cache import RowCache
 from .compiled import compiled
 from .errors import ModelError
-from .fast import fast
+from .fast import drop_stale, fast
 from .prompts import Prompts
 
 _NAME = "latent_tts_shared_prompt"
@@ -29,7 +29,7 @@ def read_prompts(
     attention_mask: torch.Tensor,
     before: Callable[[slice, torch.Tensor], None] | None = None,
 ) -> tuple[torch.Tensor, Prompts]:
-    """Read prompts as the model always does, some at a time.
+    """Read prompts as the model always does, some at a time: the beginning of every sampling.
 
     Args:
         model: has a `base_model`, the trunk.
@@ -45,6 +45,7 @@ def read_prompts(
     """
     positions = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
     count = max(1, _TOKENS // input_ids.shape[1])
+    drop_stale(model)
     hidden, caches = [], []
     for start in range(0, len(input_ids), count):
         part = slice(start, start + count)

@@ -46,8 +46,8 @@ def prompt_tokens(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> list
 
 def check_prompts(model: Any, prompts: Sequence[Sequence[int]], settings: LatentSettings) -> None:
     """Raise ModelError for prompts with unknown tokens or without room to think and answer."""
-    if not all(prompts):
-        raise ModelError("A prompt without tokens; give at least one token per prompt.")
+    if not prompts or not all(prompts):
+        raise ModelError("No prompt, or one without tokens; give at least one token per prompt.")
     smallest = min(min(prompt) for prompt in prompts)
     largest = max(max(prompt) for prompt in prompts)
     vocabulary = model.get_input_embeddings().num_embeddings

@@ -25,6 +25,7 @@ _TOKENS = 8192  # of the vocabulary at once: more need memory for their logits, 
 _ROWS = 32  # that the blocks are laid out for
 # Share of the free memory that the copies of a model's weights may take.
 _MEMORY_SHARE = 0.5
+_COMPARED = 256  # numbers of a weight that are looked at to notice that it has changed
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class _Packed:
         return torch.ops.mkldnn._linear_pointwise(inputs, self.blocks, self.bias, "none", [], "")
 
 
-# What is packed of each layer, and the state of the weight that it was made of.
-_packed: WeakKeyDictionary[nn.Module, tuple[Any, list[_Packed]]] = WeakKeyDictionary()
+# What is packed of each layer, and the state and some numbers of the weight that it was made of.
+_packed: WeakKeyDictionary[nn.Module, tuple[Any, torch.Tensor, list[_Packed]]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -51,20 +52,31 @@ def fast(model: Any) -> Iterator[None]:
     over memory, a tenth of a step on a CPU.
     """
     changed = []
-    for module in _worthwhile(model.base_model):
-        forward: Callable[..., Any] | None = None
-        if isinstance(module, NewGELUActivation):
-            forward = _gelu
-        elif parts := _pack(module, model):
-            (forward,) = parts
-        if forward is not None:
-            module.__dict__["forward"] = forward
-            changed.append(module)
     try:
+        for module in _worthwhile(model.base_model):
+            forward: Callable[..., Any] | None = None
+            if isinstance(module, NewGELUActivation):
+                forward = _gelu
+            elif parts := _pack(module, model):
+                (forward,) = parts
+            if forward is not None:
+                module.__dict__["forward"] = forward
+                changed.append(module)
         yield
     finally:
         for module in changed:
             del module.__dict__["forward"]
+
+
+def drop_stale(model: Any) -> None:
+    """Forget what was packed of weights that have changed since, as training may have done.
+
+    Fused optimizers, the Trainer's default among them, change weights without a new version, so
+    some numbers of each are compared.
+    """
+    for layer in model.modules():
+        if layer in _packed and not torch.equal(_packed[layer][1], _some(layer.weight)):
+            del _packed[layer]
 
 
 def likeliest(model: Any, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,29 +100,36 @@ def _gelu(inputs: torch.Tensor) -> torch.Tensor:
 
 def _worthwhile(trunk: nn.Module) -> list[nn.Module]:
     """Return the trunk's layers that have a faster kernel, unless another program changed them."""
+    kinds = NewGELUActivation, nn.Linear, Conv1D
     return [
-        module
-        for module in trunk.modules()
-        if isinstance(module, NewGELUActivation | nn.Linear | Conv1D)
-        and "forward" not in module.__dict__
+        module for module in trunk.modules() if isinstance(module, kinds) and not _replaced(module)
     ]
+
+
+def _replaced(layer: nn.Module) -> bool:
+    """Whether a program, as accelerate's hooks do, computes a layer in a way of its own."""
+    return "forward" in layer.__dict__
 
 
 def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Packed]:
     """Return a layer's packed weight, in parts of `rows` outputs; nothing where it cannot gain."""
-    weight, bias = layer.weight, getattr(layer, "bias", None)
+    if type(layer) not in (nn.Linear, Conv1D) or _replaced(layer):
+        return []
+    weight: Any = layer.weight
+    bias: Any = layer.bias
     if (
         torch.is_grad_enabled()
+        or torch.is_autocast_enabled("cpu")
+        or weight.is_inference()
         or weight.dtype != torch.float32
         or weight.device.type != "cpu"
         or weight.nbytes < _LEAST_BYTES
-        or type(layer) not in (nn.Linear, Conv1D)
         or not engine_options(model).packed_weights
         or not _kernel_exists()
     ):
         return []
-    state = (weight.data_ptr(), weight._version, None if bias is None else bias._version)
-    made_of, parts = _packed.get(layer, (None, []))
+    state = (weight.data_ptr(), weight._version, None if bias is None else bias.data_ptr())
+    made_of, _, parts = _packed.get(layer, (None, None, []))
     if made_of != state:
         if weight.nbytes > _MEMORY_SHARE * psutil.virtual_memory().available:
             return []
@@ -121,8 +140,14 @@ def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Pac
             _Packed(torch.ops.mkldnn._reorder_linear_weight(part.contiguous(), _ROWS), own)
             for part, own in zip(outputs.split(size), biases, strict=True)
         ]
-        _packed[layer] = (state, parts)
+        _packed[layer] = (state, _some(weight).clone(), parts)
     return parts
+
+
+def _some(weight: torch.Tensor) -> torch.Tensor:
+    """Return some numbers of a weight, spread over its rows and columns."""
+    numbers = weight.detach().flatten()
+    return numbers[:: max(1, len(numbers) // _COMPARED) | 1]
 
 
 @cache

@@ -18,6 +18,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 
 from .config import LatentSettings
 from .engine import advance, check_prompts, prefill, prompt_tokens, row_keys
+from .errors import ModelError
 from .options import engine_options
 from .prompts import Prompts
 from .rows import LatentGenerateOutput, Record, Rows
@@ -72,8 +73,10 @@ def sample(
         Each prompt's place and its N rows, as soon as the last of them is done.
 
     Raises:
-        ModelError: prompts that do not fit, or hidden states that are not finite.
+        ModelError: no prompts or such as do not fit, or hidden states that are not finite.
     """
+    if batch_size is not None and batch_size < 1:
+        raise ModelError(f"batch_size={batch_size}; allowed are whole numbers of at least 1.")
     check_prompts(model, prompts, settings)
     batch = _Batch(model, prompts, settings, sample_offset, batch_size)
     while batch.work_left:
@@ -169,7 +172,8 @@ class _Batch:
         left = advance(self._model, rows, self._settings, self.sampler, self._blocks.record)
         if not len(rows):
             self._rows = None
-        self.complete |= self._blocks.end(left.tolist())
+        for prompt, record in self._blocks.end(left.tolist()):
+            self.complete[prompt] = record
 
     def shrink(self) -> None:
         """Send all rows back to the queue, and let half as many join."""
@@ -208,30 +212,36 @@ class _Batch:
             self._waiting.appendleft((place, samples[each:]))
             return [place], samples[:each]
         places = [place]
-        free = min(most // len(samples), self._most_prompts - len(begun))
-        while len(places) < free and self._waiting and self._waiting[0][1] == samples:
-            places.append(self._waiting.popleft()[0])
+        free = self._most_prompts - len(begun.keys() | {place})
+        while len(places) < most // len(samples) and self._waiting:
+            place, others = self._waiting[0]
+            free -= place not in begun
+            if free < 0 or others != samples:
+                break
+            places.append(place)
+            self._waiting.popleft()
         return places, samples
 
     def _join(self, places: list[int], samples: list[int]) -> None:
         """Read prompts and let the samples of each join the batch."""
+        self._blocks.begin(places)  # first, so that none is lost where memory runs out below
         blocks = [self._blocks.of(place) for place in places]
         prompts = [self._prompts[place] for place in places]
         numbers = [number + self._offset for number in samples]
         keys = row_keys(prompts, self._settings, numbers, self._model.device)
-        if self._read is None or places != [self._read[0]] or self.sampler.prompt_varies:
+        if self._read is None or places != [self._read[0]]:
             ids, mask = pad_left(prompts, self._model.latent_tokens.pad)
             device = self._model.device
             read = prefill(self._model, ids.to(device), mask.to(device), keys, self.sampler)
             self._read = (places[-1], *read)
-        _, hidden, shared = self._read
-        rows = Rows.begin(hidden, shared, keys)
+        rows = Rows.begin(*self._read[1:], keys)
         each = self._settings.num_return_sequences
         rows.index = torch.tensor(
             [block * each + number for block in blocks for number in samples], device=keys.device
         )
         self._rows = rows if self._rows is None else Rows.join(self._rows, rows)
-        if not self._waiting or [self._waiting[0][0]] != places:
+        shared = not self.sampler.prompt_varies and len(places) == 1
+        if not shared or not self._waiting or self._waiting[0][0] != places[0]:
             self._read = None
 
 
@@ -249,9 +259,14 @@ class _Blocks:
             self._each, model.config.hidden_size, dtype=model.dtype, device=model.device
         )
         self._empty = Record.empty(hidden, settings, pad=model.latent_tokens.pad)
-        self.record = self._empty
+        self.record = Record.join([self._empty])
         self.undone: dict[int, set[int]] = {}
         self._prompts: dict[int, int] = {}  # of each block that is taken
+
+    def begin(self, prompts: Iterable[int]) -> None:
+        """Note that the samples of prompts are to be drawn, if that is not yet known."""
+        for prompt in prompts:
+            self.undone.setdefault(prompt, set(range(self._each)))
 
     def of(self, prompt: int) -> int:
         """Return a prompt's block, an empty one if it has none yet."""
@@ -262,22 +277,20 @@ class _Blocks:
         if block * self._each >= len(self.record.tokens):
             more = [self._empty] * max(1, block)  # twice as many, so that few growths are enough
             self.record = Record.join([self.record, *more])
-        self._prompts[block] = prompt
-        self.undone[prompt] = set(range(self._each))
         self.record.write(self._slice(block), self._empty)
+        self._prompts[block] = prompt
         return block
 
-    def end(self, places: Iterable[int]) -> dict[int, Record]:
-        """Note which places of the record are done; return the prompts that are complete."""
-        complete = {}
+    def end(self, places: Iterable[int]) -> Iterator[tuple[int, Record]]:
+        """Note which places of the record are done; yield the prompts that are complete."""
         for place in places:
             block, number = divmod(place, self._each)
             prompt = self._prompts[block]
-            self.undone[prompt].discard(number)
-            if not self.undone[prompt]:
-                complete[prompt] = self.record.read(self._slice(block))
+            if self.undone[prompt] == {number}:
+                yield prompt, self.record.read(self._slice(block))
                 del self.undone[prompt], self._prompts[block]
-        return complete
+            else:
+                self.undone[prompt].remove(number)
 
     def _slice(self, block: int) -> slice:
         return slice(block * self._each, (block + 1) * self._each)

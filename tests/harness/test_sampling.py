@@ -2,14 +2,15 @@
 
 import logging
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from latent_tts.harness import sampling
-from latent_tts.harness.sampling import automatic_batch_size, draw_pools, pad_left
-from latent_tts.models import AutoLatentModel, ModelError, load_tokenizer
+from latent_tts.harness.sampling import draw_pools
+from latent_tts.models import AutoLatentModel, ModelError, load_tokenizer, scheduler
+from latent_tts.models.fast import EngineOptions
+from latent_tts.models.tokens import pad_left
+from latent_tts.reward import LatentRewardModel
 from latent_tts.tasks import Pool
 from tests.harness.evaluation import question
 
@@ -42,12 +43,25 @@ def test_every_question_gets_its_own_pool_in_order(loaded):
 
     pools = draw_pools(model, tokenizer, QUESTIONS, settings, batch_size=3, done=done)
     assert pools == [drawn[place] for place in range(10)]
-    # Longest first, so that a lack of memory or positions shows at once.
-    lengths = [len(QUESTIONS[place]) for place in places]
-    assert lengths == sorted(lengths, reverse=True)
+    assert len(places) == 10
     for text, pool in zip(QUESTIONS, pools, strict=True):
         assert draw_pools(model, tokenizer, [text], settings) == [pool]
     assert len(set(pools)) > 3
+
+
+def test_the_longest_questions_are_read_first(loaded, monkeypatch):
+    model, tokenizer, settings = loaded
+    read, prefill = [], scheduler.prefill
+
+    def watched(model, input_ids, mask, *args):
+        read.append(mask.sum(dim=1).tolist())
+        return prefill(model, input_ids, mask, *args)
+
+    monkeypatch.setattr(scheduler, "prefill", watched)
+    draw_pools(model, tokenizer, QUESTIONS, settings, batch_size=3)
+    assert max(map(len, read)) <= 3
+    lengths = [len(model.encode_prompt(tokenizer, text)) for text in QUESTIONS]
+    assert [length for wave in read for length in wave] == sorted(lengths, reverse=True)
 
 
 def test_no_questions_no_pools(loaded):
@@ -82,55 +96,100 @@ def test_candidates_are_the_rows_of_generate(loaded):
         assert (candidate.thoughts, candidate.answer_tokens) == (thoughts, tokens)
 
 
-@pytest.mark.parametrize(
-    ("most", "error"),
-    [
-        (1, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
-        (2, RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
-        (3, RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 4 bytes")),
-    ],
-)
-def test_running_out_of_memory_changes_no_sample(loaded, monkeypatch, caplog, most, error):
+@pytest.fixture
+def reward_model(loaded):
+    torch.manual_seed(1)
+    model = LatentRewardModel.from_backbone(loaded[0])
+    torch.nn.init.normal_(model.classifier.weight)
+    return model
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, None])
+def test_candidates_are_scored_by_the_batch(loaded, reward_model, monkeypatch, batch_size):
     model, tokenizer, settings = loaded
-    expected = draw_pools(model, tokenizer, QUESTIONS, settings, batch_size=10)
-    sizes = limit_memory(monkeypatch, model, most, error)
-    with caplog.at_level(logging.WARNING):
-        assert draw_pools(model, tokenizer, QUESTIONS, settings, batch_size=10) == expected
-    assert "Out of memory: going on with 5 questions in a batch." in caplog.text
-    assert sizes[0] == 10
-    assert max(sizes[-(10 // most) :]) <= most
-    assert sizes.count(10) == 1  # a size that failed is not tried again
+    sizes = limit_memory(monkeypatch, reward_model, 99)
+    pools = draw_pools(
+        model, tokenizer, QUESTIONS, settings, reward_model=reward_model, batch_size=batch_size
+    )
+    assert sizes == {1: [1] * 10, 4: [4, 4, 2], None: [10]}[batch_size]
+    for place in (0, 9):
+        pool = pools[place]
+        ids = torch.tensor([model.encode_prompt(tokenizer, QUESTIONS[place])])
+        output = model.generate(ids, generation_config=settings, return_dict_in_generate=True)
+        rewards = reward_model.score(
+            ids,
+            latent_thoughts=output.latent_thoughts[None],
+            lengths=output.latent_lengths[None],
+        )[0]
+        for candidate, expected in zip(pool.candidates, rewards.tolist(), strict=True):
+            steps = list(candidate.step_rewards)
+            assert steps == pytest.approx(expected[: candidate.thoughts], abs=1e-3)
+            assert candidate.reward == pytest.approx(sum(expected), abs=1e-3)
 
 
-def limit_memory(monkeypatch, model, most, error):
-    """Let the model fail on more than `most` questions; returns the sizes that it was asked for."""
-    sizes = []
-    generate = model.generate
+def limit_memory(monkeypatch, reward_model, most, error=None):
+    """Let scoring fail on more than `most` questions; return the numbers that it was asked for."""
+    sizes, score = [], reward_model.score
 
-    def limited(input_ids, **options):
+    def limited(input_ids, *args, **options):
         sizes.append(len(input_ids))
         if len(input_ids) > most:
             raise error
-        return generate(input_ids=input_ids, **options)
+        return score(input_ids, *args, **options)
 
-    monkeypatch.setattr(model, "generate", limited)
+    monkeypatch.setattr(reward_model, "score", limited)
     return sizes
 
 
-def test_where_one_question_is_too_much_the_error_is_shown(loaded, monkeypatch):
-    model, tokenizer, settings = loaded
-    sizes = limit_memory(monkeypatch, model, 0, torch.OutOfMemoryError("CUDA out of memory. Tried"))
-    with pytest.raises(torch.OutOfMemoryError, match="Tried"):
-        draw_pools(model, tokenizer, QUESTIONS, settings, batch_size=8)
-    assert sizes == [8, 4, 2, 1]
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
-def test_other_errors_are_shown_at_once(loaded, monkeypatch):
+@pytest.mark.parametrize("most", [1, 3])
+def test_running_out_of_memory_while_scoring_halves_the_questions(
+    loaded, reward_model, monkeypatch, caplog, most
+):
     model, tokenizer, settings = loaded
-    sizes = limit_memory(monkeypatch, model, 0, RuntimeError("mat1 and mat2 shapes"))
-    with pytest.raises(RuntimeError, match="mat1"):
-        draw_pools(model, tokenizer, QUESTIONS, settings, batch_size=8)
-    assert sizes == [8]
+    expected = draw_pools(model, tokenizer, QUESTIONS, settings, reward_model=reward_model)
+    sizes = limit_memory(monkeypatch, reward_model, most, OUT_OF_MEMORY)
+    with caplog.at_level(logging.WARNING):
+        pools = draw_pools(model, tokenizer, QUESTIONS, settings, reward_model=reward_model)
+    for found, own in zip(pools, expected, strict=True):
+        for ours, theirs in zip(found.candidates, own.candidates, strict=True):
+            assert (ours.text, ours.thoughts) == (theirs.text, theirs.thoughts)
+            assert ours.reward == pytest.approx(theirs.reward, abs=1e-3)
+    assert caplog.messages[0] == "Out of memory: scoring 5 questions at once."
+    assert sizes[:2] == [10, 5]
+    assert sum(size for size in sizes if size <= most) == 10
+
+
+@pytest.mark.parametrize(
+    ("error", "sizes"), [(OUT_OF_MEMORY, [8, 4, 2, 1]), (RuntimeError("mat1 and mat2"), [8])]
+)
+def test_what_less_at_once_does_not_help_is_shown(loaded, reward_model, monkeypatch, error, sizes):
+    model, tokenizer, settings = loaded
+    asked = limit_memory(monkeypatch, reward_model, 0, error)
+    with pytest.raises(RuntimeError, match=r"Tried|mat1"):
+        draw_pools(model, tokenizer, QUESTIONS[:8], settings, reward_model=reward_model)
+    assert asked == sizes
+
+
+def test_running_out_of_memory_while_sampling_changes_no_pool(loaded, monkeypatch, caplog):
+    model, tokenizer, settings = loaded
+    expected, advance = draw_pools(model, tokenizer, QUESTIONS, settings), scheduler.advance
+
+    def limited(model, rows, *args):
+        if len(rows) > 3:
+            raise OUT_OF_MEMORY
+        return advance(model, rows, *args)
+
+    monkeypatch.setattr(scheduler, "advance", limited)
+    places = []
+    pools = draw_pools(
+        model, tokenizer, QUESTIONS, settings, done=lambda place, _: places.append(place)
+    )
+    assert pools == expected
+    assert sorted(places) == list(range(10))
+    assert "going on with 10 samples in a batch" in caplog.text
 
 
 def test_a_prompt_that_does_not_fit_fails_before_anything_is_drawn(loaded):
@@ -148,41 +207,15 @@ def test_a_prompt_that_does_not_fit_fails_before_anything_is_drawn(loaded):
     assert drawn == []
 
 
-def test_the_automatic_size_counts_rows_on_a_cpu(loaded):
-    model, _, settings = loaded
-    sizes = [
-        automatic_batch_size(model, replace(settings, num_return_sequences=count), longest=100)
-        for count in (1, 16, 64, 1000)
-    ]
-    assert sizes == [256, 16, 4, 1]
-
-
-def test_the_automatic_size_counts_bytes_on_a_gpu(loaded, monkeypatch):
-    _, _, settings = loaded
-    config = SimpleNamespace(num_hidden_layers=2, hidden_size=100)
-    model = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float16, config=config)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (64 * 10**6, 10**9))
-    settings = replace(settings, max_new_tokens=20, num_return_sequences=2)
-    # Half of the memory over 4 · (80 + 20) positions · 2 layers · 100 numbers · 2 bytes · 2 rows.
-    assert automatic_batch_size(model, settings, longest=80) == 100
-
-
-def test_an_automatic_size_can_be_bounded(loaded, monkeypatch):
+def test_the_engines_options_bound_what_is_scored_at_once(loaded, reward_model, monkeypatch):
     model, tokenizer, settings = loaded
-    sizes = limit_memory(monkeypatch, model, 99, None)
-    draw_pools(model, tokenizer, QUESTIONS, settings, max_batch_size=4)
-    assert sizes == [4, 4, 2]
+    sizes = limit_memory(monkeypatch, reward_model, 99)
+    monkeypatch.setattr(model, "engine", EngineOptions(max_rows=7))
+    draw_pools(model, tokenizer, QUESTIONS, settings, reward_model=reward_model)
+    assert sizes == [4, 4, 2]  # seven rows are of four questions with two samples each
 
 
 def test_prompts_are_padded_on_the_left():
     ids, mask = pad_left([[1, 2, 3], [4]], 9)
     assert ids.tolist() == [[1, 2, 3], [9, 9, 4]]
     assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
-
-
-def test_memory_of_an_accelerator_is_given_back(monkeypatch):
-    emptied = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
-    sampling._release_memory()
-    assert emptied == [True]

@@ -12,6 +12,7 @@ import transformers
 
 from latent_tts.models import AutoLatentModel, load_tokenizer
 from tests.models.reference import Reference
+from tests.models.sampled import COMMON, SAMPLING, thought_length
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -65,3 +66,9 @@ def backbones(checkpoints) -> dict[str, Backbone]:
 @pytest.fixture(params=["coconut", "codi", "colar"])
 def backbone(request, backbones) -> Backbone:
     return backbones[request.param]
+
+
+@pytest.fixture(params=SAMPLING)
+def sampling(request, backbone) -> dict[str, Any]:
+    """Settings under which samples differ, by each of the samplers."""
+    return {**COMMON, **thought_length(backbone, 5), **SAMPLING[request.param]}

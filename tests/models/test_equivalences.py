@@ -8,20 +8,7 @@ import torch
 
 from latent_tts.models import ModelError
 from latent_tts.models.samplers import DropoutSampler, NoiseSampler, Sampler
-
-SAMPLING = {
-    "noise": {"latent_do_sample_by": "noise"},
-    "dropout": {"dropout_p": 0.1, "dropout_site": "residual"},
-    "dropout over thoughts": {"dropout_p": 0.1, "dropout_scope": "thoughts"},
-    "answers": {"latent_do_sample": False, "do_sample": True, "temperature": 3.0},
-}
-COMMON = {"max_new_tokens": 16, "seed": 4}
-
-
-@pytest.fixture(params=SAMPLING)
-def sampling(request, backbone):
-    length = {"max_latent_length" if backbone.kind == "colar" else "latent_length": 5}
-    return {**COMMON, **length, **SAMPLING[request.param]}
+from tests.models.sampled import COMMON, SAMPLING, thought_length
 
 
 def trajectories(backbone, prompts, *, padding=0, **settings):
@@ -97,8 +84,8 @@ def test_another_seed_gives_other_samples(backbone, sampling):
 
 @pytest.mark.parametrize("name", ["noise", "dropout over thoughts"])
 def test_a_shared_and_a_repeated_prefill(backbone, monkeypatch, name):
-    length = {"max_latent_length" if backbone.kind == "colar" else "latent_length": 5}
-    settings = {**COMMON, **length, **SAMPLING[name], "num_return_sequences": 4}
+    settings = {**COMMON, **thought_length(backbone, 5), **SAMPLING[name]}
+    settings["num_return_sequences"] = 4
     prompts = backbone.prompts(5)
     shared = trajectories(backbone, prompts, **settings)
     kind = NoiseSampler if name == "noise" else DropoutSampler
