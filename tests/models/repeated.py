@@ -53,4 +53,5 @@ def repeated():
             patch.setattr(f"latent_tts.{module}.read_on", read_on_repeated)
         for module in ("models.rows", "reward.model"):
             patch.setattr(f"latent_tts.{module}.RowCache", RepeatedCache)
+        patch.setattr("latent_tts.models.engine.draft", lambda rows, record: None)
         yield
