@@ -67,6 +67,7 @@ def _words(
 
     For sites i64[K] they are i64[K, ..., count].
     """
+    offset: int | torch.Tensor
     if isinstance(site, int):
         offset = (site * _SITE + (1 << 63)) % (1 << 64) - (1 << 63)  # Python's integers do not wrap
     else:

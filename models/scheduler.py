@@ -28,7 +28,7 @@ from .tokens import pad_left
 logger = logging.getLogger(__name__)
 
 # Operations in a step that keep a thread of a CPU busy: more are hardly faster, and take memory.
-_CPU_STEP = 5e9
+_CPU_STEP = 1.1e10
 _CPU_ROWS, _GPU_ROWS = (64, 512), 4096
 _OWN_POSITIONS = 64  # that a row is reckoned to take after its prompt
 _MEMORY_SHARE = 0.5  # of the free memory, that the rows are reckoned to take
