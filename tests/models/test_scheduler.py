@@ -289,8 +289,8 @@ def test_the_size_that_is_asked_for_wins(free, settings):
 
 @pytest.mark.parametrize(
     ("parameters", "threads", "rows"),
-    # 5e9 operations for each thread, two of them for every parameter.
-    [(10**10, 8, 64), (10**8, 4, 100), (10**8, 8, 200), (10**6, 1, 512)],
+    # 1.1e10 operations for each thread, two of them for every parameter.
+    [(10**10, 8, 64), (10**8, 4, 220), (10**8, 8, 440), (10**6, 1, 512)],
 )
 def test_a_cpu_is_kept_busy(free, settings, monkeypatch, parameters, threads, rows):
     free(cpu=10**12)
