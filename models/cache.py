@@ -106,6 +106,12 @@ class Group:
         self.owners, self.seats = self.owners[rows], self.seats.leave(rows)
         return self
 
+    @property
+    def positions(self) -> int:
+        """Tokens whose keys and values are held, buffers' unfilled room included."""
+        room = 0 if self.keys[0] is None else self.keys[0].shape[2]
+        return self.prompts.keys[0].shape[2] * len(self.prompts) + self.seats.count * room
+
     def tensors(self) -> Iterable[torch.Tensor]:
         """Return all keys and values, buffers' unfilled room included."""
         own = [states for states in (*self.keys, *self.values) if states is not None]
@@ -166,6 +172,11 @@ class RowCache(Cache):
             group.length -= int(counts[part].max())
             start += len(group)
         return forgotten
+
+    @property
+    def positions(self) -> int:
+        """Tokens whose keys and values are held; a prompt that groups share counts for each."""
+        return sum(group.positions for group in self.groups)
 
     def nbytes(self) -> int:
         """Return the bytes of all keys and values; what groups share counts once."""

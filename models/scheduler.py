@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _CPU_STEP = 1.1e10
 _CPU_ROWS, _GPU_ROWS = (64, 512), 4096
 _OWN_POSITIONS = 64  # that a row is reckoned to take after its prompt
-_MEMORY_SHARE = 0.5  # of the free memory, that the rows are reckoned to take
+_MEMORY_SHARE = 0.5  # of the free memory, for the keys and values of all rows
 
 
 def generate(
@@ -105,21 +105,26 @@ def most_rows(model: Any, settings: LatentSettings, *, longest: int) -> int:
     options = engine_options(model)
     if options.max_rows is not None:
         return options.max_rows
+    rows = _GPU_ROWS
+    if model.device.type == "cpu":
+        least, most = _CPU_ROWS
+        row = 2 * model.num_parameters(exclude_embeddings=True)
+        rows = max(least, min(most, int(_CPU_STEP * torch.get_num_threads() / row)))
+    reckoned = _OWN_POSITIONS + (longest if make_sampler(settings).prompt_varies else 0)
+    return max(1, min(rows, most_positions(model) // reckoned))
+
+
+def most_positions(model: Any) -> int:
+    """Return for how many tokens keys and values may be held: the batch's token budget."""
     config = model.config
-    positions = _OWN_POSITIONS + (longest if make_sampler(settings).prompt_varies else 0)
     kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    bytes_each = model.dtype.itemsize
-    row_bytes = 2 * positions * config.num_hidden_layers * kv_heads * size * bytes_each
-    least, most = _CPU_ROWS
-    row = 2 * model.num_parameters(exclude_embeddings=True)
-    rows = max(least, min(most, int(_CPU_STEP * torch.get_num_threads() / row)))
-    free = psutil.virtual_memory().available
     if model.device.type == "cuda":
-        rows = _GPU_ROWS
-        row_bytes += config.vocab_size * bytes_each  # its logits
         free, _ = torch.cuda.mem_get_info(model.device)
-    return max(1, min(rows, int(free * _MEMORY_SHARE) // row_bytes))
+    else:
+        free = psutil.virtual_memory().available
+    position = 2 * config.num_hidden_layers * kv_heads * size * model.dtype.itemsize
+    return int(free * _MEMORY_SHARE) // position
 
 
 def release_memory() -> None:
@@ -149,6 +154,7 @@ class _Batch:
         self._offset, self._most_prompts = sample_offset, batch_size or len(prompts)
         self.sampler = make_sampler(settings)
         self.most_rows = most_rows(model, settings, longest=max(map(len, prompts)))
+        self._most_positions = most_positions(model)
         self.complete: dict[int, Record] = {}
         everyone = range(settings.num_return_sequences)
         self._waiting = deque((place, list(everyone)) for place in range(len(prompts)))
@@ -169,6 +175,12 @@ class _Batch:
         rows = self._rows
         if rows is None:
             return
+        if rows.cache.positions > self._most_positions and len(rows) > 1:
+            # Before the system itself has none left: answers are longer than was reckoned.
+            raise torch.OutOfMemoryError(
+                f"The batch is out of memory. {len(rows)} samples hold {rows.cache.positions} "
+                f"tokens, of which {self._most_positions} fit."
+            )
         left = advance(self._model, rows, self._settings, self.sampler, self._blocks.record)
         if not len(rows):
             self._rows = None
@@ -204,6 +216,8 @@ class _Batch:
         place, samples = self._waiting[0]
         begun = self._blocks.undone
         late = place not in begun and len(begun) >= self._most_prompts
+        held = 0 if self._rows is None else self._rows.cache.positions
+        late = late or (held > 0 and held + most * _OWN_POSITIONS > self._most_positions)
         if late or (room < most and self._rows is not None):
             return None
         self._waiting.popleft()

@@ -252,13 +252,32 @@ def test_the_model_may_be_used_between_questions(backbone, monkeypatch):
     check_all_same(found, expected)
 
 
+def test_the_token_budget_bounds_what_is_held(backbone, noise, monkeypatch, caplog):
+    long = {**noise, "max_new_tokens": 90}
+    expected = drawn(backbone, long, count=4)
+    held, advance = [], scheduler.advance
+
+    def watched(model, rows, *args):
+        held.append((rows.cache.positions, len(rows)))
+        return advance(model, rows, *args)
+
+    monkeypatch.setattr(scheduler, "advance", watched)
+    monkeypatch.setattr(scheduler, "most_positions", lambda model: 700)
+    check_all_same(drawn(backbone, long, count=4), expected)
+    assert "Out of memory: going on with" in caplog.text
+    assert all(positions <= 700 or rows == 1 for positions, rows in held)
+    held.clear()
+    drawn(backbone, {**noise, "max_new_tokens": 12}, count=4)
+    assert max(positions for positions, _ in held) > 350  # room is used
+
+
 def made_model(*, device="cpu", dtype=torch.float32, parameters=10**9, **config):
     """What `most_rows` asks of a model."""
     sizes = {"num_hidden_layers": 2, "num_attention_heads": 5, "hidden_size": 100}
     return SimpleNamespace(
         device=torch.device(device),
         dtype=dtype,
-        config=SimpleNamespace(**sizes, vocab_size=50, **config),
+        config=SimpleNamespace(**sizes, **config),
         num_parameters=lambda exclude_embeddings: parameters if exclude_embeddings else 0,
     )
 
@@ -314,7 +333,7 @@ ROW = 2 * 64 * 2 * 100 * 4
         (made_model(dtype=torch.bfloat16), ROW // 2),
         (made_model(num_key_value_heads=1), ROW // 5),
         (made_model(head_dim=40), ROW * 2),
-        (made_model(device="cuda"), ROW + 4 * 50),  # and the logits of 50 tokens
+        (made_model(device="cuda"), ROW),
     ],
 )
 def test_rows_take_half_of_the_free_memory_at_most(free, settings, model, row):
