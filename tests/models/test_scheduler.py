@@ -268,7 +268,7 @@ def test_the_token_budget_bounds_what_is_held(backbone, noise, monkeypatch, capl
     assert all(positions <= 700 or rows == 1 for positions, rows in held)
     held.clear()
     drawn(backbone, {**noise, "max_new_tokens": 12}, count=4)
-    assert max(positions for positions, _ in held) > 350  # room is used
+    assert max(positions for positions, _ in held) > 300  # room is used
 
 
 def made_model(*, device="cpu", dtype=torch.float32, parameters=10**9, **config):
