@@ -9,7 +9,7 @@ from transformers import Cache
 
 from .prompts import Prompts, Seats
 
-_ROOM = 32  # positions that a row's own buffer begins with; it doubles when it is full
+_ROOM = 16  # positions that a row's own buffer begins with; it doubles when it is full
 # What nobody reads any more is dropped once no more than this share is read: dropping copies the
 # rest, and keeping it costs products that nobody needs.
 _READ_SHARE = 0.5

@@ -110,7 +110,11 @@ def most_rows(model: Any, settings: LatentSettings, *, longest: int) -> int:
         least, most = _CPU_ROWS
         row = 2 * model.num_parameters(exclude_embeddings=True)
         rows = max(least, min(most, int(_CPU_STEP * torch.get_num_threads() / row)))
-    reckoned = _OWN_POSITIONS + (longest if make_sampler(settings).prompt_varies else 0)
+    reckoned = _OWN_POSITIONS
+    if make_sampler(settings).prompt_varies:
+        # Each row holds a prompt of its own, and its reading keeps the processor busy by itself.
+        reckoned += longest
+        rows //= 4
     return max(1, min(rows, most_positions(model) // reckoned))
 
 

@@ -6,7 +6,7 @@ import torch
 from latent_tts.models.cache import Group, RowCache
 from latent_tts.models.prompts import Prompts, Seats
 
-ROOM = 32  # positions that a row's buffer begins with
+ROOM = 16  # positions that a row's buffer begins with
 
 
 def made_prompts(count):
@@ -80,7 +80,7 @@ def test_rows_that_leave_leave_empty_seats_until_half_are_empty():
     cache.leave(stays(names, {1, 2, 4, 7}))
     assert owned(cache) == ([1, 2, 4, 7], [0, 0, 1, 1])
     assert cache.groups[0].seats.count == 4
-    rows = 2 * 2 * ROOM * 4  # keys and values of two heads and one number each
+    rows = 2 * 2 * (2 * ROOM) * 4  # keys and values of two heads and one number each
     assert before - cache.nbytes() == 4 * rows
     read(cache, [1, 2, 4, 7], [20])
     assert owned(cache, length=21) == ([1, 2, 4, 7], [0, 0, 1, 1])
@@ -104,10 +104,10 @@ def test_prompts_that_nobody_reads_are_dropped_when_they_are_many():
 
 def test_buffers_grow_and_keep_what_they_hold():
     group, rooms = made_group([0, 1, 1], length=1), set()
-    for position in range(1, 150):
+    for position in range(1, 120):
         read(RowCache(group), range(3), [position])
         rooms.add(group.keys[0].shape[2])
-    assert owned(RowCache(group), length=150) == ([0, 1, 2], [0, 1, 1])
+    assert owned(RowCache(group), length=120) == ([0, 1, 2], [0, 1, 1])
     assert sorted(rooms) == [ROOM, 2 * ROOM, 4 * ROOM, 8 * ROOM]
 
 

@@ -350,6 +350,10 @@ def test_a_prompt_counts_for_every_row_where_every_row_reads_it(free, backbones)
     free(cpu=2 * 40 * ROW)
     assert most_rows(made_model(), thoughts, longest=192) == 40
     assert most_rows(made_model(), whole, longest=192) == 10  # four times as many positions
+    free(cpu=10**12)
+    assert most_rows(made_model(), thoughts, longest=192) == 4 * most_rows(
+        made_model(), whole, longest=192
+    )
 
 
 def test_memory_of_an_accelerator_is_given_back(backbones, monkeypatch):
