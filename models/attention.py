@@ -4,6 +4,7 @@ The function is registered with transformers' attention interface and chosen onl
 read, so any decoder that uses the interface shares prompts without its code being changed.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -18,6 +19,7 @@ from .fast import drop_stale, fast
 from .prompts import Prompts
 
 _NAME = "latent_tts_shared_prompt"
+PASS = threading.RLock()  # a pass changes its model for a while, which other threads must not see
 _TOKENS = 2048  # of prompts read at once: more gain no speed, and their activations fill memory
 # Arguments by which models ask for another attention than softmax over all earlier positions.
 _UNSUPPORTED = ("sliding_window", "softcap", "s_aux", "position_bias")
@@ -43,6 +45,12 @@ def read_prompts(
     Raises:
         ModelError: a model whose samples cannot share a prompt.
     """
+    if not getattr(model.base_model, "_supports_attention_backend", False):
+        raise ModelError(
+            f"{type(model.base_model).__name__} does not attend by transformers' attention "
+            "interface, so its samples cannot share a prompt. Give a backbone on a model that "
+            "does, as GPT-2, Llama, Qwen2, OPT and GPT-NeoX do."
+        )
     positions = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
     count = max(1, _TOKENS // input_ids.shape[1])
     drop_stale(model)
@@ -52,7 +60,7 @@ def read_prompts(
         if before is not None:
             before(part, positions[part])
         cache = DynamicCache(config=model.config)
-        with fast(model):
+        with PASS, fast(model):
             output = model.base_model(
                 input_ids=input_ids[part],
                 attention_mask=attention_mask[part],
@@ -75,7 +83,7 @@ def read_on(
         f[R, n, D], the last hidden states after each; the cache grows by n.
     """
     trunk = compiled(model)
-    with _chosen(model.base_model), nullcontext() if trunk else fast(model):
+    with PASS, _chosen(model.base_model), nullcontext() if trunk else fast(model):
         output = (trunk or model.base_model)(
             inputs_embeds=inputs.to(model.dtype),
             position_ids=positions,

@@ -36,10 +36,13 @@ def compiled(model: Any) -> Callable[..., Any] | None:
         return None
 
     def attempt(**inputs: Any) -> Any:
+        groups = inputs["row_cache"].groups
+        lengths = [group.length for group in groups]
         try:
             return forward(**inputs)
         except TorchDynamoException as error:
-            # Nothing has run yet: compiling comes before.
+            for group, length in zip(groups, lengths, strict=True):
+                group.length = length  # whatever was read before compiling failed is read again
             logger.warning("torch_compile=%s does not work here, going on without: %s", mode, error)
             made[name] = None
             return trunk(**inputs)

@@ -61,8 +61,8 @@ def fast(model: Any) -> Iterator[None]:
     changed: list[nn.Module] = []
 
     def replace(module: nn.Module, forward: Callable[..., Any]) -> None:
-        module.__dict__["forward"] = forward
         changed.append(module)
+        module.__dict__["forward"] = forward
 
     try:
         for module in model.base_model.modules():
@@ -82,7 +82,7 @@ def fast(model: Any) -> Iterator[None]:
         yield
     finally:
         for module in changed:
-            del module.__dict__["forward"]
+            module.__dict__.pop("forward", None)
 
 
 def drop_stale(model: Any) -> None:
@@ -144,7 +144,8 @@ def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Pac
     state = (weight.data_ptr(), weight._version, None if bias is None else bias.data_ptr())
     made_of, _, parts = _packed.get(layer, (None, None, []))
     if made_of != state:
-        if weight.nbytes > _MEMORY_SHARE * psutil.virtual_memory().available:
+        whole = sum(other.nbytes for other in model.parameters())
+        if whole > _MEMORY_SHARE * psutil.virtual_memory().available:
             return []
         outputs = weight.t() if isinstance(layer, Conv1D) else weight
         size = rows or len(outputs)

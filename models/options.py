@@ -16,6 +16,8 @@ class EngineOptions:
 
     Attributes:
         packed_weights: hold the weights a second time, in the order in which a CPU multiplies.
+            Changed weights are packed anew, but a change of few numbers through `.data` is not
+            noticed: turn this off around such.
         drafts: let answers that repeat themselves go on by several tokens at a time.
         torch_compile: compile the trunk for the steps after the prompt: true, or a mode of
             `torch.compile`. Minutes of compiling, so it pays on an accelerator and long runs only;

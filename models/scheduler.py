@@ -6,8 +6,8 @@ row sees another, so what is in the batch changes no sample; running out of memo
 back to the queue and goes on with half as many.
 """
 
-import itertools
 import logging
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -16,6 +16,7 @@ import psutil
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
+from .attention import PASS
 from .config import LatentSettings
 from .engine import advance, check_prompts, prefill, prompt_tokens, row_keys
 from .errors import ModelError
@@ -82,7 +83,7 @@ def sample(
     while batch.work_left:
         short = False
         try:
-            with torch.no_grad(), batch.sampler.installed(model):
+            with PASS, torch.no_grad(), batch.sampler.installed(model):
                 while batch.work_left and not batch.complete:
                     batch.step()
         except Exception as error:
@@ -110,12 +111,19 @@ def most_rows(model: Any, settings: LatentSettings, *, longest: int) -> int:
         least, most = _CPU_ROWS
         row = 2 * model.num_parameters(exclude_embeddings=True)
         rows = max(least, min(most, int(_CPU_STEP * torch.get_num_threads() / row)))
-    reckoned = _OWN_POSITIONS
     if make_sampler(settings).prompt_varies:
-        # Each row holds a prompt of its own, and its reading keeps the processor busy by itself.
-        reckoned += longest
-        rows //= 4
-    return max(1, min(rows, most_positions(model) // reckoned))
+        rows //= 4  # reading a prompt for each row keeps the processor busy by itself
+    return max(1, min(rows, most_positions(model) // row_positions(settings, longest)))
+
+
+def row_positions(settings: LatentSettings, longest: int) -> int:
+    """Return for how many tokens a row is reckoned to hold keys and values.
+
+    That is its part of a prompt of `longest` tokens, all of it where every row reads it by itself,
+    and what it reads after it.
+    """
+    sharing = 1 if make_sampler(settings).prompt_varies else settings.num_return_sequences
+    return _OWN_POSITIONS + -(-longest // sharing)
 
 
 def most_positions(model: Any) -> int:
@@ -155,9 +163,11 @@ class _Batch:
         batch_size: int | None,
     ) -> None:
         self._model, self._settings, self._prompts = model, settings, prompts
-        self._offset, self._most_prompts = sample_offset, batch_size or len(prompts)
+        self._offset, self._most_prompts = sample_offset, batch_size or sys.maxsize
         self.sampler = make_sampler(settings)
-        self.most_rows = most_rows(model, settings, longest=max(map(len, prompts)))
+        longest = max(map(len, prompts))
+        self.most_rows = most_rows(model, settings, longest=longest)
+        self._row_positions = row_positions(settings, longest)
         self._most_positions = most_positions(model)
         self.complete: dict[int, Record] = {}
         everyone = range(settings.num_return_sequences)
@@ -215,13 +225,16 @@ class _Batch:
         """
         if not self._waiting:
             return None
-        most = max(1, self.most_rows // 2)
-        room = self.most_rows - (0 if self._rows is None else len(self._rows))
         place, samples = self._waiting[0]
+        most = min(self.most_rows, self._most_prompts * len(samples))
+        if self._most_prompts > 1 or most < len(samples):
+            # Two waves, so that one joins while the other ends.
+            most = max(1, most // 2)
+        room = self.most_rows - (0 if self._rows is None else len(self._rows))
         begun = self._blocks.undone
         late = place not in begun and len(begun) >= self._most_prompts
         held = 0 if self._rows is None else self._rows.cache.positions
-        late = late or (held > 0 and held + most * _OWN_POSITIONS > self._most_positions)
+        late = late or (held > 0 and held + most * self._row_positions > self._most_positions)
         if late or (room < most and self._rows is not None):
             return None
         self._waiting.popleft()
@@ -280,6 +293,8 @@ class _Blocks:
         self.record = Record.join([self._empty])
         self.undone: dict[int, set[int]] = {}
         self._prompts: dict[int, int] = {}  # of each block that is taken
+        self._taken: dict[int, int] = {}  # the block of each prompt
+        self._free: list[int] = []
 
     def begin(self, prompts: Iterable[int]) -> None:
         """Note that the samples of prompts are to be drawn, if that is not yet known."""
@@ -288,15 +303,16 @@ class _Blocks:
 
     def of(self, prompt: int) -> int:
         """Return a prompt's block, an empty one if it has none yet."""
-        for block, owner in self._prompts.items():
-            if owner == prompt:
-                return block
-        block = next(number for number in itertools.count() if number not in self._prompts)
+        if prompt in self._taken:
+            return self._taken[prompt]
+        block = self._free[-1] if self._free else len(self._prompts)
         if block * self._each >= len(self.record.tokens):
             more = [self._empty] * max(1, block)  # twice as many, so that few growths are enough
             self.record = Record.join([self.record, *more])
         self.record.write(self._slice(block), self._empty)
-        self._prompts[block] = prompt
+        self._prompts[block], self._taken[prompt] = prompt, block
+        if self._free:
+            self._free.pop()
         return block
 
     def end(self, places: Iterable[int]) -> Iterator[tuple[int, Record]]:
@@ -306,7 +322,8 @@ class _Blocks:
             prompt = self._prompts[block]
             if self.undone[prompt] == {number}:
                 yield prompt, self.record.read(self._slice(block))
-                del self.undone[prompt], self._prompts[block]
+                del self.undone[prompt], self._prompts[block], self._taken[prompt]
+                self._free.append(block)
             else:
                 self.undone[prompt].remove(number)
 

@@ -40,7 +40,12 @@ def model_of(*layers, head=None, **options):
     """What `fast` and `likeliest` ask of a model."""
     trunk = nn.Sequential(*layers)
     engine = EngineOptions(**options)
-    return SimpleNamespace(base_model=trunk, engine=engine, get_output_embeddings=lambda: head)
+    return SimpleNamespace(
+        base_model=trunk,
+        engine=engine,
+        get_output_embeddings=lambda: head,
+        parameters=lambda: [*trunk.parameters(), *(head.parameters() if head else ())],
+    )
 
 
 def product(layer, inputs):

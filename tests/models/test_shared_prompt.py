@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import Qwen2Config, Qwen2Model
+from transformers import GPTJConfig, GPTJModel, Qwen2Config, Qwen2Model
 
 from latent_tts.models import ModelError, engine
 from latent_tts.models.attention import read_on, read_prompts, shared_attention
@@ -144,7 +144,7 @@ PADDED = pad_left([[5, 7, 9, 1], [3, 3], [8, 1, 2, 6, 4, 7, 30]], 0)
 
 
 @torch.no_grad()
-def test_any_decoder_of_transformers_reads_on_after_shared_prompts(qwen):
+def test_another_decoder_of_transformers_reads_on_after_shared_prompts(qwen):
     ids, mask = PADDED
     owners = torch.tensor([0, 2, 1, 2, 2, 0])
     inputs = torch.randn(6, 5, 32, generator=torch.Generator().manual_seed(1))
@@ -189,6 +189,12 @@ def test_a_model_that_forgets_positions_is_refused():
     )  # fmt: skip
     with pytest.raises(ModelError, match=r"Layer 0 .*DynamicSlidingWindowLayer.*sliding windows"):
         read_prompts(Qwen2Model(config), *PADDED)
+
+
+def test_a_model_that_attends_by_itself_is_refused():
+    config = GPTJConfig(n_embd=32, n_layer=1, n_head=2, vocab_size=90, rotary_dim=4)
+    with pytest.raises(ModelError, match="GPTJModel does not attend by transformers' attention"):
+        read_prompts(GPTJModel(config), *PADDED)
 
 
 def test_an_attention_of_another_kind_is_refused(qwen):
