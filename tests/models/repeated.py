@@ -10,6 +10,8 @@ from transformers import DynamicCache
 class RepeatedCache(DynamicCache):
     """A plain cache of the rows of a group, and what of it is padding."""
 
+    positions = 0  # no budget is kept
+
     def __init__(self, group):
         super().__init__()
         prompts, owners = group.prompts, group.owners

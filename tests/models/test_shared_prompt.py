@@ -245,5 +245,5 @@ def test_no_prompt_is_copied_for_every_sample(backbone, monkeypatch):
     position = 4 * heads * (config.hidden_size // config.num_attention_heads)
     layer = 2 * 150 * position  # one layer's prompt keys of both questions
     assert seen.largest < count * layer / 2
-    own = 2 * count * 32 * position  # a buffer begins with room for 32 positions
+    own = 2 * count * 16 * position  # a buffer begins with room for 16 positions
     assert max(held) == 2 * config.num_hidden_layers * (layer + own)
