@@ -10,8 +10,9 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
 from ..models import LatentGenerateOutput, LatentSettings
+from ..models.memory import release_memory
 from ..models.rows import Record
-from ..models.scheduler import most_rows, release_memory, sample
+from ..models.scheduler import most_rows, sample
 from ..models.tokens import pad_left
 from ..reward import beam_search
 from ..tasks import Candidate, Pool

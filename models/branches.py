@@ -86,7 +86,7 @@ def branch(
         with sampler.installed(model):
             if sampler.reading_varies:
                 feed(model, leaving, thoughts[chosen, step - 1], settings, sampler)
-            record = Record.empty(leaving.hidden, settings, pad=model.latent_tokens.pad)
+            record = Record.empty(model, settings, len(chosen))
             record.tokens[:, :step] = model.latent_tokens.placeholder
             record.thoughts[:, :step] = thoughts[chosen, :step]
             run(model, leaving, settings, sampler, record)

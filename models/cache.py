@@ -1,6 +1,5 @@
 """The cache of the rows in the batch: prompts that they share, and what each reads by itself."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -112,11 +111,6 @@ class Group:
         room = 0 if self.keys[0] is None else self.keys[0].shape[2]
         return self.prompts.keys[0].shape[2] * len(self.prompts) + self.seats.count * room
 
-    def tensors(self) -> Iterable[torch.Tensor]:
-        """Return all keys and values, buffers' unfilled room included."""
-        own = [states for states in (*self.keys, *self.values) if states is not None]
-        return [*self.prompts.keys, *self.prompts.values, *own]
-
 
 class RowCache(Cache):
     """What the rows in the batch attend to, in groups that began together.
@@ -177,15 +171,6 @@ class RowCache(Cache):
     def positions(self) -> int:
         """Tokens whose keys and values are held; a prompt that groups share counts for each."""
         return sum(group.positions for group in self.groups)
-
-    def nbytes(self) -> int:
-        """Return the bytes of all keys and values; what groups share counts once."""
-        storages = {
-            states.untyped_storage().data_ptr(): states.untyped_storage().nbytes()
-            for group in self.groups
-            for states in group.tensors()
-        }
-        return sum(storages.values())
 
 
 def _append(old: torch.Tensor | None, new: torch.Tensor, length: int) -> torch.Tensor:

@@ -30,7 +30,8 @@ def compiled(model: Any) -> Callable[..., Any] | None:
     name = "default" if mode is True else mode
     made = _compiled.setdefault(trunk, {})
     if name not in made:
-        made[name] = torch.compile(trunk.forward, dynamic=True, mode=name)
+        # The class's function: a bound one would keep its trunk from ever being freed.
+        made[name] = torch.compile(type(trunk).forward, dynamic=True, mode=name)
     forward = made[name]
     if forward is None:
         return None
@@ -39,7 +40,7 @@ def compiled(model: Any) -> Callable[..., Any] | None:
         groups = inputs["row_cache"].groups
         lengths = [group.length for group in groups]
         try:
-            return forward(**inputs)
+            return forward(trunk, **inputs)
         except TorchDynamoException as error:
             for group, length in zip(groups, lengths, strict=True):
                 group.length = length  # whatever was read before compiling failed is read again
@@ -51,4 +52,6 @@ def compiled(model: Any) -> Callable[..., Any] | None:
 
 
 def _hooked(trunk: nn.Module) -> bool:
+    if "forward" in vars(trunk):  # accelerate's hooks
+        return True
     return any(module._forward_hooks or module._forward_pre_hooks for module in trunk.modules())

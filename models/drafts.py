@@ -33,10 +33,11 @@ def draft(rows: Rows, record: Record) -> torch.Tensor | None:
         return None
     # The last token of an answer is not read, so drafts end before it.
     most = min(_MOST, _INPUTS // len(rows) - 1, int((rows.room - rows.tokens).min()) - 1)
+    fed = rows.fed
     lines = zip(
-        record.tokens[rows.index].tolist(),
+        record.tokens[rows.index, : int(fed.max())].tolist(),
         (rows.thoughts + 1).tolist(),
-        rows.fed.tolist(),
+        fed.tolist(),
         rows.trust.tolist(),
         strict=True,
     )

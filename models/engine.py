@@ -22,6 +22,7 @@ from .rows import Record, Rows
 from .samplers import Sampler
 
 _ANSWER_SITE = 1 << 20  # the address of answer sampling, beyond every dropout site
+_SAMPLED_ROWS = 64  # whose next tokens are sampled at once: a random number for every known token
 
 
 def prompt_tokens(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> list[list[int]]:
@@ -300,8 +301,13 @@ def next_tokens(
     if not settings.do_sample:
         return best
     # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
-    logits = model.get_output_embeddings()(hidden)
-    uniform = randomness.uniform(keys, positions, site=_ANSWER_SITE, size=logits.shape[-1])
-    noisy = logits.double() / settings.temperature - (-uniform.log()).log()
-    sampled = noisy.argmax(dim=-1)
+    head = model.get_output_embeddings()
+    found = []
+    parts = (tensor.split(_SAMPLED_ROWS) for tensor in (hidden, keys, positions))
+    for states, own, places in zip(*parts, strict=True):
+        logits = head(states)
+        uniform = randomness.uniform(own, places, site=_ANSWER_SITE, size=logits.shape[-1])
+        noisy = logits.double() / settings.temperature - (-uniform.log()).log()
+        found.append(noisy.argmax(dim=-1))
+    sampled = torch.cat(found)
     return sampled if greedy is None else torch.where(greedy, best, sampled)

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import psutil
 import torch
 from torch import nn
 from torch.nn import functional
@@ -19,13 +18,15 @@ from transformers.activations import NewGELUActivation
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 from transformers.pytorch_utils import Conv1D
 
+from .memory import free_memory
 from .options import engine_options
 
 _LEAST_BYTES = 1 << 20  # of a weight that gains by it; smaller ones stay in the processor's cache
 _TOKENS = 8192  # of the vocabulary at once: more need memory for their logits, and gain nothing
 _ROWS = 32  # that the blocks are laid out for
-# Share of the free memory that the copies of a model's weights may take.
-_MEMORY_SHARE = 0.5
+# Share of the free memory that the copies of a model's weights may take; as much again is left when
+# keys and values have taken theirs.
+_MEMORY_SHARE = 0.25
 _COMPARED = 256  # numbers of a weight that are looked at to notice that it has changed
 
 
@@ -145,7 +146,7 @@ def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Pac
     made_of, _, parts = _packed.get(layer, (None, None, []))
     if made_of != state:
         whole = sum(other.nbytes for other in model.parameters())
-        if whole > _MEMORY_SHARE * psutil.virtual_memory().available:
+        if whole > _MEMORY_SHARE * free_memory(weight.device):
             return []
         outputs = weight.t() if isinstance(layer, Conv1D) else weight
         size = rows or len(outputs)

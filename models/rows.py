@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers.utils import ModelOutput
@@ -144,7 +145,7 @@ class Record:
     """Everything the rows have produced, by place.
 
     Attributes:
-        tokens: i64[R, max_new_tokens], placeholders, end markers and answer tokens.
+        tokens: i64[R, L], placeholders, end markers and answer tokens.
         thoughts: f[R, T, D].
         latent_lengths: i64[R].
         answer_lengths: i64[R].
@@ -158,13 +159,28 @@ class Record:
     truncated: torch.Tensor
 
     @classmethod
-    def empty(cls, hidden: torch.Tensor, settings: LatentSettings, *, pad: int) -> "Record":
-        """Return room for the trajectories of rows like `hidden` f[R, D]."""
-        count, width = hidden.shape
-        counts = torch.zeros(count, dtype=torch.long, device=hidden.device)
+    def empty(
+        cls, model: Any, settings: LatentSettings, count: int, *, shortest: int = 1
+    ) -> "Record":
+        """Return room for trajectories.
+
+        Args:
+            model: the backbone.
+            settings: most thoughts and tokens.
+            count: R.
+            shortest: tokens of the shortest prompt; those after it are bounded by the positions.
+        """
+        config = model.config
+        counts = torch.zeros(count, dtype=torch.long, device=model.device)
+        width = min(settings.max_new_tokens, config.max_position_embeddings - shortest)
+        thoughts = torch.zeros(
+            (count, settings.thought_limit, config.hidden_size),
+            dtype=model.dtype,
+            device=model.device,
+        )
         return cls(
-            tokens=counts.new_full((count, settings.max_new_tokens), pad),
-            thoughts=hidden.new_zeros((count, settings.thought_limit, width)),
+            tokens=counts.new_full((count, width), model.latent_tokens.pad),
+            thoughts=thoughts,
             latent_lengths=counts,
             answer_lengths=counts.clone(),
             truncated=counts.bool(),

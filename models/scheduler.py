@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import psutil
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
@@ -20,6 +19,7 @@ from .attention import PASS
 from .config import LatentSettings
 from .engine import advance, check_prompts, prefill, prompt_tokens, row_keys
 from .errors import ModelError
+from .memory import free_memory, release_memory
 from .options import engine_options
 from .prompts import Prompts
 from .rows import LatentGenerateOutput, Record, Rows
@@ -131,18 +131,8 @@ def most_positions(model: Any) -> int:
     config = model.config
     kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    if model.device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(model.device)
-    else:
-        free = psutil.virtual_memory().available
     position = 2 * config.num_hidden_layers * kv_heads * size * model.dtype.itemsize
-    return int(free * _MEMORY_SHARE) // position
-
-
-def release_memory() -> None:
-    """Give what torch keeps of an accelerator's memory back."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    return int(free_memory(model.device) * _MEMORY_SHARE) // position
 
 
 class _Batch:
@@ -165,7 +155,8 @@ class _Batch:
         self._model, self._settings, self._prompts = model, settings, prompts
         self._offset, self._most_prompts = sample_offset, batch_size or sys.maxsize
         self.sampler = make_sampler(settings)
-        longest = max(map(len, prompts))
+        lengths = [len(prompt) for prompt in prompts]
+        longest = max(lengths)
         self.most_rows = most_rows(model, settings, longest=longest)
         self._row_positions = row_positions(settings, longest)
         self._most_positions = most_positions(model)
@@ -173,7 +164,7 @@ class _Batch:
         everyone = range(settings.num_return_sequences)
         self._waiting = deque((place, list(everyone)) for place in range(len(prompts)))
         self._rows: Rows | None = None
-        self._blocks = _Blocks(model, settings)
+        self._blocks = _Blocks(model, settings, shortest=min(lengths))
         # The last prompt that was read, for the other samples of the same question.
         self._read: tuple[int, torch.Tensor, Prompts] | None = None
 
@@ -284,12 +275,10 @@ class _Blocks:
         undone: the samples of each prompt in the batch that are not done.
     """
 
-    def __init__(self, model: Any, settings: LatentSettings) -> None:
+    def __init__(self, model: Any, settings: LatentSettings, *, shortest: int) -> None:
+        """Begin empty; no prompt has fewer than `shortest` tokens."""
         self._each = settings.num_return_sequences
-        hidden = torch.empty(
-            self._each, model.config.hidden_size, dtype=model.dtype, device=model.device
-        )
-        self._empty = Record.empty(hidden, settings, pad=model.latent_tokens.pad)
+        self._empty = Record.empty(model, settings, self._each, shortest=shortest)
         self.record = Record.join([self._empty])
         self.undone: dict[int, set[int]] = {}
         self._prompts: dict[int, int] = {}  # of each block that is taken

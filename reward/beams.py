@@ -206,19 +206,14 @@ class _Search:
 
     def answer(self, beams: list[_Beam]) -> Record:
         """Let every beam write its answer."""
-        like = self.aside[0][0].hidden
-        record = Record.empty(
-            like.new_empty(len(beams), like.shape[1]),
-            self.settings,
-            pad=self.model.latent_tokens.pad,
-        )
+        record = Record.empty(self.model, self.settings, len(beams))
         for group, (rows, thoughts, step) in enumerate(self.aside):
             index = [place for place, beam in enumerate(beams) if beam.group == group]
             if not index:
                 continue
-            chosen = torch.tensor([beams[place].place for place in index], device=like.device)
+            chosen = torch.tensor([beams[place].place for place in index], device=rows.keys.device)
             rows = rows.select(chosen)
-            rows.index = torch.tensor(index, device=like.device)
+            rows.index = torch.tensor(index, device=chosen.device)
             record.tokens[rows.index, :step] = self.model.latent_tokens.placeholder
             record.thoughts[rows.index, :step] = thoughts[chosen].to(record.thoughts.dtype)
             run(self.model, rows, self.settings, self.sampler, record)

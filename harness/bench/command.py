@@ -1,20 +1,23 @@
-"""`latent-tts bench`: samples per second of the engine, of two ways without it, and the bound."""
+"""`latent-tts bench`: what the engine gains, and what it costs."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import click
 import pandas as pd
 import torch
+from click.core import ParameterSource
 
 from ..arguments import read_device
 from .endless import compare_endless
 from .flat import SMALL, compare_lengths
 from .profile import profile_samplers
 from .randomness import compare_randomness
+from .reference import compare_reference
 from .samplers import compare_samplers, memory_growth
 from .setup import Setup
 from .work import SAMPLERS, Work
@@ -27,18 +30,23 @@ class Scenario:
     """A benchmark, and which of its figures are printed.
 
     Attributes:
+        about: what it does, for --help.
         measure: from what is asked for to rows.
         shown: field of a row -> heading.
         sizes: fields of `Work` that have another default.
+        unused: parameters of the command that it has no use for.
     """
 
+    about: str
     measure: Callable[[Setup], Iterator[dict[str, Any]]]
     shown: dict[str, str]
-    sizes: dict[str, int]
+    sizes: dict[str, int] = field(default_factory=dict)
+    unused: tuple[str, ...] = ("reference", "reference_python")
 
 
 SCENARIOS = {
     "samplers": Scenario(
+        "Every sampler and N against plain transformers and the bound (the default).",
         compare_samplers,
         _SETTING
         | {
@@ -52,9 +60,9 @@ SCENARIOS = {
             "peak_beyond_weights_bytes": "beyond weights",
             "straightforward_peak_bytes": "straightforward's peak",
         },
-        {},
     ),
     "endless": Scenario(
+        "What one of 512 samples costs that writes 512 tokens.",
         compare_endless,
         {
             "samples": "samples",
@@ -62,10 +70,12 @@ SCENARIOS = {
             "ending_s": "all end, s",
             "endless_s": "one endless, s",
             "ratio_to_ending": "ratio",
+            "ratio_without_drafts": "without drafts",
         },
-        {},
+        unused=("counts", "samplers", "questions", "reference", "reference_python"),
     ),
     "flat": Scenario(
+        "Time and memory of 100 and of 2,000 questions, on a small model.",
         compare_lengths,
         {
             "questions": "questions",
@@ -73,67 +83,66 @@ SCENARIOS = {
             "ratio_to_short": "ratio",
             "grown_bytes": "memory grown by",
         },
-        SMALL,
+        sizes=SMALL,
+        unused=("counts", "questions", "prompt_tokens", "reference", "reference_python"),
     ),
     "randomness": Scenario(
+        "What masks and noise add to the same passes without.",
         compare_randomness,
         _SETTING
         | {"sampled_s": "sampled, s", "deterministic_s": "not, s", "added_share": "added share"},
-        {},
+    ),
+    "reference": Scenario(
+        "Against the published code, in a process of its own.",
+        compare_reference,
+        _SETTING
+        | {
+            "samples_per_s": "samples/s",
+            "reference_samples_per_s": "reference's",
+            "ratio_to_reference": "/reference",
+        },
+        unused=(),
     ),
     "profile": Scenario(
+        "Which operators take the engine's time.",
         profile_samplers,
         _SETTING | {"group": "operators", "seconds": "s", "share": "share"},
-        {},
     ),
 }
-_OTHERS = {
-    "endless": "Measure instead what one of 512 samples costs that writes 512 tokens.",
-    "flat": "Measure instead time and memory of 100 and 2,000 questions, on a small model.",
-    "randomness": "Measure instead what masks and noise add to the same passes without.",
-    "profile": "Show instead which operators take the engine's time.",
-}
 _SIZES = {
-    "layers": "Of the GPT-2.",
-    "width": "Of the GPT-2.",
-    "heads": "Of the GPT-2.",
-    "vocabulary": "Of the GPT-2.",
-    "questions": "In one batch.",
-    "prompt_tokens": "Of a question.",
-    "thoughts": "Of a sample.",
-    "answer_tokens": "Of a sample.",
-    "reasoning_tokens": "Of an explicit text, before its answer.",
-    "seed": "Of weights, problems and samples.",
+    "layers": "Layers of the GPT-2.",
+    "width": "Size of its hidden states.",
+    "heads": "Its attention heads.",
+    "vocabulary": "Tokens that it knows.",
+    "questions": "Questions that are sampled together.",
+    "prompt_tokens": "Tokens of each question.",
+    "thoughts": "Thoughts of each sample.",
+    "answer_tokens": "Tokens of each sample's answer.",
+    "reasoning_tokens": "Tokens of an explicit text before its answer.",
+    "seed": "Seed of weights, problems and samples.",
 }
 
 
 def size_options(command: Any) -> Any:
     """Add an option for every field of `Work` to a command."""
-    for field in reversed(fields(Work)):
-        least = 0 if field.name == "seed" else 1
-        shown = str(field.default)
-        if field.name in SMALL:
-            shown += f", with --flat {SMALL[field.name]}"
+    for size in reversed(fields(Work)):
+        least = 0 if size.name == "seed" else 1
+        shown = str(size.default)
+        if size.name in SMALL:
+            shown += f"; {SMALL[size.name]} for flat"
         command = click.option(
-            "--" + field.name.replace("_", "-"),
+            "--" + size.name.replace("_", "-"),
             type=click.IntRange(least),
             show_default=shown,
-            help=_SIZES[field.name],
+            help=_SIZES[size.name],
         )(command)
     return command
 
 
-def scenario_options(command: Any) -> Any:
-    """Add a flag for every benchmark but the default to a command."""
-    for name in reversed(_OTHERS):
-        command = click.option(f"--{name}", "scenario", flag_value=name, help=_OTHERS[name])(
-            command
-        )
-    return command
-
-
-@click.command()
-@scenario_options
+@click.command(
+    epilog="\b\n" + "\n".join(f"{name:<12}{one.about}" for name, one in SCENARIOS.items())
+)
+@click.argument("scenario", default="samplers", type=click.Choice(list(SCENARIOS)))
 @size_options
 @click.option(
     "--samples",
@@ -142,7 +151,7 @@ def scenario_options(command: Any) -> Any:
     default=[1, 8, 64],
     show_default=True,
     type=click.IntRange(1),
-    help="N; repeatable.",
+    help="Samples N of each question; repeatable.",
 )
 @click.option(
     "--sampler",
@@ -151,31 +160,49 @@ def scenario_options(command: Any) -> Any:
     default=list(SAMPLERS),
     show_default=True,
     type=click.Choice(list(SAMPLERS)),
-    help="Repeatable.",
+    help="Sampler and its scope; repeatable.",
 )
 @click.option(
     "--rounds",
     default=5,
     show_default=True,
     type=click.IntRange(1),
-    help="In each, every way takes its turn.",
+    help="How often every way takes its turn.",
 )
-@click.option("--device", help="Default: the accelerator, else the CPU.")
+@click.option("--device", help="Device; the accelerator by default, else the CPU.")
 @click.option(
     "--dtype",
     default="float32",
     show_default=True,
     type=click.Choice(["float32", "bfloat16", "float16"]),
-    help="Of weights and products.",
+    help="Precision of weights and products.",
 )
-@click.option("--json", "file", type=click.Path(path_type=Path), help="File to write the rows to.")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Folder of a clone of the published code.",
+)
+@click.option(
+    "--reference-python",
+    default=sys.executable,
+    show_default="this one",
+    help="Python in which the published code's requirements are installed.",
+)
+@click.option(
+    "--json",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    help="File to write the rows to.",
+)
 def bench(
-    scenario: str | None,
+    scenario: str,
     counts: Sequence[int],
     samplers: Sequence[str],
     rounds: int,
     device: str | None,
     dtype: str,
+    reference: Path | None,
+    reference_python: str,
     file: Path | None,
     **sizes: int | None,
 ) -> None:
@@ -186,15 +213,21 @@ def bench(
     tokens as the engine (generate), and with matrix products, whose rate bounds them all. Ratios
     are of samples per second, taken within a round: the median, and the range.
     """
-    chosen = SCENARIOS[scenario or "samplers"]
+    chosen = SCENARIOS[scenario]
+    _check_used(scenario, chosen.unused)
+    place = read_device(device)
+    if device is not None and place.type != torch.device(device).type:
+        raise click.UsageError(f"--device={device}: there is none here. Leave it out for the CPU.")
     given = {name: size for name, size in sizes.items() if size is not None}
     setup = Setup(
         work=Work(**(chosen.sizes | given)),
         samplers=tuple(dict.fromkeys(samplers)),
         counts=tuple(dict.fromkeys(counts)),
         rounds=rounds,
-        device=read_device(device),
+        device=place,
         dtype=getattr(torch, dtype),
+        reference=reference,
+        reference_python=reference_python,
     )
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)  # now, not after minutes of measuring
@@ -210,6 +243,14 @@ def bench(
     if chosen.measure is compare_samplers:
         for sentence in memory_growth(rows):
             click.echo(sentence)
+
+
+def _check_used(scenario: str, unused: Sequence[str]) -> None:
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in unused and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{scenario} has no use for {parameter.opts[0]}. Leave it out.")
 
 
 def table_of(rows: Sequence[dict[str, Any]], shown: dict[str, str]) -> str:

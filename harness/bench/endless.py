@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ...models import LatentSettings, ModelError
+from ...models import EngineOptions, LatentSettings, ModelError
 from ...models.tokens import LatentTokens
 from .measures import Spread, interleaved
 from .setup import Setup
@@ -40,7 +40,9 @@ def compare_endless(
         tokens: most answer tokens, which the endless sample reaches.
 
     Yields:
-        One row; `ratio_to_ending` is the time over that of the batch in which all end.
+        One row; `ratio_to_ending` is the time over that of the batch in which all end, and
+        `ratio_without_drafts` the same where no tokens are drafted: the endless answer repeats
+        itself, as such answers nearly always do, and one that does not has no use of drafts.
 
     Raises:
         ModelError: a model so small that its samples cannot be told apart, or fewer than two answer
@@ -58,11 +60,17 @@ def compare_endless(
     endless = work.settings(model, "noise", samples)
     ending = replace(endless, max_new_tokens=setup.work.new_tokens)
     _check(model, input_ids, endless, [tokens] + [usual] * (questions * samples - 1))
+
+    def run(settings: LatentSettings, *, drafts: bool = True) -> None:
+        model.engine = EngineOptions(drafts=drafts)
+        model.generate(input_ids, **vars(settings))
+
     taken = interleaved(
         setup.device,
         {
-            "ending": lambda: model.generate(input_ids, **vars(ending)),
-            "endless": lambda: model.generate(input_ids, **vars(endless)),
+            "ending": lambda: run(ending),
+            "endless": lambda: run(endless),
+            "without drafts": lambda: run(endless, drafts=False),
         },
         rounds=setup.rounds,
     )
@@ -72,6 +80,7 @@ def compare_endless(
         **Spread.of(taken["ending"]).fields("ending_s"),
         **Spread.of(taken["endless"]).fields("endless_s"),
         **Spread.of_ratios(taken["endless"], taken["ending"]).fields("ratio_to_ending"),
+        **Spread.of_ratios(taken["without drafts"], taken["ending"]).fields("ratio_without_drafts"),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ...models import load_tokenizer
 from ...tasks.arith import generate
 from ..sampling import draw_pools
-from .measures import release_memory, resident_bytes
+from .measures import Spread, resident_bytes, trim_memory
 from .setup import Setup
 from .work import TOKENIZER
 
@@ -19,19 +19,19 @@ FEW, MANY, SAMPLES = 100, 2000, 8
 
 
 def compare_lengths(setup: Setup, *, few: int = FEW, many: int = MANY) -> Iterator[dict[str, Any]]:
-    """Draw pools for few and for many questions, N = 8.
+    """Draw pools for few and for many questions in turn, N = 8.
 
     All questions have as many tokens, since shorter ones come last and take less.
 
     Args:
-        setup: sizes, lengths, the first sampler and the place.
+        setup: sizes, lengths, rounds, the first sampler and the place.
         few: questions of the shorter run, and of a part of the longer one.
         many: questions of the longer run.
 
     Yields:
         A row for the shorter run, and one for each part of the longer run. `ratio_to_short` is the
-        time per question over that of the shorter run; `grown_bytes` what the process holds more
-        than after the shorter run.
+        time per question over that of the shorter run in the same round; `grown_bytes` the most
+        that the process held more than after it.
     """
     model, tokenizer = setup.model, load_tokenizer(TOKENIZER)
     questions = _questions(model, tokenizer, many, seed=setup.work.seed)
@@ -39,7 +39,7 @@ def compare_lengths(setup: Setup, *, few: int = FEW, many: int = MANY) -> Iterat
 
     def drawn(count: int) -> list[tuple[float, int]]:
         """Return seconds per question of each part, and the bytes held after it."""
-        release_memory()
+        trim_memory()
         marks = [(time.perf_counter(), 0)]
         seen = 0
 
@@ -53,23 +53,26 @@ def compare_lengths(setup: Setup, *, few: int = FEW, many: int = MANY) -> Iterat
         return [((end - start) / few, held) for (start, _), (end, held) in pairwise(marks)]
 
     drawn(few)  # warm up
-    ((short, held),) = drawn(few)
-    yield {"questions": f"{few} alone", "ms_per_question": 1e3 * short, "ratio_to_short": 1.0}
-    parts = drawn(many)
-    for place, (taken, now) in enumerate(parts):
-        yield {
-            "questions": f"{place * few + 1} to {(place + 1) * few} of {many}",
-            "ms_per_question": 1e3 * taken,
-            "ratio_to_short": taken / short,
-            "grown_bytes": now - held,
+    rounds = [(drawn(few)[0], drawn(many)) for _ in range(setup.rounds)]
+    short = [taken for (taken, _), _ in rounds]
+
+    def row(name: str, taken: list[float], grown: list[int]) -> dict[str, Any]:
+        return {
+            "questions": name,
+            **Spread.of([1e3 * own for own in taken]).fields("ms_per_question"),
+            **Spread.of_ratios(taken, short).fields("ratio_to_short"),
+            "grown_bytes": max(grown),
         }
-    whole = sum(taken for taken, _ in parts) / len(parts)
-    yield {
-        "questions": f"all {many}",
-        "ms_per_question": 1e3 * whole,
-        "ratio_to_short": whole / short,
-        "grown_bytes": parts[-1][1] - held,
-    }
+
+    yield row(f"{few} alone", short, [0])
+    for place in range(many // few):
+        parts = [parts[place] for _, parts in rounds]
+        grown = [now - held for ((_, held), _), (_, now) in zip(rounds, parts, strict=True)]
+        name = f"{place * few + 1} to {(place + 1) * few} of {many}"
+        yield row(name, [taken for taken, _ in parts], grown)
+    whole = [sum(taken for taken, _ in parts) / len(parts) for _, parts in rounds]
+    grown = [parts[-1][1] - held for (_, held), parts in rounds]
+    yield row(f"all {many}", whole, grown)
 
 
 def _batch(few: int) -> int:

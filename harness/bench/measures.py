@@ -80,7 +80,7 @@ def peak_memory(device: torch.device, run: Run) -> Peak:
 
     On a CPU the process's resident memory, looked at every 2 ms: what is held for less is missed.
     """
-    release_memory()
+    trim_memory()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -109,7 +109,7 @@ def resident_bytes() -> int:
     return psutil.Process().memory_info().rss
 
 
-def release_memory() -> None:
+def trim_memory() -> None:
     """Give freed memory back to the system, which glibc does only when it is told."""
     gc.collect()
     with suppress(OSError, AttributeError):

@@ -1,6 +1,7 @@
 """What a benchmark is asked to measure, and on what."""
 
 import platform
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ class Setup:
         rounds: how often each way takes its turn.
         device: where.
         dtype: of weights and products.
+        reference: folder of the published code, to be compared with it.
+        reference_python: the Python that runs it.
     """
 
     work: Work
@@ -30,6 +33,8 @@ class Setup:
     rounds: int
     device: torch.device
     dtype: torch.dtype
+    reference: Path | None = None
+    reference_python: str = sys.executable
 
     @cached_property
     def model(self) -> Any:

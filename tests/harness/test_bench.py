@@ -41,10 +41,12 @@ def setup(**changed):
     return Setup(**given, device=CPU, dtype=torch.float32)
 
 
-def run(*arguments):
+def run(*arguments, of="samplers"):
     sizes = [f"--{name}={value}" for name, value in SIZES.items()]
-    sizes += ["--questions=2", "--prompt-tokens=7", "--thoughts=2", "--answer-tokens=3"]
-    command = [*sizes, "--rounds=2", "--reasoning-tokens=4", "--device=cpu", *arguments]
+    sizes += ["--thoughts=2", "--answer-tokens=3", "--reasoning-tokens=4"]
+    if of != "endless":
+        sizes += ["--questions=2", "--prompt-tokens=7"]
+    command = [of, *sizes, "--rounds=2", "--device=cpu", *arguments]
     return CliRunner().invoke(bench, command, catch_exceptions=False)
 
 
@@ -182,14 +184,18 @@ def test_one_sample_is_endless():
     (row,) = compare_endless(setup(work=work), questions=2, samples=4, tokens=12)
     assert (row["samples"], row["endless_tokens"]) == (8, 12)
     assert row["ratio_to_ending"] > 0
+    assert row["ratio_without_drafts"] > 0
 
 
 def test_parts_of_a_long_run():
     work = Work(**(SMALL | {"width": 32}))
-    rows = list(compare_lengths(setup(work=work), few=4, many=12))
+    rows = list(compare_lengths(setup(work=work, rounds=2), few=4, many=12))
     names = ["4 alone", "1 to 4 of 12", "5 to 8 of 12", "9 to 12 of 12", "all 12"]
     assert [row["questions"] for row in rows] == names
     assert all(row["ms_per_question"] > 0 for row in rows)
+    assert rows[0]["ratio_to_short"] == 1
+    middle = sum(row["ms_per_question_low"] for row in rows[1:4]) / 3
+    assert middle <= rows[4]["ms_per_question_high"]
 
 
 def test_rows_of_the_same_reading():
@@ -198,13 +204,13 @@ def test_rows_of_the_same_reading():
 
 
 def test_what_randomness_adds():
-    done = run("--randomness", "--samples=2")
+    done = run("--samples=2", of="randomness")
     assert done.exit_code == 0, done.output
     assert len(done.stdout.splitlines()) == 2 + len(SAMPLERS)
 
 
 def test_operators_by_group(tmp_path):
-    done = run("--profile", "--samples=2", "--sampler=noise", f"--json={tmp_path / 'p.json'}")
+    done = run("--samples=2", "--sampler=noise", f"--json={tmp_path / 'p.json'}", of="profile")
     assert done.exit_code == 0, done.output
     rows = json.loads((tmp_path / "p.json").read_text())
     groups = {row["group"]: row["seconds"] for row in rows}
@@ -218,8 +224,6 @@ def test_operators_by_group(tmp_path):
         (["--width=10", "--heads=3"], "width=10 with heads=3; allowed is a width that the heads"),
         (["--vocabulary=2"], f"vocabulary=2; allowed are at least {LEAST_VOCABULARY} tokens"),
         (["--device=abacus"], "device='abacus' is no device of torch; allowed are cpu"),
-        (["--endless", "--answer-tokens=1"], "answer_tokens=1; allowed are at least 2"),
-        (["--endless", "--width=2"], "width=2 cannot tell one sample from the others"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments, message):
@@ -230,13 +234,36 @@ def test_what_does_not_fit_is_refused(arguments, message):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
+        ("--answer-tokens=1", "answer_tokens=1; allowed are at least 2"),
+        ("--width=2", "width=2 cannot tell one sample from the others"),
+    ],
+)
+def test_an_endless_sample_that_cannot_be_is_refused(argument, message):
+    with pytest.raises(ModelError, match=message):
+        run(argument, of="endless")
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
         ("--samples=0", "0 is not in the range x>=1"),
         ("--rounds=0", "0 is not in the range x>=1"),
         ("--sampler=luck", "'luck' is not one of 'noise', 'dropout-thoughts'"),
         ("--dtype=int8", "'int8' is not one of 'float32'"),
+        ("--json=.", "File '.' is a directory"),
+        ("--device=cuda", "--device=cuda: there is none here. Leave it out"),
+        ("--reference=.", "samplers has no use for --reference. Leave it out"),
     ],
 )
-def test_options_out_of_range_are_refused(argument, message):
+def test_options_out_of_range_are_refused(argument, message, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     done = run(argument)
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+def test_options_of_another_benchmark_are_refused():
+    for scenario, argument in (("endless", "--samples=4"), ("flat", "--prompt-tokens=9")):
+        done = CliRunner().invoke(bench, [scenario, argument])
+        assert done.exit_code == 2
+        assert f"{scenario} has no use for {argument.split('=')[0]}" in done.stderr

@@ -5,6 +5,7 @@ import torch
 
 from latent_tts.models.cache import Group, RowCache
 from latent_tts.models.prompts import Prompts, Seats
+from tests.models.held import held_bytes
 
 ROOM = 16  # positions that a row's buffer begins with
 
@@ -70,18 +71,18 @@ def test_rows_may_forget_their_last_positions(length):
 def test_rows_that_leave_leave_empty_seats_until_half_are_empty():
     names, owners = list(range(8)), [0, 0, 0, 0, 1, 1, 1, 1]
     cache = RowCache(made_group(owners, prompts=2))
-    before = cache.nbytes()
+    before = held_bytes(cache)
     for gone in (6, 0, 3):
         cache.leave(stays(names, set(names) - {gone}))
         names.remove(gone)
         assert owned(cache) == (names, [owners[name] for name in names])
-        assert cache.nbytes() == before
+        assert held_bytes(cache) == before
         assert cache.groups[0].seats.count == 8
     cache.leave(stays(names, {1, 2, 4, 7}))
     assert owned(cache) == ([1, 2, 4, 7], [0, 0, 1, 1])
     assert cache.groups[0].seats.count == 4
     rows = 2 * 2 * (2 * ROOM) * 4  # keys and values of two heads and one number each
-    assert before - cache.nbytes() == 4 * rows
+    assert before - held_bytes(cache) == 4 * rows
     read(cache, [1, 2, 4, 7], [20])
     assert owned(cache, length=21) == ([1, 2, 4, 7], [0, 0, 1, 1])
 
@@ -132,7 +133,7 @@ def test_what_groups_share_counts_once():
     cache = RowCache(*groups)
     read(cache, range(5), range(3))
     seats = 4 * 1 + 4 * 2  # prompts without rows have seats too
-    assert cache.nbytes() == 2 * 4 * 2 * 3 * 4 + seats * rows
+    assert held_bytes(cache) == 2 * 4 * 2 * 3 * 4 + seats * rows
 
 
 @pytest.mark.parametrize("padded", [False, True])

@@ -1,12 +1,17 @@
 """A compiled trunk samples as the plain one does, or turns itself off."""
 
+import gc
 import shutil
+import weakref
 
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
+from transformers import GPT2Config
 
-from latent_tts.models import EngineOptions, ModelError, compiled
+from latent_tts.models import COCONUTGPT2, EngineOptions, ModelError, compiled
 from latent_tts.models.compiled import compiled as trunk_of
+from latent_tts.models.tokens import LatentTokens
 from tests.models.sampled import COMMON, check_same, thought_length
 
 
@@ -77,6 +82,31 @@ def test_dropout_and_gradients_go_by_the_plain_trunk(backbone, monkeypatch):
     assert trunk_of(backbone.model) is None  # a gradient is kept here
     with torch.no_grad():
         assert trunk_of(backbone.model) is not None
+
+
+def test_hooks_of_accelerate_are_not_passed_by(backbones, monkeypatch):
+    model = backbones["coconut"].model
+    monkeypatch.setattr(model, "engine", EngineOptions(torch_compile=True))
+    try:
+        add_hook_to_module(model.base_model, ModelHook())
+        with torch.no_grad():
+            assert trunk_of(model) is None
+    finally:
+        remove_hook_from_module(model.base_model)
+
+
+def test_a_compiled_trunk_is_freed_with_its_model(monkeypatch):
+    model = COCONUTGPT2(GPT2Config(n_layer=1, n_embd=8, n_head=1, vocab_size=20, n_positions=32))
+    model.latent_tokens = LatentTokens(1, 2, eos=(), pad=0)
+    made = compile_by(monkeypatch, "eager")
+    model.engine = EngineOptions(torch_compile=True)
+    model.eval().generate(torch.tensor([[3, 4]]), latent_do_sample=False, max_new_tokens=9)
+    trunk = weakref.ref(model.base_model)
+    assert len(made) == len(compiled._compiled) == 1
+    del model
+    gc.collect()
+    assert trunk() is None
+    assert len(compiled._compiled) == 0
 
 
 @pytest.mark.parametrize(

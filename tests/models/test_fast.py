@@ -4,7 +4,6 @@ import gc
 from types import SimpleNamespace
 from weakref import WeakKeyDictionary
 
-import psutil
 import pytest
 import torch
 from torch import nn
@@ -158,9 +157,8 @@ def test_what_is_packed_goes_with_its_layer(packed):
 
 
 def short_of_memory(monkeypatch):
-    # Half of what is free may be taken; the layer's weight is 4 * 8 * 8 bytes.
-    free = SimpleNamespace(available=2 * 256 - 1)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    # A quarter of what is free may be taken; the layer's weight is 4 * 8 * 8 bytes.
+    monkeypatch.setattr(module, "free_memory", lambda device: 4 * 256 - 1)
 
 
 def without_kernel(monkeypatch):
@@ -234,9 +232,9 @@ def test_layers_are_as_they_were_afterwards(packed):
 @torch.no_grad()
 def test_layers_are_as_they_were_where_memory_runs_out_in_the_middle(monkeypatch):
     layers = made_layer(nn.Linear, 8, 8), made_layer(nn.Linear, 8, 8)
-    answers = iter([SimpleNamespace(available=1 << 30)])
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: next(answers, None))
-    with pytest.raises(AttributeError), fast(model_of(*layers)):
+    answers = iter([1 << 30])
+    monkeypatch.setattr(module, "free_memory", lambda device: next(answers))
+    with pytest.raises(RuntimeError, match="StopIteration"), fast(model_of(*layers)):
         pass
     assert not any("forward" in vars(layer) for layer in layers)
 

@@ -4,16 +4,13 @@ import pytest
 import torch
 from scipy import stats
 
-from latent_tts.models import EngineOptions, LatentSettings, randomness
+from latent_tts.models import EngineOptions, LatentSettings, engine, randomness
 from latent_tts.models.samplers import DropoutSampler
 from tests.models.reference import Dropout, sample_key
+from tests.models.sampled import check_same, thought_length
 
 NOISE = {"coconut": 0.6, "codi": 1.4, "colar": 0.01}
 DROPOUT = {"coconut": 0.2, "codi": 0.2, "colar": 0.1}
-
-
-def thought_lengths(kind, count):
-    return {"max_latent_length" if kind == "colar" else "latent_length": count}
 
 
 def noise_of(backbone, prompt, thoughts):
@@ -28,7 +25,7 @@ def noisy(backbone, prompts, **settings):
         latent_do_sample_by="noise",
         noise_std=NOISE[backbone.kind],
         max_new_tokens=24,
-        **thought_lengths(backbone.kind, 6),
+        **thought_length(backbone, 6),
         **settings,
     )
 
@@ -94,7 +91,7 @@ def test_a_sampled_answer_follows_from_the_noisy_thoughts(backbone):
 @pytest.mark.parametrize("site", ["residual", "feed_forward"])
 def test_dropout_equals_the_reference(backbone, site, scope):
     prompts, count, seed = backbone.prompts(4), 3, 21
-    lengths = thought_lengths(backbone.kind, 4)
+    lengths = thought_length(backbone, 4)
     p = DROPOUT[backbone.kind]
     output = backbone.generate(
         prompts,
@@ -251,6 +248,22 @@ def test_sampled_answers_follow_the_softmax(backbone):
     uniform = randomness.uniform(keys, at, site=1 << 20, size=len(logits))
     best = (logits / temperature - torch.log(-torch.log(uniform))).argmax(dim=1)
     assert torch.equal(output.sequences[:20, -1], best)
+
+
+def test_few_rows_at_a_time_sample_the_same_answers(backbone, monkeypatch):
+    settings = {"latent_do_sample": False, "do_sample": True, "temperature": 3.0}
+    settings |= {"num_return_sequences": 5, "max_new_tokens": 16, **thought_length(backbone, 4)}
+    expected = backbone.generate(backbone.prompts(3), **settings)
+    sizes, uniform = [], randomness.uniform
+
+    def watched(keys, *args, **options):
+        sizes.append(len(keys))
+        return uniform(keys, *args, **options)
+
+    monkeypatch.setattr(randomness, "uniform", watched)
+    monkeypatch.setattr(engine, "_SAMPLED_ROWS", 2)
+    check_same(backbone.generate(backbone.prompts(3), **settings), expected)
+    assert max(sizes) == 2
 
 
 def test_sampling_answers_does_not_change_when_colar_stops(backbones):

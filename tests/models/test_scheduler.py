@@ -4,7 +4,6 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
-import psutil
 import pytest
 import torch
 
@@ -125,6 +124,16 @@ def test_the_record_does_not_grow_with_the_number_of_prompts(backbone, noise, st
     drawn(backbone, noise, count=2, max_rows=8, questions=40)
     # Eight rows are of eight prompts at most, whose blocks of two places are taken again.
     assert max(step.places for step in steps) <= 2 * 8
+
+
+def test_the_record_is_no_wider_than_the_positions(backbone, noise):
+    """So that a caller may ask for no limit at all."""
+    model = backbone.model
+    longest = model.config.max_position_embeddings - min(map(len, backbone.prompts(2)))
+    endless = drawn(backbone, noise | {"max_new_tokens": 10**12}, count=2, questions=2)
+    expected = drawn(backbone, noise | {"max_new_tokens": longest}, count=2, questions=2)
+    check_all_same(endless, expected)
+    assert endless[0].tokens.shape == (2, longest)
 
 
 OUT_OF_MEMORY = [
@@ -303,9 +312,8 @@ def free(monkeypatch):
     """Set the free memory, on the CPU and on a GPU; the other is said to have none."""
 
     def has(*, cpu=0, gpu=0):
-        memory = SimpleNamespace(available=cpu)
-        monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gpu, 10**12))
+        left = {"cpu": cpu, "cuda": gpu}
+        monkeypatch.setattr(scheduler, "free_memory", lambda device: left[device.type])
 
     return has
 

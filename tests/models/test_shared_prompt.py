@@ -11,6 +11,7 @@ from latent_tts.models.branches import branch
 from latent_tts.models.cache import Group, RowCache
 from latent_tts.models.tokens import pad_left
 from latent_tts.reward import LatentRewardModel, beam_search
+from tests.models.held import held_bytes
 from tests.models.repeated import repeated
 from tests.models.sampled import check_same, thought_length
 
@@ -228,7 +229,7 @@ def test_no_prompt_is_copied_for_every_sample(backbone, monkeypatch):
 
     def watched(model, cache, *args):
         hidden = read_on(model, cache, *args)
-        held.append(cache.nbytes())
+        held.append(held_bytes(cache))
         return hidden
 
     monkeypatch.setattr(engine, "read_on", watched)
