@@ -41,7 +41,7 @@ class LatentLM(ProcessLM):
         revision: of a hub repository.
         dtype: float32 on CPU unless given; the checkpoint's own on an accelerator.
         device: such as `cuda:0`; the CPU where there is no such accelerator.
-        device_map: as in transformers; wins over `device`.
+        device_map: as in transformers, but one device; wins over `device`.
         batch_size: most questions in the batch, or `auto` for as many as fit.
         max_batch_size: the same under `auto`.
         reward_model: a LatentRM that scores every candidate, and guides beam search.

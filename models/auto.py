@@ -69,7 +69,7 @@ class AutoLatentModel:
                 None.
             dtype: None or "auto" is float32 on CPU (bf16 is two orders slower on CPUs without it),
                 and elsewhere the checkpoint's own.
-            device_map: as in transformers.
+            device_map: as in transformers, but all weights on one device.
             revision: of a hub repository.
             **kwargs: for transformers' `from_pretrained`.
 
@@ -77,7 +77,8 @@ class AutoLatentModel:
             A `PreTrainedModel` that is a `LatentBackbone`, in evaluation mode.
 
         Raises:
-            ModelError: no such checkpoint, an unknown architecture, or one without latent tokens.
+            ModelError: no such checkpoint, an unknown architecture, one without latent tokens, or a
+                device_map of several devices.
         """
         name = resolve_checkpoint(str(path_or_id))
         config = _load(AutoConfig, name, revision)
@@ -108,6 +109,7 @@ class AutoLatentModel:
                 f"{error}"
             ) from error
         _refuse_random_weights(name, info)
+        _refuse_scattered_weights(model, device_map)
         if stored is not None:
             model.generation_config = stored
         model.latent_tokens = LatentTokens.find(
@@ -154,6 +156,16 @@ def _generation_config(name: str, revision: str) -> GenerationConfig | None:
         raise ModelError(
             f"The generation_config.json of the checkpoint {name!r} cannot be used: {error}"
         ) from error
+
+
+def _refuse_scattered_weights(model: Any, device_map: Any) -> None:
+    devices = sorted({str(weight.device) for weight in model.parameters()})
+    if len(devices) > 1 or "meta" in devices:  # where a weight that is kept elsewhere seems to be
+        raise ModelError(
+            f"device_map={device_map!r} puts the weights on {' and '.join(devices)}; the engine "
+            "reads on one device. Give one, as device_map=cuda:0 or cpu; to use several GPUs, "
+            "start a process for each with `accelerate launch -m lm_eval …`."
+        )
 
 
 def _refuse_random_weights(name: str, info: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from ...models import EngineOptions, LatentSettings, ModelError
 from ...models.tokens import LatentTokens
-from .measures import Spread, interleaved
+from .measures import Run, Spread, interleaved
 from .setup import Setup
 from .work import Work
 
@@ -45,6 +45,24 @@ def compare_endless(
         itself, as such answers nearly always do, and one that does not has no use of drafts.
 
     Raises:
+        ModelError: see `endless_ways`.
+    """
+    ways = endless_ways(setup, questions=questions, samples=samples, tokens=tokens)
+    taken = interleaved(setup.device, ways, rounds=setup.rounds)
+    yield {
+        "samples": questions * samples,
+        "endless_tokens": tokens,
+        **Spread.of(taken["ending"]).fields("ending_s"),
+        **Spread.of(taken["endless"]).fields("endless_s"),
+        **Spread.of_ratios(taken["endless"], taken["ending"]).fields("ratio_to_ending"),
+        **Spread.of_ratios(taken["without drafts"], taken["ending"]).fields("ratio_without_drafts"),
+    }
+
+
+def endless_ways(setup: Setup, *, questions: int, samples: int, tokens: int) -> dict[str, Run]:
+    """Return the batch in which all end, that in which one does not, and this without drafts.
+
+    Raises:
         ModelError: a model so small that its samples cannot be told apart, or fewer than two answer
             tokens.
     """
@@ -65,22 +83,10 @@ def compare_endless(
         model.engine = EngineOptions(drafts=drafts)
         model.generate(input_ids, **vars(settings))
 
-    taken = interleaved(
-        setup.device,
-        {
-            "ending": lambda: run(ending),
-            "endless": lambda: run(endless),
-            "without drafts": lambda: run(endless, drafts=False),
-        },
-        rounds=setup.rounds,
-    )
-    yield {
-        "samples": questions * samples,
-        "endless_tokens": tokens,
-        **Spread.of(taken["ending"]).fields("ending_s"),
-        **Spread.of(taken["endless"]).fields("endless_s"),
-        **Spread.of_ratios(taken["endless"], taken["ending"]).fields("ratio_to_ending"),
-        **Spread.of_ratios(taken["without drafts"], taken["ending"]).fields("ratio_without_drafts"),
+    return {
+        "ending": lambda: run(ending),
+        "endless": lambda: run(endless),
+        "without drafts": lambda: run(endless, drafts=False),
     }
 
 

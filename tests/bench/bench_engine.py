@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from latent_tts.harness.bench import Work, explicit, straightforward
+from latent_tts.harness.bench.endless import endless_ways
+from latent_tts.harness.bench.setup import Setup
 from latent_tts.models import AutoLatentModel, LatentGenerationConfig, load_tokenizer
 from latent_tts.tasks.arith import generate
 
@@ -93,3 +95,17 @@ def test_one_sample_against_generate(versus):
         slow=lambda: explicit(model, input_ids, count=1, tokens=WORK.new_tokens),
         fast=lambda: model.generate(input_ids, **vars(settings)),
     )
+
+
+def test_one_endless_sample(versus):
+    """The batch in which all end is the slow side: the other may not take much longer."""
+    setup = Setup(
+        work=WORK,
+        samplers=(),
+        counts=(),
+        rounds=1,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+    ways = endless_ways(setup, questions=8, samples=64, tokens=512)
+    versus(bound=0.6, slow=ways["ending"], fast=ways["endless"])

@@ -297,6 +297,15 @@ def test_device_map_cpu(backbone):
     assert torch.equal(model.generate(prompt), backbone.model.generate(prompt))
 
 
+def test_weights_on_several_devices_are_refused(backbones, tmp_path):
+    places = dict.fromkeys(["transformer.wte", "transformer.wpe", "transformer.ln_f"], "cpu")
+    places |= {"transformer.h": "disk", "lm_head": "cpu"}
+    with pytest.raises(ModelError, match="puts the weights on cpu and meta; the engine reads on"):
+        AutoLatentModel.from_pretrained(
+            backbones["coconut"].folder, device_map=places, offload_folder=tmp_path
+        )
+
+
 def test_saving_keeps_the_released_format(backbone, tmp_path):
     backbone.model.save_pretrained(tmp_path)
     backbone.tokenizer.save_pretrained(tmp_path)
