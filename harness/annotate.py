@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..models import AutoLatentModel, LatentSettings, load_tokenizer
+from ..models.positions import position_limit
 from ..reward import RewardError
 from ..reward.labels import LabelledQuestion, label_questions
 from ..reward.shard_index import ShardIndex, checkpoint_digest, questions_digest
@@ -136,7 +137,7 @@ def _check_lengths(
     model: Any, tokenizer: Any, questions: Sequence[Question], settings: LatentSettings
 ) -> None:
     """Refuse questions too long for the model before any is annotated."""
-    room = model.config.max_position_embeddings - settings.thought_limit - 2
+    room = position_limit(model) - settings.thought_limit - 2
     long = [q.id for q in questions if len(model.encode_prompt(tokenizer, q.text)) > room]
     if long:
         raise RewardError(

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
 
 from ..models import LatentGenerateOutput, LatentSettings
-from ..models.memory import release_memory
+from ..models.memory import is_out_of_memory, release_memory
 from ..models.rows import Record
 from ..models.scheduler import most_rows, sample
 from ..models.tokens import pad_left
@@ -112,7 +111,7 @@ class _Reader:
         try:
             return self._pools(drawn)
         except Exception as error:
-            if len(drawn) == 1 or not should_reduce_batch_size(error):
+            if len(drawn) == 1 or not is_out_of_memory(error):
                 raise
         # Outside of the handler, whose traceback holds the tensors.
         release_memory()

@@ -81,7 +81,15 @@ def read_on(
 
     Returns:
         f[R, n, D], the last hidden states after each; the cache grows by n.
+
+    Raises:
+        ModelError: activation checkpointing in training.
     """
+    if model.training and getattr(model.base_model, "gradient_checkpointing", False):
+        raise ModelError(
+            "Activation (gradient) checkpointing drops keys and values that rows share. Turn it "
+            "off (model.activation_checkpointing_disable()) and take smaller batches instead."
+        )
     trunk = compiled(model)
     with PASS, _chosen(model.base_model), nullcontext() if trunk else fast(model):
         output = (trunk or model.base_model)(

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from . import randomness
-from .attention import read_on
+from .attention import PASS, read_on
 from .config import LatentSettings
 from .engine import feed, prefill, prompt_tokens, row_keys, run
 from .rows import LatentGenerateOutput, Record, Rows
@@ -71,7 +71,7 @@ def branch(
     if thoughts is None or lengths is None or thoughts.shape[1] < 2:
         return
     sampler = make_sampler(settings)
-    with sampler.installed(model):
+    with PASS, sampler.installed(model):
         samples = range(settings.num_return_sequences)
         tokens = prompt_tokens(input_ids, attention_mask)
         keys = row_keys(tokens, settings, samples, model.device)
@@ -83,7 +83,7 @@ def branch(
         chosen = places.repeat_interleave(count)
         leaving = _leave(rows, states, chosen, step=step, own=sampler.reading_varies)
         leaving.keys = randomness.branch_keys(rows.keys[places], step, count).flatten()
-        with sampler.installed(model):
+        with PASS, sampler.installed(model):
             if sampler.reading_varies:
                 feed(model, leaving, thoughts[chosen, step - 1], settings, sampler)
             record = Record.empty(model, settings, len(chosen))

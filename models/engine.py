@@ -15,11 +15,13 @@ from .attention import read_on, read_prompts
 from .config import LatentSettings
 from .drafts import draft
 from .errors import ModelError, check_finite
-from .fast import likeliest
+from .fast import likeliest, logits
 from .options import engine_options
+from .positions import position_limit
 from .prompts import Prompts
 from .rows import Record, Rows
 from .samplers import Sampler
+from .trial import check_model
 
 _ANSWER_SITE = 1 << 20  # the address of answer sampling, beyond every dropout site
 _SAMPLED_ROWS = 64  # whose next tokens are sampled at once: a random number for every known token
@@ -46,7 +48,8 @@ def prompt_tokens(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> list
 
 
 def check_prompts(model: Any, prompts: Sequence[Sequence[int]], settings: LatentSettings) -> None:
-    """Raise ModelError for prompts with unknown tokens or without room to think and answer."""
+    """Raise ModelError for a model that the engine cannot read, unknown tokens or long prompts."""
+    check_model(model)
     if not prompts or not all(prompts):
         raise ModelError("No prompt, or one without tokens; give at least one token per prompt.")
     smallest = min(min(prompt) for prompt in prompts)
@@ -58,7 +61,7 @@ def check_prompts(model: Any, prompts: Sequence[Sequence[int]], settings: Latent
             f"{model.name_or_path!r} knows 0 to {vocabulary - 1}. Use its own tokenizer."
         )
     longest = max(map(len, prompts))
-    positions = model.config.max_position_embeddings
+    positions = position_limit(model)
     needed = settings.thought_limit + 2
     if longest + needed > positions:
         raise ModelError(
@@ -146,7 +149,7 @@ def advance(
     rows.thoughts = rows.thoughts + thinks
     rows.tokens = rows.tokens + answered
     rows.thinking = thinks
-    limit = model.config.max_position_embeddings
+    limit = position_limit(model)
     room = torch.minimum(settings.max_new_tokens - rows.thoughts, limit - rows.position) - 1
     rows.room = torch.where(ends_now, room, rows.room)
     finished = answered & (eos | (rows.tokens >= rows.room))
@@ -295,19 +298,23 @@ def next_tokens(
         settings: how answers are decoded.
         greedy: bool[R], rows that are not sampled in any case; none if None.
     """
-    largest, best = likeliest(model, hidden)
-    # The largest logit stands for all: NaN counts as larger than any number.
-    check_finite(largest, "logits", model)
     if not settings.do_sample:
+        largest, best = likeliest(model, hidden)
+        # The largest logit stands for all: NaN counts as larger than any number.
+        check_finite(largest, "logits", model)
         return best
-    # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
-    head = model.get_output_embeddings()
+    everyone = torch.arange(len(hidden), device=hidden.device)
     found = []
-    parts = (tensor.split(_SAMPLED_ROWS) for tensor in (hidden, keys, positions))
-    for states, own, places in zip(*parts, strict=True):
-        logits = head(states)
-        uniform = randomness.uniform(own, places, site=_ANSWER_SITE, size=logits.shape[-1])
-        noisy = logits.double() / settings.temperature - (-uniform.log()).log()
-        found.append(noisy.argmax(dim=-1))
-    sampled = torch.cat(found)
-    return sampled if greedy is None else torch.where(greedy, best, sampled)
+    for rows in everyone.split(_SAMPLED_ROWS):
+        every = logits(model, hidden[rows])
+        check_finite(every, "logits", model)
+        uniform = randomness.uniform(
+            keys[rows], positions[rows], site=_ANSWER_SITE, size=every.shape[-1]
+        )
+        # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
+        noisy = every.double() / settings.temperature - (-uniform.log()).log()
+        sampled = noisy.argmax(dim=-1)
+        if greedy is not None:
+            sampled = torch.where(greedy[rows], every.argmax(dim=-1), sampled)
+        found.append(sampled)
+    return torch.cat(found)

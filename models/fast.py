@@ -4,16 +4,18 @@ A CPU's matrix kernel first copies a weight into blocks of its own order. For th
 step that copy costs as much as the product, so it is made once, while no gradient is kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules.module import _has_any_global_hook
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from transformers.activations import NewGELUActivation
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 from transformers.pytorch_utils import Conv1D
@@ -50,6 +52,8 @@ class _Packed:
 
 # What is packed of each layer, and the state and some numbers of the weight that it was made of.
 _packed: WeakKeyDictionary[nn.Module, tuple[Any, torch.Tensor, list[_Packed]]] = WeakKeyDictionary()
+_fits: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()  # whether a trunk's copies do
+_stopped: WeakSet[nn.Module] = WeakSet()  # trunks that ran out of memory
 
 
 @contextmanager
@@ -72,7 +76,8 @@ def fast(model: Any) -> Iterator[None]:
             if isinstance(module, GPT2MLP):
                 before, activation = module.c_fc, module.act
                 known = type(activation) is NewGELUActivation and not _replaced(activation)
-                parts = _pack(before, model) if known and not before._forward_hooks else []
+                watched = _watched(before) or _watched(activation)
+                parts = _pack(before, model) if known and not watched else []
                 if parts:
                     replace(before, parts[0].with_gelu)
                     replace(activation, _unchanged)
@@ -90,10 +95,27 @@ def drop_stale(model: Any) -> None:
     """Forget what was packed of weights that have changed since, as training may have done.
 
     Fused optimizers, the Trainer's default among them, change weights without a new version, so
-    some numbers of each are compared.
+    some numbers of each are compared. Whether copies fit into memory is asked anew, too.
     """
+    _fits.pop(model.base_model, None)
     for layer in model.modules():
         if layer in _packed and not torch.equal(_packed[layer][1], _some(layer.weight)):
+            del _packed[layer]
+
+
+def stop_packing(model: Any) -> None:
+    """Drop a model's copies and make no others, because memory has run out."""
+    _stopped.add(model.base_model)
+    for layer in model.modules():
+        _packed.pop(layer, None)
+
+
+@register_optimizer_step_post_hook
+def _drop_trained(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    """Forget what was packed of weights that an optimizer has just changed, however few."""
+    if _packed:
+        trained = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+        for layer in [layer for layer in _packed if id(layer.weight) in trained]:
             del _packed[layer]
 
 
@@ -102,14 +124,23 @@ def likeliest(model: Any, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 
     NaN counts as the largest; of equal logits the first wins.
     """
-    head = model.get_output_embeddings()
-    parts = _pack(head, model, rows=_TOKENS) or [head]
-    found = [part(hidden).max(dim=-1) for part in parts]
+    found = [part(hidden).max(dim=-1) for part in _head(model)]
     if len(found) == 1:
         return found[0].values, found[0].indices
     largest = torch.stack([best.values for best in found]).max(dim=0)
     tokens = torch.stack([best.indices for best in found])
     return largest.values, tokens.gather(0, largest.indices[None])[0] + largest.indices * _TOKENS
+
+
+def logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """Return the logits f[R, V] of hidden states f[R, D]."""
+    return torch.cat([part(hidden) for part in _head(model)], dim=-1)
+
+
+def _head(model: Any) -> Sequence[Callable[[torch.Tensor], torch.Tensor]]:
+    """Return the language-model head, in parts of the vocabulary where it is packed."""
+    head = model.get_output_embeddings()
+    return ([] if _watched(head) else _pack(head, model, rows=_TOKENS)) or [head]
 
 
 def _gelu(inputs: torch.Tensor) -> torch.Tensor:
@@ -125,11 +156,18 @@ def _replaced(layer: nn.Module) -> bool:
     return "forward" in layer.__dict__
 
 
+def _watched(module: nn.Module) -> bool:
+    """Whether hooks see what a module is given or returns."""
+    return bool(module._forward_hooks or module._forward_pre_hooks) or _has_any_global_hook()
+
+
 def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Packed]:
     """Return a layer's packed weight, in parts of `rows` outputs; nothing where it cannot gain."""
     if type(layer) not in (nn.Linear, Conv1D) or _replaced(layer):
         return []
-    weight: Any = layer.weight
+    weight: Any = layer._parameters.get("weight")
+    if type(weight) is not nn.Parameter or layer._forward_pre_hooks:
+        return []  # made anew by a hook before every pass, as by weight_norm, or of another kind
     bias: Any = layer.bias
     if (
         torch.is_grad_enabled()
@@ -145,8 +183,7 @@ def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Pac
     state = (weight.data_ptr(), weight._version, None if bias is None else bias.data_ptr())
     made_of, _, parts = _packed.get(layer, (None, None, []))
     if made_of != state:
-        whole = sum(other.nbytes for other in model.parameters())
-        if whole > _MEMORY_SHARE * free_memory(weight.device):
+        if not _fit(model):
             return []
         outputs = weight.t() if isinstance(layer, Conv1D) else weight
         size = rows or len(outputs)
@@ -157,6 +194,16 @@ def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Pac
         ]
         _packed[layer] = (state, _some(weight).clone(), parts)
     return parts
+
+
+def _fit(model: Any) -> bool:
+    trunk = model.base_model
+    if trunk in _stopped:
+        return False
+    if trunk not in _fits:
+        whole = sum(weight.nbytes for weight in model.parameters())
+        _fits[trunk] = whole <= _MEMORY_SHARE * free_memory(model.device)
+    return _fits[trunk]
 
 
 def _some(weight: torch.Tensor) -> torch.Tensor:

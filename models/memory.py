@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 
 _ROOT = Path("/")
 # Controllers of a hierarchy of control groups -> its folder, and the files that hold the limit, the
@@ -14,6 +15,8 @@ _HIERARCHIES = {
     "": ("", "memory.max", "memory.current", "inactive_file"),
     "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
+# What oneDNN and C++ say where memory has run out, beside what accelerate knows.
+_OUT_OF_MEMORY = ("could not create a primitive", "could not execute a primitive", "std::bad_alloc")
 
 
 def free_memory(device: torch.device) -> int:
@@ -25,7 +28,15 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     free = min([psutil.virtual_memory().available, *_left_by_groups()])
-    return max(0, free) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return max(0, free) // (int(processes) if processes.isdecimal() and int(processes) else 1)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that memory has run out, so that less may fit."""
+    if isinstance(error, MemoryError) or should_reduce_batch_size(error):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def release_memory() -> None:
@@ -39,10 +50,11 @@ def _left_by_groups() -> Iterator[int]:
     file = _ROOT / "proc/self/cgroup"
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     for line in lines:
-        _, controllers, name = line.split(":", 2)
-        if controllers not in _HIERARCHIES:
+        _, controllers, name = (*line.split(":", 2), "", "")[:3]
+        kind = "memory" if "memory" in controllers.split(",") else controllers
+        if kind not in _HIERARCHIES or not name:
             continue
-        hierarchy, *files = _HIERARCHIES[controllers]
+        hierarchy, *files = _HIERARCHIES[kind]
         top = _ROOT / "sys/fs/cgroup" / hierarchy
         # In a container, the name may be the one that the group has outside of it.
         group = top / name.lstrip("/")

@@ -9,6 +9,7 @@ from transformers.utils import ModelOutput
 
 from .cache import Group, RowCache
 from .config import LatentSettings
+from .positions import position_limit
 from .prompts import Prompts
 
 
@@ -170,11 +171,10 @@ class Record:
             count: R.
             shortest: tokens of the shortest prompt; those after it are bounded by the positions.
         """
-        config = model.config
         counts = torch.zeros(count, dtype=torch.long, device=model.device)
-        width = min(settings.max_new_tokens, config.max_position_embeddings - shortest)
+        width = min(settings.max_new_tokens, position_limit(model) - shortest)
         thoughts = torch.zeros(
-            (count, settings.thought_limit, config.hidden_size),
+            (count, settings.thought_limit, model.config.hidden_size),
             dtype=model.dtype,
             device=model.device,
         )

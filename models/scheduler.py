@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
 
 from .attention import PASS
 from .config import LatentSettings
 from .engine import advance, check_prompts, prefill, prompt_tokens, row_keys
 from .errors import ModelError
-from .memory import free_memory, release_memory
+from .fast import stop_packing
+from .memory import free_memory, is_out_of_memory, release_memory
 from .options import engine_options
 from .prompts import Prompts
 from .rows import LatentGenerateOutput, Record, Rows
@@ -87,7 +87,7 @@ def sample(
                 while batch.work_left and not batch.complete:
                     batch.step()
         except Exception as error:
-            short = batch.most_rows > 1 and should_reduce_batch_size(error)
+            short = batch.most_rows > 1 and is_out_of_memory(error)
             if not short:
                 raise
         if short:  # outside of the handler, whose traceback holds the tensors
@@ -201,6 +201,7 @@ class _Batch:
         self.most_rows = max(1, min(self.most_rows, rows) // 2)
         self._rows = self._read = None
         self._waiting = deque([(place, sorted(left)) for place, left in undone.items()] + later)
+        stop_packing(self._model)
         release_memory()
         logger.warning("Out of memory: going on with %d samples in a batch.", self.most_rows)
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..models import LatentGenerateOutput, LatentSettings
+from ..models.attention import PASS
 from ..models.engine import (
     check_prompts,
     feed,
@@ -127,7 +128,7 @@ def beam_search(
     check_fit(model, reward_model)
     check_positions(reward_model, mask, settings.thought_limit)
     search = _Search(model, settings)
-    with search.sampler.installed(model):
+    with PASS, search.sampler.installed(model):
         beams = search.think(
             input_ids, mask, RewardReader(reward_model, input_ids, mask), sample_offset
         )

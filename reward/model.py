@@ -3,6 +3,8 @@
 arXiv 2510.07745, section 4: r_t = g(x, h_1:t); a trajectory's score is the sum of its r_t.
 """
 
+import logging
+from copy import copy
 from typing import Any
 
 import torch
@@ -16,7 +18,14 @@ from transformers import (
 
 from ..models.attention import read_on, read_prompts
 from ..models.cache import Group, RowCache
+from ..models.memory import is_out_of_memory, release_memory
+from ..models.positions import position_limit
+from ..models.trial import check_model
 from .errors import RewardError
+
+logger = logging.getLogger(__name__)
+
+_THOUGHTS = 4096  # read at once: more gain no speed, and their activations fill memory
 
 
 class LatentRewardHead:
@@ -71,13 +80,12 @@ class LatentRewardHead:
         check_positions(model, mask, depth)
         reader = RewardReader(model, input_ids, mask)
         places = torch.arange(len(input_ids), device=model.device).repeat_interleave(count)
-        reader.select(places)
         thoughts = latent_thoughts.to(model.device, model.dtype)
         if lengths is not None:
             there = torch.arange(depth, device=model.device) < lengths.to(model.device)[..., None]
             # Not a product: whatever stands beyond a length, NaN too, leaves no trace.
             thoughts = thoughts.masked_fill(~there.unsqueeze(-1), 0.0)
-        rewards = reader.read(thoughts.flatten(0, 1)).unflatten(0, (-1, count))
+        rewards = reader.read_of(places, thoughts.flatten(0, 1)).unflatten(0, (-1, count))
         if lengths is not None:
             rewards = rewards.masked_fill(~there, 0.0)
         return rewards
@@ -90,6 +98,7 @@ class RewardReader:
         self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> None:
         """Read the prompts i64[B, P], padded on the left; B rows to begin with."""
+        check_model(model)
         self._model = model
         input_ids = input_ids.to(model.device)
         if attention_mask is None:
@@ -102,6 +111,33 @@ class RewardReader:
         """Go on with the rows at the indices i64[R], of which some may repeat."""
         self._cache = self._cache.select(rows)
         self._position = self._position[rows]
+
+    def read_of(self, rows: torch.Tensor, thoughts: torch.Tensor) -> torch.Tensor:
+        """Return the r_t f32[R, S] of thoughts f[R, S, D] after the rows at i64[R].
+
+        Some rows at a time where no gradient is kept, and fewer where memory runs out. Nothing that
+        is read is kept: later calls start from the same rows.
+        """
+        most = len(rows) if torch.is_grad_enabled() else max(1, _THOUGHTS // thoughts.shape[1])
+        rewards: list[torch.Tensor] = []
+        done = 0
+        while done < len(rows):
+            part = slice(done, done + most)
+            try:
+                reader = copy(self)
+                reader.select(rows[part])
+                rewards.append(reader.read(thoughts[part]))
+                done += most
+                continue
+            except Exception as error:
+                if most == 1 or torch.is_grad_enabled() or not is_out_of_memory(error):
+                    raise
+            # Outside of the handler, whose traceback holds the tensors.
+            del reader
+            release_memory()
+            most = max(1, min(most, len(rows) - done) // 2)
+            logger.warning("Out of memory: scoring %d trajectories at once.", most)
+        return torch.cat(rewards)
 
     def read(self, thoughts: torch.Tensor) -> torch.Tensor:
         """Read the next thoughts f[R, S, D] of every row and return their r_t, f32[R, S]."""
@@ -180,7 +216,7 @@ def _check_shapes(
 def check_positions(model: Any, mask: torch.Tensor, depth: int) -> None:
     """Raise RewardError where a prompt, mask i64[B, P], with `depth` thoughts is too long."""
     needed = int(mask.sum(dim=1).max()) + depth
-    limit = model.config.max_position_embeddings
+    limit = position_limit(model)
     if needed > limit:
         raise RewardError(
             f"A prompt with {depth} thoughts needs {needed} positions; the reward model "

@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from latent_tts.models import EngineOptions
 from latent_tts.models import fast as module
-from latent_tts.models.fast import drop_stale, fast, likeliest
+from latent_tts.models.fast import drop_stale, fast, likeliest, stop_packing
 from tests.models.sampled import check_same
 
 pytestmark = pytest.mark.skipif(not module._kernel_exists(), reason="torch has no packed kernel")
@@ -41,8 +41,10 @@ def model_of(*layers, head=None, **options):
     engine = EngineOptions(**options)
     return SimpleNamespace(
         base_model=trunk,
+        device=torch.device("cpu"),
         engine=engine,
         get_output_embeddings=lambda: head,
+        modules=lambda: [*trunk.modules(), *([head] if head else [])],
         parameters=lambda: [*trunk.parameters(), *(head.parameters() if head else ())],
     )
 
@@ -70,6 +72,7 @@ def test_a_packed_layer_multiplies_by_its_weight(packed, kind, bias, inputs, out
 
 def test_samples_are_those_of_plain_weights(backbone, sampling, packed, monkeypatch):
     model, prompts = backbone.model, backbone.prompts(7)
+    packed.clear()  # of what loading has packed
     settings = {**sampling, "num_return_sequences": 5}
     monkeypatch.setattr(model, "engine", EngineOptions(packed_weights=False))
     expected = backbone.generate(prompts, **settings)
@@ -140,7 +143,7 @@ def test_changed_weights_are_packed_anew(kind, change):
             before = model.base_model(states)
         change(layer)
         gc.collect()
-        drop_stale(model.base_model)
+        drop_stale(model)
         with torch.no_grad(), fast(model):
             found = model.base_model(states)
         torch.testing.assert_close(found, product(layer, states), rtol=1e-5, atol=1e-4)
@@ -231,10 +234,17 @@ def test_layers_are_as_they_were_afterwards(packed):
 
 @torch.no_grad()
 def test_layers_are_as_they_were_where_memory_runs_out_in_the_middle(monkeypatch):
-    layers = made_layer(nn.Linear, 8, 8), made_layer(nn.Linear, 8, 8)
-    answers = iter([1 << 30])
-    monkeypatch.setattr(module, "free_memory", lambda device: next(answers))
-    with pytest.raises(RuntimeError, match="StopIteration"), fast(model_of(*layers)):
+    layers, packed = (made_layer(nn.Linear, 8, 8), made_layer(nn.Linear, 8, 8)), []
+
+    def once(*args):
+        if packed:
+            raise MemoryError
+        packed.append(args)
+        return made(*args)
+
+    made = module._Packed
+    monkeypatch.setattr(module, "_Packed", once)
+    with pytest.raises(MemoryError), fast(model_of(*layers)):
         pass
     assert not any("forward" in vars(layer) for layer in layers)
 
@@ -316,3 +326,74 @@ def test_a_head_of_another_kind_is_asked_as_it_is():
     largest, tokens = likeliest(model_of(head=head), hidden)
     assert torch.equal(largest, logits.amax(dim=-1))
     assert torch.equal(tokens, logits.argmax(dim=-1))
+
+
+def test_few_trained_numbers_are_noticed(packed):
+    """A fused step raises no version, and few numbers are not among those compared."""
+    layer, states = made_layer(nn.Linear, 64, 96), torch.randn(4, 64)
+    other, model = made_layer(nn.Linear, 8, 8), model_of(layer)
+    with torch.no_grad(), fast(model), fast(model_of(other)):
+        assert len(packed) == 2
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.5, weight_decay=0.0, fused=True)
+    layer.weight.grad, layer.bias.grad = torch.zeros_like(layer.weight), None
+    layer.weight.grad[3, 5] = 1.0
+    optimizer.step()
+    assert list(packed) == [other]
+    with torch.no_grad(), fast(model):
+        found = model.base_model(states)
+    torch.testing.assert_close(found, product(layer, states), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning")
+@torch.no_grad()
+def test_weights_that_a_hook_makes_are_not_packed(packed):
+    layer, states = nn.utils.weight_norm(made_layer(nn.Linear, 8, 8)), torch.randn(3, 8)
+    model = model_of(layer)
+    for _ in range(2):
+        with fast(model):
+            found = model.base_model(states)
+        torch.testing.assert_close(found, layer(states))
+        layer.weight_g *= 2
+    assert not packed
+
+
+@torch.no_grad()
+def test_hooks_of_a_packed_head_and_of_all_modules_see_everything(packed):
+    head, states = made_layer(nn.Linear, 8, 9), torch.randn(3, 8)
+    model = model_of(made_layer(nn.Linear, 8, 8), head=head)
+    best = likeliest(model, states)[1]
+    assert head in packed
+    expected = head(states).scatter(1, best[:, None], -torch.inf).max(dim=1)
+
+    def ban(module, args, output):
+        return output.scatter(1, best[:, None], -torch.inf) if module is head else None
+
+    for register in (head.register_forward_hook, nn.modules.module.register_module_forward_hook):
+        hook = register(ban)
+        largest, tokens = likeliest(model, states)
+        hook.remove()
+        assert torch.equal(tokens, expected.indices)
+        torch.testing.assert_close(largest, expected.values)
+
+
+@torch.no_grad()
+def test_whether_copies_fit_is_asked_once_a_prompt(packed, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "free_memory", lambda device: asked.append(device) or 0)
+    model = model_of(made_layer(nn.Linear, 8, 8), made_layer(nn.Linear, 8, 8))
+    for prompts in range(3):
+        drop_stale(model)
+        for _ in range(4):
+            with fast(model):
+                assert not packed
+        assert len(asked) == prompts + 1
+
+
+@torch.no_grad()
+def test_where_memory_has_run_out_nothing_is_packed_again(packed):
+    model, other = (model_of(made_layer(nn.Linear, 8, 8)) for _ in range(2))
+    with fast(model), fast(other):
+        assert len(packed) == 2
+    stop_packing(model)
+    with fast(model):
+        assert list(packed) == list(other.base_model)

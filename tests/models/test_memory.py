@@ -73,6 +73,18 @@ def test_processes_of_a_launcher_share(system, monkeypatch):
     assert free_memory(CPU) == 250
 
 
+@pytest.mark.parametrize("given", ["", "0", "-1", "two", "1.0"])
+def test_a_number_of_processes_that_is_none_counts_as_one(monkeypatch, given):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", given)
+    assert free_memory(CPU) == 1000
+
+
+def test_lines_that_are_no_groups_are_passed_over(system):
+    in_groups(system, "", "7", "0:", "3:cpu,memory:/a")
+    made_group(system / "sys/fs/cgroup/memory/a", V1, 600, 100, 0)
+    assert free_memory(CPU) == 500
+
+
 def test_a_gpu_says_itself_what_is_free(monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (70, 100))

@@ -140,6 +140,8 @@ OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 4 bytes"),
+    RuntimeError("could not create a primitive"),  # oneDNN's
+    MemoryError(),
 ]
 
 
@@ -159,7 +161,7 @@ def limit_memory(monkeypatch, most, error, *, at="advance"):
 
 
 @pytest.mark.parametrize("at", ["advance", "prefill"])
-@pytest.mark.parametrize(("most", "error"), list(zip([1, 3, 7], OUT_OF_MEMORY, strict=True)))
+@pytest.mark.parametrize(("most", "error"), list(zip([1, 3, 7, 2, 5], OUT_OF_MEMORY, strict=True)))
 def test_running_out_of_memory_changes_no_sample(
     backbone, noise, monkeypatch, caplog, at, most, error
 ):

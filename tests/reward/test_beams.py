@@ -1,6 +1,7 @@
 """Beam search against a slow search by hand, one sample, and rewards whose optimum is known."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import pytest
@@ -334,3 +335,14 @@ def test_a_reward_model_of_another_backbone(backbones, reward_models):
     other = LatentRewardModel.from_pretrained(reward_models["gpt2"])
     with pytest.raises(RewardError, match=r"token ids below 300, but .* do not belong together"):
         search((model, tokenizer, other), settings_of(model, "noise", 2, 2))
+
+
+def test_threads_search_one_model(backbones):
+    """Under dropout, whose hooks of one search would drop in the other's passes."""
+    model, tokenizer = backbones["coconut"]
+    pair = model, tokenizer, LatentRewardModel.from_backbone(model)
+    settings = settings_of(model, "dropout", 2, 2)
+    expected = search(pair, settings).output.sequences
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(search, pair, settings) for _ in range(6)]
+        assert all(torch.equal(run.result().output.sequences, expected) for run in runs)

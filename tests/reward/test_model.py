@@ -9,7 +9,9 @@ from safetensors.torch import load_file
 from transformers import GPT2Model, LlamaModel
 
 from latent_tts.models import AutoLatentModel, ModelError
+from latent_tts.models.trial import check_model
 from latent_tts.reward import LatentRewardModel, RewardError
+from latent_tts.reward import model as reward_model
 from tests.checkpoints import edit_config, edit_weights
 from tests.reward.checkpoints import POSITIONS, WIDTH, write_gpt2
 
@@ -96,6 +98,7 @@ def test_a_reward_depends_only_on_thoughts_up_to_its_own(model, thoughts):
 
 def test_a_question_is_run_once_for_all_its_candidates(model, thoughts):
     rows = []
+    check_model(model)  # before its passes are counted
     hook = model.base_model.register_forward_hook(
         lambda module, args, output: rows.append(len(output.last_hidden_state))
     )
@@ -250,3 +253,40 @@ def test_what_cannot_be_scored(reward_models, change, message):
     inputs = {"input_ids": torch.tensor([[5, 6]]), "latent_thoughts": torch.zeros(1, 2, 3, WIDTH)}
     with pytest.raises(RewardError, match=message):
         model.score(**{**inputs, **change})
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_few_trajectories_at_a_time_have_the_same_scores(
+    model, thoughts, monkeypatch, caplog, most
+):
+    """Memory runs out above `most` rows of one pass, prompts' passes aside."""
+    expected = scores(model, PROMPTS, thoughts, lengths=LENGTHS)
+    sizes, read_on = [], reward_model.read_on
+
+    def limited(model, cache, inputs, positions):
+        sizes.append(len(inputs))
+        if len(inputs) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return read_on(model, cache, inputs, positions)
+
+    monkeypatch.setattr(reward_model, "read_on", limited)
+    found = scores(model, PROMPTS, thoughts, lengths=LENGTHS)
+    torch.testing.assert_close(found, expected)
+    assert sizes[:2] == [12, 6]
+    assert sum(size for size in sizes if size <= most) == 12
+    assert "Out of memory: scoring 6 trajectories at once" in caplog.text
+    sizes.clear()
+    with torch.enable_grad(), pytest.raises(torch.OutOfMemoryError):
+        model(**pad(PROMPTS), latent_thoughts=thoughts)
+
+
+def test_a_pass_is_of_few_trajectories(model, thoughts, monkeypatch):
+    expected = scores(model, PROMPTS, thoughts)
+    monkeypatch.setattr(reward_model, "_THOUGHTS", 2 * DEPTH)
+    rows = []
+    hook = model.base_model.register_forward_hook(
+        lambda module, args, output: rows.append(len(output.last_hidden_state))
+    )
+    torch.testing.assert_close(scores(model, PROMPTS, thoughts), expected)
+    hook.remove()
+    assert rows == [4] + [2] * 6
