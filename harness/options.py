@@ -1,10 +1,10 @@
 """lm-eval's generation settings, translated into this project's."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from ..models import LatentSettings, ModelError
+from ..models import EngineOptions, LatentSettings, ModelError
 from ..models.config import check_names
 from ..tasks import MAX_CANDIDATES, NEEDS_REWARDS, check_strategy
 
@@ -64,6 +64,11 @@ def read_options(
         TaskError: an unknown aggregation.
     """
     given = {name: value for name, value in gen_kwargs.items() if value is not None}
+    for name in given.keys() & {field.name for field in fields(EngineOptions)}:
+        raise ModelError(
+            f"{name} says how samples are computed, not which: it belongs in --model_args, not in "
+            "--gen_kwargs."
+        )
     check_names(given, also=_OURS)
     own = {name: given.pop(name) for name in _OURS if name in given}
     samples = bool(given.get("do_sample", model_args.get("do_sample", False)))

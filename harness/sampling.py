@@ -178,7 +178,7 @@ class _Reader:
                 thoughts=thoughts,
                 answer_tokens=tokens,
                 truncated=truncated and not cuts,
-                # What lies below the sixth decimal depends on what else was in the batch.
+                # From the sixth decimal on they depend on what else was in the batch.
                 reward=None if steps is None else round(sum(steps), 6),
                 step_rewards=None if steps is None else tuple(round(r, 6) for r in steps),
             )

@@ -1,7 +1,8 @@
 """Reading prompts, and reading on: attention over a shared prompt and a row's own positions.
 
 The function is registered with transformers' attention interface and chosen only while rows are
-read, so any decoder that uses the interface shares prompts without its code being changed.
+read, so decoders that use the interface share prompts without their code being changed (`trial.py`
+holds each against its own forward).
 """
 
 import threading

@@ -28,15 +28,14 @@ def resolve_checkpoint(path_or_id: str) -> str:
     Raises:
         ModelError: the name is a path and there is no such folder.
     """
-    shipped = SHIPPED / path_or_id
-    if path_or_id and "/" not in path_or_id and shipped.is_dir():
-        return str(shipped)
+    names = sorted(folder.name for folder in SHIPPED.glob("*") if folder.is_dir())
+    if path_or_id in names:
+        return str(SHIPPED / path_or_id)
     path = Path(path_or_id).expanduser()
     if path_or_id and path.is_dir():
         return str(path)
     looks_like_path = path.is_absolute() or path_or_id.startswith((".", "~"))
     if looks_like_path or path_or_id.count("/") != 1:
-        names = sorted(folder.name for folder in SHIPPED.glob("*") if folder.is_dir())
         raise ModelError(
             f"No checkpoint at {path_or_id!r}.{near(path_or_id, names)} Give a folder with "
             f"config.json, a hub id owner/name, or one that ships: {', '.join(names)}."
@@ -119,14 +118,14 @@ class AutoLatentModel:
 
 
 def load_tokenizer(
-    path_or_id: str, revision: str = "main", *, missing_ok: bool = False
+    path_or_id: str | Path, revision: str = "main", *, missing_ok: bool = False
 ) -> PreTrainedTokenizerBase | None:
     """Load a checkpoint's tokenizer, padding on the left; pad is eos where there is none.
 
     Raises:
         ModelError: there is none, unless `missing_ok`.
     """
-    name = resolve_checkpoint(path_or_id)
+    name = resolve_checkpoint(str(path_or_id))
     folder = Path(name)
     if missing_ok and folder.is_dir() and not [*folder.glob("*token*"), *folder.glob("vocab*")]:
         return None

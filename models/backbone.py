@@ -6,10 +6,13 @@ asks for these and never for the backbone's name.
 """
 
 import re
+import warnings
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import torch
+from transformers import GenerationConfig
 
 from .config import CHECKPOINT_FIELDS, LatentGenerationConfig, LatentSettings
 from .errors import ModelError
@@ -18,6 +21,9 @@ from .rows import LatentGenerateOutput
 from .scheduler import generate
 from .tokens import LatentTokens
 
+# Of a GenerationConfig: known otherwise, or about how outputs are returned.
+_UNREAD = {"bos_token_id", "eos_token_id", "pad_token_id", "return_dict_in_generate"}
+_UNREAD |= {"transformers_version", "use_cache"}
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
 
 
@@ -25,6 +31,25 @@ def last_number(text: str) -> str | None:
     """Return the last number written in `text`, thousands commas taken out, or None."""
     numbers = _NUMBER.findall(text)
     return numbers[-1].replace(",", "") if numbers else None
+
+
+def _warn_of_unread(generation_config: Any) -> None:
+    """Warn of what a user's config asks for beyond what `LatentSettings` knows."""
+    if not isinstance(generation_config, GenerationConfig):
+        return
+    read = {field.name for field in fields(LatentSettings)} | _UNREAD
+    usual = vars(GenerationConfig())
+    unread = [
+        f"{name}={value!r}"
+        for name, value in vars(generation_config).items()
+        if name not in read and not name.startswith("_") and value not in (None, usual.get(name))
+    ]
+    if unread:
+        warnings.warn(
+            f"generation_config asks for {', '.join(unread)}, which sampling of thoughts does not "
+            "know: it changes nothing.",
+            stacklevel=3,
+        )
 
 
 class LatentBackbone:
@@ -88,6 +113,7 @@ class LatentBackbone:
         Raises:
             ModelError: a setting is out of its range or unknown.
         """
+        _warn_of_unread(generation_config)
         stored: Any = getattr(self, "generation_config", None)
         checkpoint = {name: getattr(stored, name, None) for name in CHECKPOINT_FIELDS}
         return LatentSettings.resolve(
@@ -124,8 +150,11 @@ class LatentBackbone:
             ModelError: unusable settings, beam search among them, a prompt longer than the model's
                 positions, or hidden states that are not finite.
         """
-        if input_ids is None:
-            raise ModelError("generate() needs input_ids i64[B, P]; none were given.")
+        if not isinstance(input_ids, torch.Tensor) or input_ids.is_floating_point():
+            raise ModelError(
+                "generate() needs input_ids, a tensor i64[B, P] of token ids as a tokenizer gives "
+                f'with return_tensors="pt"; given was {type(input_ids).__name__}.'
+            )
         if return_dict_in_generate is None:
             return_dict_in_generate = bool(
                 getattr(generation_config, "return_dict_in_generate", False)

@@ -10,7 +10,7 @@ _MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagra
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
-    """How the engine computes; changes no sample beyond float32's last digits.
+    """How the engine computes; changes thoughts in float32's last digits, answers only in ties.
 
     Each option turns itself off where it cannot run.
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from . import randomness
+from .errors import ModelError
 
 # Of masks that are drawn together: few launches for few rows, and little memory for many.
 _MASK_ELEMENTS = 1 << 20
@@ -118,8 +119,7 @@ class DropoutSampler(Sampler):
     @contextmanager
     def installed(self, model: Any) -> Iterator[None]:
         """Hook a mask after every module of the chosen site."""
-        ends = model.dropout_modules[self.settings.dropout_site]
-        modules = [module for name, module in model.named_modules() if name.endswith(ends)]
+        modules = _site_modules(model, self.settings.dropout_site)
         self._sites = len(modules)
         hooks = [
             module.register_forward_hook(self._hook(site)) for site, module in enumerate(modules)
@@ -171,6 +171,26 @@ class DropoutSampler(Sampler):
             )
             self._masks = dict(zip(((place, size) for place in sites), found, strict=True))
         return self._masks[site, size]
+
+
+def _site_modules(model: Any, site: str) -> list[nn.Module]:
+    """Return the modules of a dropout site, in the model's order.
+
+    Raises:
+        ModelError: the backbone names none, so that nothing would be dropped.
+    """
+    ends = model.dropout_modules.get(site, ())
+    ends = (ends,) if isinstance(ends, str) else tuple(ends)
+    found = {name: module for name, module in model.named_modules() if name.endswith(ends)}
+    if not ends or not found:
+        names = {name.rpartition(".")[2] for name, _ in model.named_modules() if "." in name}
+        raise ModelError(
+            f"dropout_site={site}: no module of {type(model).__name__} ends with "
+            f"{' or '.join(ends) or 'anything'}, so nothing would be dropped. Its dropout_modules "
+            f"must give for {site} the ends of modules' names, of which there are "
+            f"{', '.join(sorted(names))}."
+        )
+    return list(found.values())
 
 
 SAMPLERS: dict[str, type[Sampler]] = {"dropout": DropoutSampler, "noise": NoiseSampler}

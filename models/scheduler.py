@@ -78,6 +78,8 @@ def sample(
     """
     if batch_size is not None and batch_size < 1:
         raise ModelError(f"batch_size={batch_size}; allowed are whole numbers of at least 1.")
+    if sample_offset < 0:
+        raise ModelError(f"sample_offset={sample_offset}; allowed are whole numbers of at least 0.")
     check_prompts(model, prompts, settings)
     batch = _Batch(model, prompts, settings, sample_offset, batch_size)
     while batch.work_left:

@@ -20,7 +20,7 @@ from .randomness import compare_randomness
 from .reference import compare_reference
 from .samplers import compare_samplers, memory_growth
 from .setup import Setup
-from .work import SAMPLERS, Work
+from .work import LEAST_VOCABULARY, SAMPLERS, Work
 
 _SETTING = {"sampler": "sampler", "scope": "scope", "num_return_sequences": "N"}
 
@@ -126,7 +126,7 @@ _SIZES = {
 def size_options(command: Any) -> Any:
     """Add an option for every field of `Work` to a command."""
     for size in reversed(fields(Work)):
-        least = 0 if size.name == "seed" else 1
+        least = {"seed": 0, "vocabulary": LEAST_VOCABULARY}.get(size.name, 1)
         shown = str(size.default)
         if size.name in SMALL:
             shown += f"; {SMALL[size.name]} for flat"
@@ -230,12 +230,18 @@ def bench(
         reference_python=reference_python,
     )
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)  # now, not after minutes of measuring
+        try:  # now, not after minutes of measuring
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.open("a").close()
+        except OSError as error:
+            raise click.UsageError(f"--json={file} cannot be written: {error.strerror}.") from error
     about = setup.about()
     click.echo(", ".join(f"{name} {value}" for name, value in about.items()))
     rows = []
     for row in chosen.measure(setup):
         rows.append(row)
+        named = [str(row[name]) for name in (*_SETTING, "questions") if name in row]
+        click.echo(f"measured: {', '.join(named) or scenario}", err=True)
         if file is not None:  # after each row: what was measured before an interruption is kept
             table = [about | found for found in rows]
             file.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
@@ -270,6 +276,10 @@ def _text(row: dict[str, Any], name: str) -> str:
         return f"{value / (1 << 20):.0f} MiB"
     if not isinstance(value, float):
         return str(value)
-    if f"{name}_low" not in row:
+    if row.get(f"{name}_low", value) == row.get(f"{name}_high", value):
         return f"{value:.4g}"
-    return f"{value:.3g} ({row[f'{name}_low']:.3g}–{row[f'{name}_high']:.3g})"
+    return f"{_short(value)} ({_short(row[f'{name}_low'])}–{_short(row[f'{name}_high'])})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"

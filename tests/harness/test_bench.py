@@ -222,7 +222,6 @@ def test_operators_by_group(tmp_path):
     ("arguments", "message"),
     [
         (["--width=10", "--heads=3"], "width=10 with heads=3; allowed is a width that the heads"),
-        (["--vocabulary=2"], f"vocabulary=2; allowed are at least {LEAST_VOCABULARY} tokens"),
         (["--device=abacus"], "device='abacus' is no device of torch; allowed are cpu"),
     ],
 )
@@ -251,6 +250,8 @@ def test_an_endless_sample_that_cannot_be_is_refused(argument, message):
         ("--sampler=luck", "'luck' is not one of 'noise', 'dropout-thoughts'"),
         ("--dtype=int8", "'int8' is not one of 'float32'"),
         ("--json=.", "File '.' is a directory"),
+        ("--json=/proc/x/y.json", "--json=/proc/x/y.json cannot be written"),
+        ("--vocabulary=2", f"2 is not in the range x>={LEAST_VOCABULARY}"),
         ("--device=cuda", "--device=cuda: there is none here. Leave it out"),
         ("--reference=.", "samplers has no use for --reference. Leave it out"),
     ],

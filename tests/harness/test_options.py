@@ -216,3 +216,9 @@ def test_a_wrong_aggregation_is_refused_before_a_weight_is_loaded():
 def test_settings_that_make_all_samples_equal_are_warned_about(checkpoints):
     with pytest.warns(UserWarning, match=r"All 4 samples of a question will be equal"):
         LatentLM(str(checkpoints["coconut"]), num_return_sequences=4, dropout_p=0.0)
+
+
+@pytest.mark.parametrize("name", ["max_rows", "packed_weights", "drafts", "torch_compile"])
+def test_engine_options_among_the_settings_are_sent_to_model_args(coconut, name):
+    with pytest.raises(ModelError, match=f"{name} says how samples .* belongs in --model_args"):
+        resolve(coconut, **{name: True})

@@ -392,7 +392,7 @@ def test_codi_without_a_projector_thinks_its_hidden_state(copy):
 PROMPT = torch.arange(20, 30)[None]
 RIGHT = torch.tensor([[1] * 9 + [0]])
 BAD_PROMPTS = [
-    ({"input_ids": None}, r"generate\(\) needs input_ids i64\[B, P\]; none were given"),
+    ({"input_ids": None}, r"generate\(\) needs input_ids, a tensor i64"),
     ({"input_ids": PROMPT[0]}, r"input_ids of shape \(10,\) with attention_mask of shape \(10,\)"),
     ({"input_ids": PROMPT, "attention_mask": RIGHT[:, 1:]}, r"of shape \(1, 9\); both must be \["),
     (
@@ -454,3 +454,11 @@ def test_broken_weights_are_an_error_not_an_answer(copy, backbones, name, value,
         model.generate(
             prompts, num_return_sequences=2, latent_do_sample_by="noise", max_new_tokens=12
         )
+
+
+def test_names_of_shipped_checkpoints_are_whole_names(backbones, monkeypatch):
+    monkeypatch.chdir(backbones["coconut"].folder)
+    assert auto_module.resolve_checkpoint(".") == "."
+    assert auto_module.resolve_checkpoint("..") == ".."
+    assert auto_module.resolve_checkpoint("tiny-coconut").endswith("tiny-coconut")
+    assert load_tokenizer(backbones["coconut"].folder).padding_side == "left"

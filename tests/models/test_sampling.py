@@ -1,10 +1,19 @@
 """Noise and dropout are what they are said to be, at the addresses they are said to be at."""
 
+import warnings
+
 import pytest
 import torch
 from scipy import stats
 
-from latent_tts.models import EngineOptions, LatentSettings, engine, randomness
+from latent_tts.models import (
+    EngineOptions,
+    LatentGenerationConfig,
+    LatentSettings,
+    ModelError,
+    engine,
+    randomness,
+)
 from latent_tts.models.samplers import DropoutSampler
 from tests.models.reference import Dropout, sample_key
 from tests.models.sampled import check_same, thought_length
@@ -273,3 +282,46 @@ def test_sampling_answers_does_not_change_when_colar_stops(backbones):
     sampled = backbone.generate(backbone.prompts(8), do_sample=True, temperature=9.0, **settings)
     assert torch.equal(greedy.latent_lengths, sampled.latent_lengths)
     assert not torch.equal(greedy.answer_lengths, sampled.answer_lengths)
+
+
+@pytest.mark.parametrize(
+    ("modules", "message"),
+    [
+        ({"residual": (".nope",)}, "no module of COCONUTGPT2 ends with .nope, so nothing would be"),
+        ({"feed_forward": (".mlp",)}, "ends with anything, so nothing would be dropped"),
+    ],
+)
+def test_a_dropout_site_without_modules_is_refused(backbones, monkeypatch, modules, message):
+    model, prompt = backbones["coconut"].model, torch.tensor([[3, 4]])
+    monkeypatch.setattr(type(model), "dropout_modules", modules)
+    with pytest.raises(ModelError, match=message):
+        model.generate(prompt, dropout_p=0.2, dropout_site="residual")
+
+
+def test_a_dropout_site_may_be_one_name(backbones, monkeypatch):
+    model, prompt = backbones["coconut"].model, torch.tensor([[3, 4]])
+    settings = {"dropout_p": 0.2, "dropout_site": "residual", "num_return_sequences": 3}
+    expected = model.generate(prompt, **settings)
+    monkeypatch.setattr(type(model), "dropout_modules", {"residual": "c_proj"})
+    assert torch.equal(model.generate(prompt, **settings), expected)
+
+
+@pytest.mark.parametrize("given", [None, "hello", [[3, 4]], torch.tensor([[3.0, 4.0]])])
+def test_what_is_no_tensor_of_token_ids_is_refused(backbones, given):
+    with pytest.raises(ModelError, match="needs input_ids, a tensor i64"):
+        backbones["coconut"].model.generate(given)
+
+
+def test_what_a_config_asks_for_in_vain_is_said(backbones):
+    model, prompt = backbones["coconut"].model, torch.tensor([[3, 4]])
+    config = LatentGenerationConfig(latent_do_sample=False, do_sample=True, top_p=0.9, seed=3)
+    with pytest.warns(UserWarning, match=r"generation_config asks for top_p=0\.9, which"):
+        model.generate(prompt, generation_config=config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.generate(prompt, generation_config=LatentGenerationConfig(latent_do_sample=False))
+
+
+def test_samples_have_no_negative_numbers(backbones):
+    with pytest.raises(ModelError, match="sample_offset=-1; allowed are"):
+        backbones["coconut"].model.generate(torch.tensor([[3, 4]]), sample_offset=-1)
