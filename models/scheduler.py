@@ -182,17 +182,36 @@ class _Batch:
         rows = self._rows
         if rows is None:
             return
-        if rows.cache.positions > self._most_positions and len(rows) > 1:
-            # Before the system itself has none left: answers are longer than was reckoned.
-            raise torch.OutOfMemoryError(
-                f"The batch is out of memory. {len(rows)} samples hold {rows.cache.positions} "
-                f"tokens, of which {self._most_positions} fit."
-            )
+        while rows.cache.positions > self._most_positions and len(rows) > 1:
+            self._send_back(rows)
         left = advance(self._model, rows, self._settings, self.sampler, self._blocks.record)
         if not len(rows):
             self._rows = None
         for prompt, record in self._blocks.end(left.tolist()):
             self.complete[prompt] = record
+
+    def _send_back(self, rows: Rows) -> None:
+        """Return the rows that joined last to the queue, before memory itself runs out.
+
+        Answers are longer than was reckoned, so fewer rows join from now on.
+        """
+        first, *others = rows.cache.groups
+        kept, held = len(first), first.positions
+        if held > self._most_positions:
+            kept = max(1, kept // 2)
+        for group in others:
+            held += group.positions
+            if held > self._most_positions // 2:
+                break
+            kept += len(group)
+        everyone = torch.arange(len(rows), device=rows.index.device)
+        for place, numbers in self._blocks.samples(rows.index[kept:].tolist()).items():
+            self._waiting.appendleft((place, numbers))
+        rows.leave(everyone < kept)
+        self._row_positions *= 2
+        fitting = self._most_positions // self._row_positions
+        self.most_rows = max(1, min(self.most_rows, fitting))
+        logger.info("Long answers: going on with %d samples in a batch.", self.most_rows)
 
     def shrink(self) -> None:
         """Send all rows back to the queue, and let half as many join."""
@@ -306,6 +325,14 @@ class _Blocks:
         if self._free:
             self._free.pop()
         return block
+
+    def samples(self, places: Iterable[int]) -> dict[int, list[int]]:
+        """Return the numbers of the samples at places of the record, by prompt."""
+        found: dict[int, list[int]] = {}
+        for place in places:
+            block, number = divmod(place, self._each)
+            found.setdefault(self._prompts[block], []).append(number)
+        return found
 
     def end(self, places: Iterable[int]) -> Iterator[tuple[int, Record]]:
         """Note which places of the record are done; yield the prompts that are complete."""

@@ -274,22 +274,37 @@ def test_two_threads_share_a_model(backbone, noise):
             check_all_same(found.result(), expected)
 
 
-def test_the_token_budget_bounds_what_is_held(backbone, noise, monkeypatch, caplog):
-    long = {**noise, "max_new_tokens": 90}
-    expected = drawn(backbone, long, count=4)
-    held, advance = [], scheduler.advance
+@pytest.fixture
+def held(monkeypatch):
+    """Before each step: positions held, and the number of rows."""
+    seen, advance = [], scheduler.advance
 
     def watched(model, rows, *args):
-        held.append((rows.cache.positions, len(rows)))
+        seen.append((rows.cache.positions, len(rows)))
         return advance(model, rows, *args)
 
     monkeypatch.setattr(scheduler, "advance", watched)
-    monkeypatch.setattr(scheduler, "most_positions", lambda model: 250)
-    check_all_same(drawn(backbone, long, count=4), expected)
-    assert "Out of memory: going on with" in caplog.text
-    assert all(positions <= 250 or rows == 1 for positions, rows in held)
+    return seen
+
+
+@pytest.mark.parametrize(("questions", "count"), [(5, 4), (1, 12)])
+@pytest.mark.parametrize("budget", [250, 900])
+def test_the_token_budget_bounds_what_is_held(
+    backbone, noise, monkeypatch, caplog, held, budget, questions, count
+):
+    long = {**noise, "max_new_tokens": 90}
+    how = {"count": count, "questions": questions, "drafts": False}
+    caplog.set_level(logging.INFO)
+    expected = drawn(backbone, long, **how)
+    needed = sum(rows for _, rows in held)
     held.clear()
-    drawn(backbone, {**noise, "max_new_tokens": 12}, count=4)
+    monkeypatch.setattr(scheduler, "most_positions", lambda model: budget)
+    check_all_same(drawn(backbone, long, **how), expected)
+    assert budget > 250 or "Long answers: going on with" in caplog.text
+    assert all(positions <= budget or rows == 1 for positions, rows in held)
+    assert needed <= sum(rows for _, rows in held) <= 1.6 * needed
+    held.clear()
+    drawn(backbone, {**noise, "max_new_tokens": 12}, **how)
     assert max(positions for positions, _ in held) > 100  # room is used
 
 
