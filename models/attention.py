@@ -21,6 +21,11 @@ from .prompts import Prompts
 
 _NAME = "latent_tts_shared_prompt"
 PASS = threading.RLock()  # a pass changes its model for a while, which other threads must not see
+# What to give where a model cannot be read.
+SUITABLE = (
+    "Give a backbone on a decoder that attends by transformers' attention interface, as GPT-2, "
+    "Llama, Qwen2, OPT and GPT-NeoX do."
+)
 _TOKENS = 2048  # of prompts read at once: more gain no speed, and their activations fill memory
 # Arguments by which models ask for another attention than softmax over all earlier positions.
 _UNSUPPORTED = ("sliding_window", "softcap", "s_aux", "position_bias")
@@ -49,8 +54,7 @@ def read_prompts(
     if not getattr(model.base_model, "_supports_attention_backend", False):
         raise ModelError(
             f"{type(model.base_model).__name__} does not attend by transformers' attention "
-            "interface, so its samples cannot share a prompt. Give a backbone on a model that "
-            "does, as GPT-2, Llama, Qwen2, OPT and GPT-NeoX do."
+            f"interface, so its samples cannot share a prompt. {SUITABLE}"
         )
     positions = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
     count = max(1, _TOKENS // input_ids.shape[1])

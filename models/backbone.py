@@ -22,8 +22,8 @@ from .scheduler import generate
 from .tokens import LatentTokens
 
 # Of a GenerationConfig: known otherwise, or about how outputs are returned.
-_UNREAD = {"bos_token_id", "eos_token_id", "pad_token_id", "return_dict_in_generate"}
-_UNREAD |= {"transformers_version", "use_cache"}
+_HARMLESS = {"bos_token_id", "eos_token_id", "pad_token_id", "return_dict_in_generate"}
+_HARMLESS |= {"transformers_version", "use_cache"}
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
 
 
@@ -37,7 +37,7 @@ def _warn_of_unread(generation_config: Any) -> None:
     """Warn of what a user's config asks for beyond what `LatentSettings` knows."""
     if not isinstance(generation_config, GenerationConfig):
         return
-    read = {field.name for field in fields(LatentSettings)} | _UNREAD
+    read = {field.name for field in fields(LatentSettings)} | _HARMLESS
     usual = vars(GenerationConfig())
     unread = [
         f"{name}={value!r}"

@@ -300,14 +300,15 @@ def next_tokens(
     """
     if not settings.do_sample:
         largest, best = likeliest(model, hidden)
-        # The largest logit stands for all: NaN counts as larger than any number.
+        # The largest logit stands for all: NaN counts as larger than any number, and a hook may
+        # forbid tokens by -inf.
         check_finite(largest, "logits", model)
         return best
     everyone = torch.arange(len(hidden), device=hidden.device)
     found = []
     for rows in everyone.split(_SAMPLED_ROWS):
         every = logits(model, hidden[rows])
-        check_finite(every, "logits", model)
+        check_finite(every.amax(dim=-1), "logits", model)
         uniform = randomness.uniform(
             keys[rows], positions[rows], site=_ANSWER_SITE, size=every.shape[-1]
         )

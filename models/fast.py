@@ -94,8 +94,8 @@ def fast(model: Any) -> Iterator[None]:
 def drop_stale(model: Any) -> None:
     """Forget what was packed of weights that have changed since, as training may have done.
 
-    Fused optimizers, the Trainer's default among them, change weights without a new version, so
-    some numbers of each are compared. Whether copies fit into memory is asked anew, too.
+    What writes through `.data` raises no version, so some numbers of each are compared. Whether
+    copies fit into memory is asked anew, too.
     """
     _fits.pop(model.base_model, None)
     for layer in model.modules():
@@ -112,7 +112,10 @@ def stop_packing(model: Any) -> None:
 
 @register_optimizer_step_post_hook
 def _drop_trained(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    """Forget what was packed of weights that an optimizer has just changed, however few."""
+    """Forget what was packed of weights that an optimizer has just changed, however few.
+
+    Fused optimizers, the Trainer's default among them, change weights without a new version.
+    """
     if _packed:
         trained = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
         for layer in [layer for layer in _packed if id(layer.weight) in trained]:

@@ -181,8 +181,8 @@ def _site_modules(model: Any, site: str) -> list[nn.Module]:
     """
     ends = model.dropout_modules.get(site, ())
     ends = (ends,) if isinstance(ends, str) else tuple(ends)
-    found = {name: module for name, module in model.named_modules() if name.endswith(ends)}
-    if not ends or not found:
+    found = [module for name, module in model.named_modules() if name.endswith(ends)]
+    if not found:
         names = {name.rpartition(".")[2] for name, _ in model.named_modules() if "." in name}
         raise ModelError(
             f"dropout_site={site}: no module of {type(model).__name__} ends with "
@@ -190,7 +190,7 @@ def _site_modules(model: Any, site: str) -> list[nn.Module]:
             f"must give for {site} the ends of modules' names, of which there are "
             f"{', '.join(sorted(names))}."
         )
-    return list(found.values())
+    return found
 
 
 SAMPLERS: dict[str, type[Sampler]] = {"dropout": DropoutSampler, "noise": NoiseSampler}

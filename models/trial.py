@@ -10,7 +10,7 @@ from weakref import WeakSet
 import torch
 from torch import nn
 
-from .attention import read_on, read_prompts
+from .attention import SUITABLE, read_on, read_prompts
 from .cache import Group, RowCache
 from .errors import ModelError
 from .memory import is_out_of_memory
@@ -33,9 +33,9 @@ def check_model(model: Any) -> None:
     Raises:
         ModelError: the engine cannot read it, or finds other states or logits.
     """
-    tokens = min(model.get_input_embeddings().num_embeddings, _SHARED + _OWN)
     if model in _tried or model.training:
         return
+    tokens = min(model.get_input_embeddings().num_embeddings, _SHARED + _OWN)
     ids = torch.arange(_SHARED + _OWN, device=model.device).unsqueeze(0) % tokens
     name = type(model).__name__
     try:
@@ -51,9 +51,7 @@ def check_model(model: Any) -> None:
         if isinstance(error, ModelError) or is_out_of_memory(error):
             raise
         raise ModelError(
-            f"{name} cannot be read by the engine ({type(error).__name__}: {error}). Give a "
-            "backbone on a decoder that attends by transformers' attention interface, as GPT-2, "
-            "Llama, Qwen2, OPT and GPT-NeoX do."
+            f"{name} cannot be read by the engine ({type(error).__name__}: {error}). {SUITABLE}"
         ) from error
     for what, ours, theirs in zip(("hidden states", "logits"), found, expected, strict=False):
         theirs = theirs[:, _SHARED:].float()

@@ -22,6 +22,7 @@ from .samplers import compare_samplers, memory_growth
 from .setup import Setup
 from .work import LEAST_VOCABULARY, SAMPLERS, Work
 
+_REFERENCE = ("reference", "reference_python")
 _SETTING = {"sampler": "sampler", "scope": "scope", "num_return_sequences": "N"}
 
 
@@ -41,7 +42,7 @@ class Scenario:
     measure: Callable[[Setup], Iterator[dict[str, Any]]]
     shown: dict[str, str]
     sizes: dict[str, int] = field(default_factory=dict)
-    unused: tuple[str, ...] = ("reference", "reference_python")
+    unused: tuple[str, ...] = _REFERENCE
 
 
 SCENARIOS = {
@@ -72,7 +73,7 @@ SCENARIOS = {
             "ratio_to_ending": "ratio",
             "ratio_without_drafts": "without drafts",
         },
-        unused=("counts", "samplers", "questions", "reference", "reference_python"),
+        unused=(*_REFERENCE, "counts", "samplers", "questions"),
     ),
     "flat": Scenario(
         "Time and memory of 100 and of 2,000 questions, on a small model.",
@@ -84,7 +85,7 @@ SCENARIOS = {
             "grown_bytes": "memory grown by",
         },
         sizes=SMALL,
-        unused=("counts", "questions", "prompt_tokens", "reference", "reference_python"),
+        unused=(*_REFERENCE, "counts", "questions", "prompt_tokens"),
     ),
     "randomness": Scenario(
         "What masks and noise add to the same passes without.",

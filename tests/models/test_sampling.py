@@ -275,6 +275,23 @@ def test_few_rows_at_a_time_sample_the_same_answers(backbone, monkeypatch):
     assert max(sizes) == 2
 
 
+@pytest.mark.parametrize("do_sample", [False, True])
+def test_tokens_may_be_forbidden_by_a_hook(backbone, do_sample):
+    settings = {"latent_do_sample": False, "do_sample": do_sample, "max_new_tokens": 16}
+    settings |= thought_length(backbone, 4)
+    usual = backbone.generate(backbone.prompts(2), **settings).answer_ids()
+    banned = usual[0][0]
+
+    def ban(module, args, output):
+        return output.index_fill(-1, torch.tensor([banned]), -torch.inf)
+
+    hook = backbone.model.get_output_embeddings().register_forward_hook(ban)
+    answers = backbone.generate(backbone.prompts(2), **settings).answer_ids()
+    hook.remove()
+    assert all(answers)
+    assert not any(banned in ids for ids in answers)
+
+
 def test_sampling_answers_does_not_change_when_colar_stops(backbones):
     backbone = backbones["colar"]
     settings = {"latent_do_sample": False, "max_latent_length": 8, "max_new_tokens": 16}
