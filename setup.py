@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: packages found below the five rooms, and two files at the root.
+"""What pyproject.toml cannot say: the package and its five rooms, and two files at the root.
 
 Everything static is in pyproject.toml.
 """
@@ -13,14 +13,18 @@ from setuptools.command.editable_wheel import editable_wheel
 ROOT = Path(__file__).parent
 ROOMS = ("harness", "tasks", "models", "reward", "results")
 BACKPORT = Path("harness", "backport")  # no package: its files go to the root of site-packages
+# Recursive, so that a folder of data without Python files needs no entry of its own.
+KINDS = ("yaml", "jsonl", "json", "safetensors", "md", "js", "css", "jinja")
+DATA = ["py.typed", *(f"**/*.{kind}" for kind in KINDS)]
 
 
 def find_packages() -> list[str]:
-    """Return every folder of the rooms that holds Python files, as a dotted package name."""
+    """Return the root and every folder of the rooms with Python files, as dotted package names."""
     folders = {
         file.parent.relative_to(ROOT) for room in ROOMS for file in (ROOT / room).rglob("*.py")
     }
-    return sorted(".".join(("latent_tts", *folder.parts)) for folder in folders - {BACKPORT})
+    rooms = sorted(".".join(("latent_tts", *folder.parts)) for folder in folders - {BACKPORT})
+    return ["latent_tts", *rooms]
 
 
 def copy_backport(target: str) -> None:
@@ -42,6 +46,11 @@ class BuildPy(build_py):
         super().run()
         copy_backport(self.build_lib)
 
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        """Leave this file out, which lies beside the root's modules."""
+        found = super().find_package_modules(package, package_dir)
+        return [module for module in found if module[1] != "setup"]
+
 
 class EditableWheel(editable_wheel):
     """Puts the back-port into an editable wheel, which ``build_py`` does not fill."""
@@ -53,6 +62,7 @@ class EditableWheel(editable_wheel):
 
 setup(
     packages=find_packages(),
-    package_dir={f"latent_tts.{room}": room for room in ROOMS},
+    package_dir={"latent_tts": ".", **{f"latent_tts.{room}": room for room in ROOMS}},
+    package_data={f"latent_tts.{room}": DATA for room in ROOMS},
     cmdclass={"build_py": BuildPy, "editable_wheel": EditableWheel},
 )

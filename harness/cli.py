@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from ..errors import LatentTTSError
+
 DEFAULTS = {"model": "latent_tts", "tasks": ["latent_tts_arith"], "batch_size": "auto"}
 
 # Subcommands of other modules: name -> (module:command, the sentence that --help shows).
@@ -160,10 +162,7 @@ def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit code 2, no traceback."""
     try:
         cli(prog_name="latent-tts")
-    except (ValueError, OSError) as error:
-        # The rooms share no base class: their errors are known by this attribute.
-        if not getattr(type(error), "latent_tts_user_error", False):
-            raise
+    except LatentTTSError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
 

@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+from ..errors import LatentTTSError
+
 
 def hide_traceback() -> None:
     """Print a user's mistake as one line where lm-eval's command line is the program.
@@ -18,7 +20,7 @@ def hide_traceback() -> None:
 
 
 def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if getattr(kind, "latent_tts_user_error", False):
+    if issubclass(kind, LatentTTSError):
         print(f"error: {error}", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)

@@ -4,15 +4,11 @@ from typing import Any
 
 import torch
 
+from ..errors import LatentTTSError
 
-class ModelError(ValueError):
-    """A checkpoint, a setting or an input that cannot be used; the message says what to do.
 
-    The command line prints the message alone, without a traceback, because of
-    `latent_tts_user_error`.
-    """
-
-    latent_tts_user_error = True
+class ModelError(LatentTTSError):
+    """A checkpoint, a setting or an input that cannot be used; the message says what to do."""
 
 
 def check_finite(values: torch.Tensor, what: str, model: Any) -> None:

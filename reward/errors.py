@@ -1,10 +1,10 @@
 """The errors that a wrong reward model, shard or input raises."""
 
+from ..errors import LatentTTSError
 
-class RewardError(ValueError):
+
+class RewardError(LatentTTSError):
     """A reward model, shard or pool that cannot be used; the message says what to do."""
-
-    latent_tts_user_error = True
 
 
 class CorruptShardError(RewardError):

@@ -1,11 +1,7 @@
 """The error that wrong questions, answers, pools or settings raise."""
 
+from ..errors import LatentTTSError
 
-class TaskError(ValueError):
-    """Questions, a pool or a task setting that cannot be used; the message says what to do.
 
-    The command line prints the message alone, without a traceback, because of
-    `latent_tts_user_error`.
-    """
-
-    latent_tts_user_error = True
+class TaskError(LatentTTSError):
+    """Questions, a pool or a task setting that cannot be used; the message says what to do."""

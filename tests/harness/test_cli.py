@@ -8,6 +8,7 @@ import click
 import lm_eval._cli
 import pytest
 
+from latent_tts.errors import LatentTTSError
 from latent_tts.harness import cli
 
 
@@ -133,8 +134,8 @@ def test_a_deferred_command_behaves_like_the_real_one(monkeypatch, capsys, argum
     assert text in "".join(capsys.readouterr())
 
 
-class WrongSettingError(ValueError):
-    latent_tts_user_error = True
+class WrongSettingError(LatentTTSError):
+    pass
 
 
 def fail_with(monkeypatch, error):

@@ -63,10 +63,11 @@ def test_a_wrong_question_is_one_line(run_lm_eval, checkpoints, tmp_path):
 
 PROGRAM = """
 import sys
+from latent_tts.errors import LatentTTSError
 from latent_tts.harness.errors import hide_traceback
 
-class WrongSettingError(ValueError):
-    latent_tts_user_error = True
+class WrongSettingError(LatentTTSError):
+    pass
 
 hide_traceback()
 raise {error}("half is too much")

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from transformers import GenerationConfig
 
+from latent_tts.errors import LatentTTSError
 from latent_tts.models import LatentGenerationConfig, LatentSettings, ModelError
 from latent_tts.models.config import LATENT_FIELDS, check_names
 
@@ -125,7 +126,7 @@ def test_the_edges_of_the_allowed_ranges(coconut, good):
 def test_an_error_is_a_value_error_whose_message_users_see(coconut):
     with pytest.raises(ValueError, match="temperature") as raised:
         coconut.settings(temperature=-1)
-    assert raised.value.latent_tts_user_error
+    assert isinstance(raised.value, LatentTTSError)
 
 
 def test_the_backbones_defaults_are_the_released_scripts(backbones):

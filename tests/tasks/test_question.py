@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from latent_tts.errors import LatentTTSError
 from latent_tts.tasks import Question, TaskError, read_questions
 
 
@@ -85,4 +86,4 @@ def test_missing_and_empty_files_are_named(tmp_path):
 
 def test_errors_are_user_errors():
     assert issubclass(TaskError, ValueError)
-    assert TaskError.latent_tts_user_error is True
+    assert issubclass(TaskError, LatentTTSError)

@@ -1,0 +1,91 @@
+"""A table of things that users choose by name, and that other installed packages extend."""
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+def near(name: object, allowed: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """Return ' Did you mean …?' with the allowed names most like `name`, or ''."""
+    matches = difflib.get_close_matches(str(name), list(allowed), n=3, cutoff=cutoff)
+    return f" Did you mean {' or '.join(matches)}?" if matches else ""
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Name -> thing: those of this project, then those of entry points, imported when asked for.
+
+    A name that this project has cannot be taken by another package.
+
+    Args:
+        group: entry point group by which other packages add to the table, such as
+            `latent_tts.samplers`.
+        what: what a thing is called in messages, such as `sampler`.
+        error: raised for unknown names and for entry points that cannot be used.
+        things: this project's, or where they are: `module:attribute`.
+        check: raises `error` for a thing that is none of its kind.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        *,
+        what: str,
+        error: type[Exception],
+        things: Mapping[str, T | str],
+        check: Callable[[str, Any], None] | None = None,
+    ) -> None:
+        self._group, self._what, self._error = group, what, error
+        self._things: dict[str, T | str] = dict(things)
+        self._check = check
+        self._looked = False
+
+    def __getitem__(self, name: str) -> T:
+        """Return the thing of that name.
+
+        Raises:
+            Exception: the registry's `error`: an unknown name, or an entry point that cannot be
+                imported or is nothing of the kind.
+        """
+        self._look()
+        if not isinstance(name, str) or name not in self._things:
+            raise self._error(
+                f"No {self._what} is called {name!r}.{near(name, self._things)} Allowed are: "
+                f"{', '.join(self._things)}."
+            )
+        thing = self._things[name]
+        if isinstance(thing, str):
+            module, _, attribute = thing.partition(":")
+            try:
+                thing = getattr(importlib.import_module(module), attribute)
+            except (ImportError, AttributeError) as error:
+                raise self._error(
+                    f"The {self._what} {name!r} of an installed package cannot be imported from "
+                    f"{self._things[name]!r}: {error}. Mend that package, or uninstall it."
+                ) from error
+            if self._check is not None:
+                self._check(name, thing)
+            self._things[name] = thing
+        return thing  # type: ignore[return-value]
+
+    def __contains__(self, name: object) -> bool:
+        self._look()
+        return name in self._things
+
+    def __iter__(self) -> Iterator[str]:
+        self._look()
+        return iter(self._things)
+
+    def __len__(self) -> int:
+        self._look()
+        return len(self._things)
+
+    def _look(self) -> None:
+        """Enter what installed packages declare, once."""
+        if not self._looked:
+            self._looked = True
+            for point in entry_points(group=self._group):
+                self._things.setdefault(point.name, point.value)
