@@ -26,7 +26,8 @@ class Registry(Mapping[str, T], Generic[T]):
         what: what a thing is called in messages, such as `sampler`.
         error: raised for unknown names and for entry points that cannot be used.
         things: this project's, or where they are: `module:attribute`.
-        check: raises `error` for a thing that is none of its kind.
+        check: raises `error` for a thing of another package that is none of its kind; what it
+            returns, if anything, is used instead, such as the object of a class.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Registry(Mapping[str, T], Generic[T]):
         what: str,
         error: type[Exception],
         things: Mapping[str, T | str],
-        check: Callable[[str, Any], None] | None = None,
+        check: Callable[[str, Any], T | None] | None = None,
     ) -> None:
         self._group, self._what, self._error = group, what, error
         self._things: dict[str, T | str] = dict(things)
@@ -66,10 +67,10 @@ class Registry(Mapping[str, T], Generic[T]):
                     f"The {self._what} {name!r} of an installed package cannot be imported from "
                     f"{self._things[name]!r}: {error}. Mend that package, or uninstall it."
                 ) from error
-            if self._check is not None:
-                self._check(name, thing)
+            finished = self._check(name, thing) if self._check is not None else None
+            thing = thing if finished is None else finished
             self._things[name] = thing
-        return thing  # type: ignore[return-value]
+        return thing
 
     def __contains__(self, name: object) -> bool:
         self._look()

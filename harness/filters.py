@@ -5,28 +5,29 @@ together. Each question gets a list of one text, as from lm-eval's `majority_vot
 filters can follow; `take_first` comes last:
 
     filter_list:
-      - name: majority
+      - name: voting
         filter:
-          - function: latent_tts_majority
+          - function: latent_tts_voting
           - function: take_first
 """
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 from lm_eval.api.filter import Filter
 
-from ..tasks import TaskError, aggregate, join_pools, read_response
+from ..tasks import STRATEGIES, Strategy, TaskError, join_pools, read_response
 
 
-class _AggregationFilter(Filter):
-    """Aggregates the candidates of each question; subclasses say how."""
+class StrategyFilter(Filter):
+    """Keeps what a strategy picks of each question's candidates; subclasses name the strategy."""
 
-    how: ClassVar[str]
+    strategy: ClassVar[Strategy]
 
     def __init__(self, regex: str | None = None) -> None:
-        """Prepares the reading of plain text.
+        """Prepare the reading of plain text.
 
         Args:
             regex: Where the answer stands in plain text: the first match, of it the first group
@@ -46,7 +47,7 @@ class _AggregationFilter(Filter):
     def apply(
         self, resps: Iterable[Sequence[str]], docs: Sequence[dict[str, Any]] | None = None
     ) -> list[list[str]]:
-        """Aggregates each question's responses.
+        """Choose among each question's responses.
 
         Args:
             resps: The responses to each question.
@@ -63,29 +64,18 @@ class _AggregationFilter(Filter):
 
     def _choose(self, responses: list[str]) -> str:
         pool = join_pools([read_response(r, pattern=self.pattern) for r in responses])
-        candidate = aggregate(pool, self.how)
+        candidate = self.strategy.pick(pool)
         return "" if candidate is None else candidate.text
 
 
-class FirstFilter(_AggregationFilter):
-    """Keeps the candidate that was sampled first."""
-
-    how = "first"
-
-
-class MajorityFilter(_AggregationFilter):
-    """Keeps the earliest candidate of the most frequent answer; a missing answer never votes."""
-
-    how = "majority"
+@cache
+def _filter_of(name: str) -> type[StrategyFilter]:
+    # Pickle finds a class by its module and name, so it is called as `__getattr__` knows it.
+    return type(name, (StrategyFilter,), {"strategy": STRATEGIES[name], "__module__": __name__})
 
 
-class BestOfNFilter(_AggregationFilter):
-    """Keeps the candidate of the highest reward; the pools must be scored."""
-
-    how = "best_of_n"
-
-
-class WeightedFilter(_AggregationFilter):
-    """Keeps the earliest candidate of the answer whose votes weigh most; pools must be scored."""
-
-    how = "weighted"
+def __getattr__(name: str) -> type[StrategyFilter]:
+    """Return the filter of the strategy of that name: what entry points name, any package's."""
+    if name not in STRATEGIES:
+        raise AttributeError(f"no strategy is called {name!r}")
+    return _filter_of(name)

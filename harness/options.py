@@ -6,7 +6,7 @@ from typing import Any
 
 from ..models import EngineOptions, LatentSettings, ModelError
 from ..models.config import check_names
-from ..tasks import MAX_CANDIDATES, NEEDS_REWARDS, check_strategy
+from ..tasks import MAX_CANDIDATES, find_strategy
 
 # Settings that lm-eval's tasks carry for other models. They mean nothing while answers are greedy.
 _SAMPLING_ONLY = ("top_p", "top_k", "min_p", "typical_p", "repetition_penalty")
@@ -29,13 +29,13 @@ class RequestOptions:
         settings: for the engine.
         until: texts that end an answer.
         return_pool: whether the response is the pool as JSON rather than the aggregated text.
-        aggregation: how the candidates become one text.
+        aggregation: name of the strategy by which the candidates become one text.
     """
 
     settings: LatentSettings
     until: tuple[str, ...] = ()
     return_pool: bool = False
-    aggregation: str = "majority"
+    aggregation: str = "voting"
 
 
 def read_options(
@@ -98,20 +98,20 @@ def read_options(
 
 
 def _aggregation(chosen: str | None, settings: LatentSettings, *, scored: bool) -> str:
-    how = chosen or ("majority" if settings.beams is None else "beam_search")
-    check_strategy(how)
-    if not scored and (how in NEEDS_REWARDS or settings.beams):
+    how = chosen or ("voting" if settings.beams is None else "beam_search")
+    strategy = find_strategy(how)
+    if not scored and (strategy.needs or settings.beams):
         asked = f"num_beams={settings.num_beams}" if settings.beams else f"aggregation={how}"
         raise ModelError(
             f"{asked} needs a reward model. Give reward_model= in --model_args, such as "
             "reward_model=tiny-coconut-rm for tiny-coconut."
         )
-    if how == "beam_search" and settings.beams is None:
+    if "beams" in strategy.needs and settings.beams is None:
         raise ModelError(
-            "aggregation=beam_search needs num_beams and num_beam_candidates in --model_args or "
+            f"aggregation={how} needs num_beams and num_beam_candidates in --model_args or "
             "--gen_kwargs."
         )
-    return how
+    return strategy.name
 
 
 def _check_count(count: int, *, least: int) -> None:

@@ -1,13 +1,18 @@
-"""What is asked and how answers are judged: questions, answers, pools, votes, metrics."""
+"""What is asked and how answers are judged: questions, answers, pools, strategies, metrics."""
 
-from .aggregation import NEEDS_REWARDS, STRATEGIES, aggregate, check_strategy
-from .answers import canonical, is_correct, last_number, read_tolerance, vote_key
+from .answers import canonical, is_correct, last_number, read_tolerance, vote_keys
+from .compatible import NEEDS_REWARDS, aggregate, check_strategy, vote_key
 from .errors import TaskError
-from .estimators import MAX_CANDIDATES, coverage_at_n, pass_at_k, voting_at_k
 from .metrics import LOWER_IS_BETTER, NEUTRAL, default_ks, pool_metrics
-from .pool import Candidate, Pool
+from .pools.estimators import MAX_CANDIDATES, coverage_at_n, pass_at_k
+from .pools.judged import JudgedPool, judge_pool
+from .pools.pool import Candidate, Pool
+from .pools.responses import is_pool, join_pools, read_response
 from .question import Question, read_questions
-from .responses import is_pool, join_pools, read_response
+from .strategies import STRATEGIES, find_strategy, strategy_of
+from .strategies.protocol import Strategy
+from .strategies.voting import voting_at_k
+from .strategies.weighted_voting import vote_weights
 
 __all__ = [
     "LOWER_IS_BETTER",
@@ -16,23 +21,30 @@ __all__ = [
     "NEUTRAL",
     "STRATEGIES",
     "Candidate",
+    "JudgedPool",
     "Pool",
     "Question",
+    "Strategy",
     "TaskError",
     "aggregate",
     "canonical",
     "check_strategy",
     "coverage_at_n",
     "default_ks",
+    "find_strategy",
     "is_correct",
     "is_pool",
     "join_pools",
+    "judge_pool",
     "last_number",
     "pass_at_k",
     "pool_metrics",
     "read_questions",
     "read_response",
     "read_tolerance",
+    "strategy_of",
     "vote_key",
+    "vote_keys",
+    "vote_weights",
     "voting_at_k",
 ]

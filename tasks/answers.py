@@ -6,7 +6,9 @@ are not numbers here: most of them have no finite decimal.
 """
 
 import re
+from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation
+from functools import lru_cache
 
 from .errors import TaskError
 
@@ -47,8 +49,11 @@ def canonical(text: str | None) -> str | None:
     Returns:
         The number without exponent, plus sign or superfluous zeros; or None.
     """
-    if text is None or len(text) > _MAX_TEXT:
-        return None
+    return None if text is None or len(text) > _MAX_TEXT else _read_number(text)
+
+
+@lru_cache(maxsize=1 << 16)  # a pool's candidates give few different answers
+def _read_number(text: str) -> str | None:
     match = _NUMBER.fullmatch(text.strip().translate(_MINUS_SIGNS))
     if match is None:
         return None
@@ -97,20 +102,23 @@ def is_correct(answer: str | None, gold: str | None, *, tolerance: Decimal = Dec
     return difference.copy_abs() <= tolerance  # abs() would round
 
 
-def vote_key(answer: str | None) -> str | None:
-    """Returns what an answer counts as in a vote: its number, else its text, else nothing.
+def vote_keys(answers: Sequence[str | None]) -> tuple[str | None, ...]:
+    """Return what each answer of a pool counts as in a vote.
+
+    Where any answer is a number, numbers vote by their value and nothing else votes. Where none is
+    (LaTeX, words), texts vote. An answer that was not found never votes.
 
     Args:
-        answer: The answer that was read from a candidate, or None.
+        answers: those read from the candidates of one question, None where none was found.
 
     Returns:
-        The canonical number; for answers that are not numbers (LaTeX, words) the text without
-        surrounding space; None, which never votes, where there is no answer.
+        For each answer the canonical number, or the text without surrounding space; None for what
+        does not vote.
     """
-    number = canonical(answer)
-    if number is not None or answer is None:
-        return number
-    return answer.strip() or None
+    numbers = tuple(canonical(answer) for answer in answers)
+    if any(number is not None for number in numbers):
+        return numbers
+    return tuple((answer or "").strip() or None for answer in answers)
 
 
 def last_number(text: str) -> str | None:

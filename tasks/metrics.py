@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from .aggregation import aggregate
-from .answers import canonical, is_correct
+from .answers import canonical
 from .errors import TaskError
-from .estimators import coverage_at_n, pass_at_k, voting_at_k
-from .pool import Pool
-from .reward_estimators import best_of_n_at_k, scored, weighted_voting_at_k
+from .pools.estimators import coverage_at_n, pass_at_k
+from .pools.judged import judge_pool
+from .pools.pool import Pool
+from .strategies import STRATEGIES
+from .strategies.protocol import is_number
 
 NEUTRAL = frozenset({"thoughts", "answer_tokens"})
 """Metrics of which neither more nor less is better."""
@@ -65,32 +66,21 @@ def pool_metrics(
             f"the gold answer {gold!r} is not a number, so no answer can be compared with it. "
             "Give it as a plain decimal."
         )
-    candidates = pool.candidates
-    n = len(candidates)
+    judged = judge_pool(pool, gold, tolerance=tolerance)
+    n, c = len(judged.keys), sum(judged.correct)
     sizes = default_ks(n) if ks is None else tuple(sorted({*ks, n}))
-    answers = [canonical(candidate.answer) for candidate in candidates]
-    right = {a for a in answers if a is not None and is_correct(a, gold, tolerance=tolerance)}
-    correct = [answer in right for answer in answers]
-    c = sum(correct)
-    voting = voting_at_k(answers, right=right, ks=sizes)
-    metrics = {
-        **{f"pass@{k}": pass_at_k(n=n, c=c, k=k) for k in sizes},
-        f"coverage@{n}": coverage_at_n(n=n, c=c),
-        **{f"voting@{k}": voting[k] for k in sizes},
-        "unparsed": answers.count(None) / n,
+    metrics = {f"pass@{k}": pass_at_k(n=n, c=c, k=k) for k in sizes}
+    metrics[f"coverage@{n}"] = coverage_at_n(n=n, c=c)
+    for strategy in STRATEGIES.values():
+        if strategy.fits(pool):
+            values = strategy.at_k(judged, sizes)
+            metrics |= {strategy.metric(k): value for k, value in values.items()}
+    if any(reward is not None for reward in judged.rewards):
+        metrics["unscored"] = 1 - sum(map(is_number, judged.rewards)) / n
+    candidates = pool.candidates
+    return metrics | {
+        "unparsed": sum(canonical(candidate.answer) is None for candidate in candidates) / n,
         "truncated": sum(candidate.truncated for candidate in candidates) / n,
         "thoughts": sum(candidate.thoughts for candidate in candidates) / n,
         "answer_tokens": sum(candidate.answer_tokens for candidate in candidates) / n,
     }
-    rewards = [candidate.reward for candidate in candidates]
-    if any(reward is not None for reward in rewards):
-        best = best_of_n_at_k(rewards, right=correct, ks=sizes)
-        weighted = weighted_voting_at_k(answers, rewards, right=right, ks=sizes)
-        metrics |= {f"best_of_n@{k}": best[k] for k in sizes}
-        metrics |= {f"weighted_voting@{k}": weighted[k] for k in sizes}
-        metrics["unscored"] = 1 - float(scored(rewards).mean())
-    if pool.beams:
-        beam = aggregate(pool, "beam_search")
-        answer = canonical(beam.answer) if beam else None
-        metrics["beam_search"] = float(is_correct(answer, gold, tolerance=tolerance))
-    return metrics

@@ -248,10 +248,13 @@ def test_every_installed_entry_point_is_registered_but_not_imported(installed):
     ours = {"latent_tts", "latent_tts_codi", "latent_tts_coconut", "latent_tts_colar"}
     assert set(found["models"]) == ours | {"otherplugin"}
     assert set(found["filters"]) == {
+        "latent_tts_beam_search",
         "latent_tts_best_of_n",
         "latent_tts_first",
         "latent_tts_majority",
+        "latent_tts_voting",
         "latent_tts_weighted",
+        "latent_tts_weighted_voting",
         "shout",
     }
     assert set(found["others"]) == {"othermetric", "othersum"}
@@ -282,7 +285,7 @@ def test_the_entry_points_lead_somewhere(installed):
     done = installed.run("python", "-c", code)
     assert json.loads(done.stdout) == [
         *("LatentLM", "CodiLM", "CoconutLM", "ColarLM"),
-        *("FirstFilter", "MajorityFilter"),
+        *("first", "voting"),
     ], done.stderr
 
 

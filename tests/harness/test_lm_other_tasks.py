@@ -8,7 +8,7 @@ from lm_eval.api.instance import Instance
 
 from latent_tts.harness.lm import LatentLM
 from latent_tts.models import ModelError
-from latent_tts.tasks import Pool, TaskError, aggregate, join_pools
+from latent_tts.tasks import Pool, TaskError, find_strategy, join_pools
 from tests.harness.evaluation import evaluate, make_rows
 
 SETTINGS = {"latent_do_sample_by": "noise", "noise_std": 1.0, "max_new_tokens": 20}
@@ -85,14 +85,16 @@ def first(pool, count):
 def test_the_response_is_the_aggregated_text(run_task, drawn, how):
     model_args = {} if how is None else {"aggregation": how}
     results, samples = run_task(model_args=model_args)
-    chosen = [aggregate(first(pool, 5), how or "majority") for pool in drawn]
+    chosen = [find_strategy(how or "majority").pick(first(pool, 5)) for pool in drawn]
     assert [sample["resps"] for sample in samples] == [[[one.text]] for one in chosen]
     assert results["results"]["own"]["exact_match,none"] == 0.0
-    assert results["config"]["latent_tts"]["aggregation"] == (how or "majority")
+    assert results["config"]["latent_tts"]["aggregation"] == find_strategy(how or "majority").name
 
 
 def test_majority_and_first_differ(drawn):
-    assert any(aggregate(pool, "majority") != aggregate(pool, "first") for pool in drawn)
+    assert any(
+        find_strategy("majority").pick(pool) != find_strategy("first").pick(pool) for pool in drawn
+    )
 
 
 def test_gen_kwargs_choose_the_aggregation_over_model_args(run_task, drawn):
@@ -114,7 +116,7 @@ def test_where_no_answer_can_be_read_the_text_is_the_first_candidates(checkpoint
 
 
 def test_the_metric_is_that_of_the_task(run_task, drawn, talkative, tmp_path):
-    text = aggregate(first(drawn[2], 5), "majority").text
+    text = find_strategy("majority").pick(first(drawn[2], 5)).text
     results, _ = run_task(doc_to_target=f"{{{{ {text!r} }}}}")
     assert results["results"]["own"]["exact_match,none"] == pytest.approx(0.2)
 
@@ -123,7 +125,7 @@ def test_repeats_become_responses_of_their_own(run_task, drawn):
     _, samples = run_task(repeats=3)
     for sample, pool in zip(samples, drawn, strict=True):
         parts = [Pool(pool.candidates[start : start + 5]) for start in (0, 5, 10)]
-        assert sample["resps"] == [[aggregate(part, "majority").text for part in parts]]
+        assert sample["resps"] == [[find_strategy("majority").pick(part).text for part in parts]]
         assert sample["filtered_resps"] == sample["resps"][0][:1]  # lm-eval's own take_first
 
 
@@ -145,7 +147,7 @@ def test_a_filter_of_this_project_aggregates_the_repeats(run_task, drawn):
         three = first(pool, 3)
         assert sample["resps"] == [[candidate.text for candidate in three.candidates]]
         # The filter reads plain texts as answers: the last number of each.
-        assert sample["filtered_resps"][0] == aggregate(three, sample["filter"]).text
+        assert sample["filtered_resps"][0] == find_strategy(sample["filter"]).pick(three).text
 
 
 def test_repeats_of_pools_are_joined_by_the_filter(run_task, drawn):
@@ -159,7 +161,7 @@ def test_repeats_of_pools_are_joined_by_the_filter(run_task, drawn):
     for sample, pool in zip(samples, drawn, strict=True):
         joined = join_pools([Pool.from_json(text) for text in sample["resps"][0]])
         assert joined == pool
-        assert sample["filtered_resps"] == [aggregate(pool, "majority").text]
+        assert sample["filtered_resps"] == [find_strategy("majority").pick(pool).text]
 
 
 def test_until_cuts_the_text_before_the_answer_is_read(run_task, drawn):
@@ -208,7 +210,7 @@ def test_a_limit_of_answer_tokens(run_task):
             ModelError,
             r"top_p=0.9 with do_sample=true: answers are sampled with temperature alone",
         ),
-        ({"gen_kwargs": {"aggregation": "majorty"}}, TaskError, "Did you mean 'majority'"),
+        ({"gen_kwargs": {"aggregation": "majorty"}}, TaskError, "Did you mean majority"),
         ({"gen_kwargs": {"until": 5}}, ModelError, "until=5; allowed is a text or a list"),
         ({"gen_kwargs": {"max_gen_toks": 0}}, ModelError, "max_gen_toks=0; allowed is a whole"),
         (

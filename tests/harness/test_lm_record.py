@@ -63,7 +63,7 @@ def test_the_results_file_says_what_produced_the_numbers(run_command, checkpoint
     }
     assert ours["backbone"] == "coconut"
     assert ours["prompt_format"] == "{question}\n<|start-latent|>"
-    assert ours["aggregation"] == "majority"
+    assert ours["aggregation"] == "voting"
     assert ours["processes"] == 1
     assert ours["device"] == "cpu"
     assert ours["versions"] == {

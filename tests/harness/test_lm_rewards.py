@@ -12,7 +12,7 @@ from latent_tts.harness.lm import LatentLM
 from latent_tts.models import AutoLatentModel, ModelError, load_tokenizer
 from latent_tts.models.tokens import pad_left
 from latent_tts.reward import LatentRewardModel, RewardError, beam_search
-from latent_tts.tasks import Pool, TaskError, aggregate, pool_metrics
+from latent_tts.tasks import Pool, TaskError, find_strategy, pool_metrics
 from tests.checkpoints import edit_config, edit_weights
 from tests.harness.evaluation import evaluate, make_rows, pools, question
 from tests.reward.checkpoints import write_gpt2
@@ -92,7 +92,7 @@ def test_beam_search_stands_beside_the_same_samples(checkpoints, guides, data, k
         alone = beam_search(model, guide, input_ids=ids, settings=settings)
         texts = [tokenizer.decode(ids) for ids in alone.output.answer_ids()]
         assert [beam.text for beam in pool.beams] == texts
-        assert aggregate(pool, "beam_search").text == texts[0]
+        assert find_strategy("beam_search").pick(pool).text == texts[0]
     assert "beam_search,none" in results["results"]["latent_tts_gsm8k"]
     settings = results["config"]["latent_tts"]["tasks"]["latent_tts_gsm8k"]["settings"]
     assert (settings["num_beams"], settings["num_beam_candidates"]) == (2, 2)
@@ -113,7 +113,7 @@ def test_other_tasks_are_answered_with_the_chosen_candidate(checkpoints, guides,
 
     for text, pool in zip(respond(until=[]), respond(until=[], return_pool=True), strict=True):
         pool = Pool.from_json(pool)
-        chosen = aggregate(pool, how or "beam_search")
+        chosen = find_strategy(how or "beam_search").pick(pool)
         assert text == (pool.candidates[0] if chosen is None else chosen).text
 
 
@@ -214,7 +214,7 @@ def test_rewards_that_are_all_nan(checkpoints, guides, tmp_path, monkeypatch, ca
     assert "1 questions have no reward that is a number" in caplog.text
     unscored = [pool_metrics(pool, "5")["unscored"] for pool in found]
     assert sorted(unscored) == [0.0, 0.0, 0.0, 1.0]
-    assert aggregate(found[unscored.index(1.0)], "best_of_n") is None
+    assert find_strategy("best_of_n").pick(found[unscored.index(1.0)]) is None
 
 
 def test_repeats_and_beams_are_not_mixed(checkpoints, guides):

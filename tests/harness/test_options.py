@@ -209,7 +209,7 @@ def test_wrong_model_args_are_refused_before_a_task_is_loaded(checkpoints, setti
 
 
 def test_a_wrong_aggregation_is_refused_before_a_weight_is_loaded():
-    with pytest.raises(TaskError, match=r"no aggregation is called 'best'; there are first, major"):
+    with pytest.raises(TaskError, match=r"is called 'best'; there are first, voting"):
         LatentLM("./nowhere", aggregation="best")
 
 

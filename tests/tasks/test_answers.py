@@ -7,7 +7,14 @@ from fractions import Fraction
 
 import pytest
 
-from latent_tts.tasks import TaskError, canonical, is_correct, last_number, read_tolerance, vote_key
+from latent_tts.tasks import (
+    TaskError,
+    canonical,
+    is_correct,
+    last_number,
+    read_tolerance,
+    vote_keys,
+)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +112,7 @@ def test_arbitrary_text_never_raises_and_never_takes_long():
         assert number is None or canonical(number) == number
         assert is_correct(text, "1") in (True, False)
         assert is_correct("1", text, tolerance=Decimal("0.1")) in (True, False)
-        vote_key(text)
+        vote_keys([text])
         found = last_number(text)
         assert found is None or found in text
     assert time.perf_counter() - start < 10
@@ -129,11 +136,14 @@ def test_tolerance_is_absolute_inclusive_and_exact():
     assert not is_correct(big, "-0." + "0" * 99 + "1", tolerance=Decimal(big))
 
 
-def test_vote_key_is_the_number_or_else_the_text():
-    assert vote_key("18.0") == vote_key("$18") == "18"
-    assert vote_key(r" \frac{1}{2} ") == r"\frac{1}{2}"
-    assert vote_key(None) is None
-    assert vote_key("  ") is None
+def test_numbers_vote_by_value_and_silence_everything_else():
+    assert vote_keys(["18.0", "$18", r"\frac{1}{2}", None]) == ("18", "18", None, None)
+
+
+def test_texts_vote_where_no_answer_is_a_number():
+    assert vote_keys([r" \pi ", r"\pi", None, "  "]) == (r"\pi", r"\pi", None, None)
+    assert vote_keys([None]) == (None,)
+    assert vote_keys([]) == ()
 
 
 @pytest.mark.parametrize(

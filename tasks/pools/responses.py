@@ -2,8 +2,8 @@
 
 import re
 
-from .answers import last_number
-from .errors import TaskError
+from ..answers import last_number
+from ..errors import TaskError
 from .pool import Candidate, Pool
 
 

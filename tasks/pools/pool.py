@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import TaskError
+from ..errors import TaskError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,58 +1,43 @@
-"""Unbiased estimates, from one pool of N candidates, of what k <= N candidates achieve."""
+"""Plurality vote, and its exact expectation over subsets."""
 
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import TaskError
-
-MAX_CANDIDATES = 1024
-"""The largest pool: the number of its subsets of one size still fits float64."""
+from ..answers import vote_keys
+from ..errors import TaskError
+from ..pools.estimators import MAX_CANDIDATES, check_ks
+from ..pools.judged import JudgedPool
+from ..pools.pool import Candidate, Pool
+from .protocol import Strategy
 
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 
 
-def pass_at_k(*, n: int, c: int, k: int) -> float:
-    """Returns the probability that some of k random candidates are right.
+class Voting(Strategy):
+    """The earliest candidate of the most frequent answer; of tied ones the one given first."""
 
-    1 - C(n-c, k) / C(n, k) (arXiv 2510.07745, pass@k), computed in integers and rounded once.
+    name = "voting"
+    title = "vote"
+    aliases = ("majority",)
 
-    Args:
-        n: Candidates in the pool.
-        c: Right ones among them.
-        k: Candidates drawn, without replacement.
+    def choose(self, pool: Pool) -> Candidate | None:
+        """Return the winner, or None where no candidate has an answer."""
+        keys = vote_keys([candidate.answer for candidate in pool.candidates])
+        votes = Counter(key for key in keys if key is not None)
+        if not votes:
+            return None
+        # A Counter iterates in order of first appearance and max keeps the first: the tie rule.
+        return pool.candidates[keys.index(max(votes, key=votes.__getitem__))]
 
-    Returns:
-        A probability.
-
-    Raises:
-        TaskError: Not 0 <= c <= n, or not 1 <= k <= n.
-    """
-    if not 0 <= c <= n:
-        raise TaskError(f"c = {c} of n = {n} candidates cannot be right; 0 <= c <= n must hold.")
-    check_ks([k], n=n)
-    subsets = math.comb(n, k)
-    return (subsets - math.comb(n - c, k)) / subsets
-
-
-def coverage_at_n(*, n: int, c: int) -> float:
-    """Returns whether any candidate of the pool is right, which is pass@n.
-
-    Args:
-        n: Candidates in the pool.
-        c: Right ones among them.
-
-    Returns:
-        0.0 or 1.0.
-
-    Raises:
-        TaskError: Not 0 <= c <= n, or n < 1.
-    """
-    return pass_at_k(n=n, c=c, k=n)
+    def at_k(self, judged: JudgedPool, ks: Sequence[int]) -> dict[int, float]:
+        """Return the exact expectation over all subsets of k candidates, for each k."""
+        return voting_at_k(judged.keys, right=judged.right, ks=ks)
 
 
 def voting_at_k(
@@ -156,13 +141,3 @@ def _binomials(n: int) -> _Floats:
         table[row, 1:] = table[row - 1, 1:] + table[row - 1, :-1]
     table.flags.writeable = False  # it is shared between calls
     return table
-
-
-def check_ks(ks: Sequence[int], *, n: int) -> None:
-    """Raises TaskError for a k that is not from 1 to n."""
-    for k in ks:
-        if not 1 <= k <= n:
-            raise TaskError(
-                f"k = {k} cannot be estimated from {n} candidates; 1 <= k <= {n} must hold. "
-                "Sample more candidates (num_return_sequences) or ask for smaller ks."
-            )

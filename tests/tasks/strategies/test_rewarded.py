@@ -7,12 +7,18 @@ from itertools import combinations
 
 import pytest
 
-from latent_tts.tasks import Candidate, Pool, TaskError, aggregate, pool_metrics, voting_at_k
-from latent_tts.tasks.reward_estimators import (
-    MAX_SUBSETS,
-    best_of_n_at_k,
-    weighted_voting_at_k,
+from latent_tts.tasks import (
+    STRATEGIES,
+    Candidate,
+    Pool,
+    TaskError,
+    find_strategy,
+    pool_metrics,
+    voting_at_k,
 )
+from latent_tts.tasks.pools.estimators import MAX_SUBSETS
+from latent_tts.tasks.strategies.best_of_n import best_of_n_at_k
+from latent_tts.tasks.strategies.weighted_voting import weighted_voting_at_k
 
 NAN = math.nan
 
@@ -125,7 +131,7 @@ def test_a_k_beyond_the_pool_is_refused():
 )
 def test_which_candidate_is_chosen(how, answers, rewards, winner):
     pool = make_pool(answers, rewards, beams=["7", "8"])
-    chosen = aggregate(pool, how)
+    chosen = find_strategy(how).pick(pool)
     if how == "beam_search":
         assert chosen is pool.beams[0]
     else:
@@ -136,13 +142,13 @@ def test_which_candidate_is_chosen(how, answers, rewards, winner):
     ("how", "message"),
     [
         ("best_of_n", "no candidate of the pool has a reward, which best_of_n needs"),
-        ("weighted", r"which weighted needs. Sample with reward_model="),
+        ("weighted_voting", r"which weighted_voting needs. Sample with reward_model="),
         ("beam_search", r"holds no beams, .* Sample with num_beams"),
     ],
 )
 def test_a_pool_that_was_not_scored(how, message):
     with pytest.raises(TaskError, match=message):
-        aggregate(make_pool(["1"], [None]), how)
+        STRATEGIES[how].pick(make_pool(["1"], [None]))
 
 
 def test_metrics_of_a_scored_pool():
@@ -167,5 +173,5 @@ def test_many_ties_take_little_memory_and_nan_beams_count_as_wrong():
     pool = make_pool(["1"], [1.0], beams=["1"])
     assert pool_metrics(pool, "1")["beam_search"] == 1.0
     spoilt = Pool(pool.candidates, tuple(replace(beam, reward=NAN) for beam in pool.beams))
-    assert aggregate(spoilt, "beam_search") is None
+    assert STRATEGIES["beam_search"].pick(spoilt) is None
     assert pool_metrics(spoilt, "1")["beam_search"] == 0.0
