@@ -119,5 +119,6 @@ def test_committed_logs_are_read_and_judged_as_ever(run, task):
     with gzip.open(file, "rt") as lines:
         for sample in map(json.loads, islice(lines, 25)):
             pool = Pool.from_json(sample["resps"][0][0])
+            assert pool.question is None
             metrics = pool_metrics(pool, sample["target"])
             assert metrics == {name: sample[name] for name in sample["metrics"]}

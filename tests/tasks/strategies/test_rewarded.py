@@ -2,10 +2,10 @@
 
 import math
 import random
-from dataclasses import replace
 from itertools import combinations
 
 import pytest
+from msgspec.structs import replace
 
 from latent_tts.tasks import (
     STRATEGIES,
