@@ -49,7 +49,7 @@ class BuildPy(build_py):
     def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
         """Leave this file out, which lies beside the root's modules."""
         found = super().find_package_modules(package, package_dir)
-        return [module for module in found if module[1] != "setup"]
+        return [module for module in found if module[:2] != ("latent_tts", "setup")]
 
 
 class EditableWheel(editable_wheel):

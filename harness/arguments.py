@@ -1,21 +1,109 @@
-"""Arguments of lm-eval's command line that every model takes."""
+"""What `--model_args` say of the model itself, checked before a weight is loaded."""
 
 import logging
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 
-from ..models import ModelError
+from ..models import EngineOptions, ModelError
+from ..models.config import check_names
+from ..tasks import find_strategy
 
 logger = logging.getLogger(__name__)
 
+# What this project took once -> what to say to those who still give it.
+_GONE = {
+    "drafts": "answers are no longer drafted. Leave it out",
+    "torch_compile": "nothing is compiled any more. Leave it out",
+}
 
-def read_batch_size(value: int | str | None, name: str = "batch_size") -> int | None:
-    """Return questions in a batch, None for automatic.
+
+@dataclass(frozen=True, kw_only=True)
+class ModelArguments:
+    """What is loaded, where it runs, and how candidates become one text.
+
+    Attributes:
+        pretrained: a folder, a hub id, or the name of a checkpoint that ships.
+        backbone: such as `coconut`; found from the checkpoint if None.
+        revision: of a hub repository.
+        dtype: float32 on CPU unless given; the checkpoint's own on an accelerator.
+        device: such as `cuda:0`; the CPU where there is no such accelerator.
+        batch_size: most questions in the batch, or `auto` for as many as fit.
+        max_batch_size: the same under `auto`.
+        reward_model: a LatentRM that scores every candidate, and guides beam search.
+        reward_revision: of the reward model's hub repository.
+        aggregation: how candidates become one text for tasks that do not ask for pools; `majority`
+            if None, or `beam_search` where `num_beams` asks for one.
+        packed_weights, max_rows: how samples are computed, see `EngineOptions`.
 
     Raises:
-        ModelError: neither a whole number of at least 1 nor `auto`.
+        ModelError: a value out of its range.
+        TaskError: an unknown aggregation.
     """
+
+    pretrained: str = "tiny-coconut"
+    backbone: str | None = None
+    revision: str = "main"
+    dtype: str | torch.dtype | None = None
+    device: str | None = None
+    batch_size: int | str | None = 1
+    max_batch_size: int | str | None = None
+    reward_model: str | None = None
+    reward_revision: str = "main"
+    aggregation: str | None = None
+    packed_weights: bool = True
+    max_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be known without the checkpoint."""
+        for name in ("pretrained", "revision", "reward_model", "reward_revision"):
+            value = getattr(self, name)
+            if value is not None:
+                # lm-eval reads a name or a commit that is all digits as a number.
+                object.__setattr__(self, name, str(value))
+        if self.aggregation is not None:
+            find_strategy(self.aggregation)
+        for name in ("batch_size", "max_batch_size"):
+            _read_batch_size(getattr(self, name), name)
+        read_device(self.device)
+        self.engine()
+
+    def engine(self) -> EngineOptions:
+        """Return how samples are computed."""
+        return EngineOptions(packed_weights=self.packed_weights, max_rows=self.max_rows)
+
+    @property
+    def questions_together(self) -> int | None:
+        """Most questions in the batch; None for as many as fit."""
+        most = _read_batch_size(self.batch_size, "batch_size")
+        return most or _read_batch_size(self.max_batch_size, "max_batch_size")
+
+
+def split_arguments(given: Mapping[str, Any]) -> tuple[ModelArguments, dict[str, Any]]:
+    """Return what --model_args say of the model, and the settings of samples among them.
+
+    Raises:
+        ModelError: a name that is neither, or that is no longer one.
+    """
+    kept = {name: value for name, value in given.items() if name not in _GONE}
+    for name in given.keys() - kept.keys():
+        logger.warning("%s=%s has no effect: %s.", name, given[name], _GONE[name])
+    if kept.pop("device_map", None) is not None:
+        raise ModelError(
+            f"device_map={given['device_map']!r}: a model runs on one device. Give device=, such "
+            "as cuda:0, instead; to use several GPUs, run `accelerate launch -m lm_eval …`."
+        )
+    names = [field.name for field in fields(ModelArguments)]
+    check_names(kept, also=names)
+    own = {name: kept.pop(name) for name in names if name in kept}
+    return ModelArguments(**own), kept
+
+
+def _read_batch_size(value: int | str | None, name: str) -> int | None:
+    """Return questions in a batch, None for automatic."""
     text = str(value)
     if value is None or re.fullmatch(r"auto(:\d+(\.\d+)?)?", text):
         return None

@@ -1,8 +1,9 @@
 """What an `LM` of this project is apart from sampling: one of several processes, and no chat."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
+from accelerate import PartialState
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
@@ -13,22 +14,41 @@ from .processes import process_state
 class ProcessLM(LM):
     """An `LM` whose questions may be spread over processes, and which refuses what is not its kind.
 
-    Subclasses set `_rank`, `_world_size` and `_device`.
+    Args:
+        device: where one process alone computes; several divide the accelerators.
     """
 
-    _device: torch.device
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.process: PartialState = process_state(cpu=device.type == "cpu")
+        several = self.process.num_processes > 1 and device.type != "cpu"
+        self._computes_on = self.process.device if several else device
 
-    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self._computes_on
+
+    @property
+    def rank(self) -> int:
+        """This process's number."""
+        return self.process.process_index
+
+    @property
+    def world_size(self) -> int:
+        """How many processes share the questions."""
+        return self.process.num_processes
+
+    def loglikelihood(self, requests: list[Instance]) -> NoReturn:
         """Refuse: a latent reasoner has no likelihood of a given text after sampled thoughts."""
         raise ModelError(
             "latent_tts answers generate_until tasks only; this task asks for log-likelihoods. "
             "Choose a task whose output_type is generate_until."
         )
 
-    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+    def loglikelihood_rolling(self, requests: list[Instance]) -> NoReturn:
         """Refuse, as `loglikelihood` does."""
         self.loglikelihood(requests)
-        return []
 
     def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the tensors of all processes, concatenated."""
@@ -48,11 +68,11 @@ class ProcessLM(LM):
 
     def barrier(self) -> None:
         """Wait for all processes."""
-        process_state(cpu=self._device.type == "cpu").wait_for_everyone()
+        self.process.wait_for_everyone()
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-    ) -> str:
+    ) -> NoReturn:
         """Refuse: a backbone was trained on its own prompt format alone."""
         raise ModelError(
             "--apply_chat_template cannot be used: a latent reasoner has a prompt format of its "

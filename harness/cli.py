@@ -92,16 +92,13 @@ def run_lm_eval(arguments: Sequence[str]) -> None:
     Args:
         arguments: Flags of `lm_eval run`.
     """
-    from lm_eval._cli import HarnessCLI
-    from lm_eval.utils import setup_logging
+    from .lm_eval_seam import run_command
 
-    setup_logging()
-    # lm-eval reads sys.argv. With our path in front, a bare `latent-tts eval` runs instead of
-    # printing help, and a path given by the user, being later, takes its place.
+    # With our path in front, a bare `latent-tts eval` runs instead of printing help, and a path
+    # given by the user, being later, takes its place.
     ours = str(task_folder())
-    sys.argv = ["latent-tts eval", "run", "--include_path", ours, *arguments]
-    parser = HarnessCLI()
-    parser.execute(fill_defaults(parser.parse_args(), ours))
+    command = ["run", "--include_path", ours, *arguments]
+    run_command(command, lambda options: fill_defaults(options, ours))
 
 
 def fill_defaults(options: Namespace, ours: str) -> Namespace:
@@ -118,9 +115,9 @@ def fill_defaults(options: Namespace, ours: str) -> Namespace:
     """
     given = {}
     if options.config:
-        from lm_eval.config.evaluate_config import EvaluatorConfig
+        from .lm_eval_seam import read_config
 
-        given = EvaluatorConfig.load_yaml_config(options.config)
+        given = read_config(options.config)
     for name, value in DEFAULTS.items():
         if not getattr(options, name, None) and name not in given:
             setattr(options, name, value)

@@ -2,10 +2,9 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from itertools import cycle
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
@@ -13,20 +12,21 @@ from lm_eval.api.model import CacheHook
 from lm_eval.utils import simple_parse_args_string
 from tqdm import tqdm
 
-from ..models import AutoLatentModel, EngineOptions, ModelError, load_tokenizer
-from ..models.config import check_names
+from ..models import AutoLatentModel, ModelError, load_tokenizer
 from ..reward import LatentRewardModel
 from ..reward.auto import check_pair
-from ..tasks import Pool, aggregate, check_strategy
-from .arguments import read_batch_size, read_device
+from ..tasks import Pool, find_strategy
+from .arguments import read_device, split_arguments
 from .base import ProcessLM
 from .errors import hide_traceback
+from .lm_eval_seam import cached_responses
 from .options import RequestOptions, read_options
-from .processes import process_state
-from .record import checkpoint_record, versions
+from .provenance import checkpoint_record, versions
+from .requests import AskedQuestion, assign_responses, group_requests
 from .sampling import draw_pools
 
 _FINGERPRINT = "latent_tts:settings"
+DEFAULT_SEED = 1234  # lm-eval's own
 
 
 class LatentLM(ProcessLM):
@@ -37,20 +37,8 @@ class LatentLM(ProcessLM):
 
     Args:
         pretrained: a folder, a hub id, or the name of a checkpoint that ships.
-        backbone: `coconut`, `codi` or `colar`; found from the checkpoint if None.
-        revision: of a hub repository.
-        dtype: float32 on CPU unless given; the checkpoint's own on an accelerator.
-        device: such as `cuda:0`; the CPU where there is no such accelerator.
-        device_map: as in transformers, but one device; wins over `device`.
-        batch_size: most questions in the batch, or `auto` for as many as fit.
-        max_batch_size: the same under `auto`.
-        reward_model: a LatentRM that scores every candidate, and guides beam search.
-        reward_revision: of the reward model's hub repository.
-        aggregation: how candidates become one text for tasks that do not ask for pools; `majority`
-            if None, or `beam_search` where `num_beams` asks for one.
-        packed_weights, drafts, torch_compile, max_rows: how samples are computed, see
-            `EngineOptions`.
-        **settings: the fields of `LatentGenerationConfig`; a request's gen_kwargs win over them.
+        **arguments: the other fields of `ModelArguments`, and those of `LatentGenerationConfig`;
+            of the latter a request's gen_kwargs win.
 
     Raises:
         ModelError: a setting that does not exist or is out of its range, or an unusable
@@ -58,117 +46,59 @@ class LatentLM(ProcessLM):
         RewardError: an unusable reward model, or one that does not fit the backbone.
     """
 
-    default_backbone: ClassVar[str | None] = None
+    def __init__(self, pretrained: str = "tiny-coconut", **arguments: Any) -> None:
+        own, given = split_arguments({"pretrained": pretrained, **arguments})
+        super().__init__(read_device(own.device))
+        self.arguments = own
+        self.settings = {"seed": DEFAULT_SEED, **given}
+        self.model: Any = AutoLatentModel.from_pretrained(
+            own.pretrained,
+            backbone=own.backbone,
+            revision=own.revision,
+            dtype=own.dtype,
+            device_map=str(self.device),
+        )
+        self.model.engine = own.engine()
+        self.tokenizer = load_tokenizer(own.pretrained, own.revision)
+        self.reward_model = self._load_reward_model(own.reward_model)
+        self._options({})  # a wrong setting is known before a task is loaded
+        self._tasks: dict[str, dict[str, Any]] = {}
 
-    def __init__(
-        self,
-        pretrained: str = "tiny-coconut",
-        *,
-        backbone: str | None = None,
-        revision: str = "main",
-        dtype: str | torch.dtype | None = None,
-        device: str | None = None,
-        device_map: Any = None,
-        batch_size: int | str | None = 1,
-        max_batch_size: int | None = None,
-        reward_model: str | None = None,
-        reward_revision: str = "main",
-        aggregation: str | None = None,
-        packed_weights: bool = True,
-        drafts: bool = True,
-        torch_compile: bool | str = False,
-        max_rows: int | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__()
-        hide_traceback()
-        check_names(
-            settings,
-            also=(
-                "pretrained",
-                "backbone",
-                "revision",
-                "dtype",
-                "device",
-                "device_map",
-                "batch_size",
-                "max_batch_size",
-                "reward_model",
-                "reward_revision",
-                "aggregation",
-                *(field.name for field in fields(EngineOptions)),
-            ),
-        )
-        self.engine = EngineOptions(
-            packed_weights=packed_weights,
-            drafts=drafts,
-            torch_compile=torch_compile,
-            max_rows=max_rows,
-        )
-        if aggregation is not None:
-            check_strategy(aggregation)
-        self.batch_size = read_batch_size(batch_size)
-        self.max_batch_size = read_batch_size(max_batch_size, name="max_batch_size")
-        self.aggregation = aggregation
-        # lm-eval reads a name or a commit that is all digits as a number.
-        self.pretrained, self.revision = str(pretrained), str(revision)
-        self._device = read_device(device)
-        state = process_state(cpu=self._device.type == "cpu")
-        self._rank, self._world_size = state.process_index, state.num_processes
-        if self._world_size > 1 and self._device.type != "cpu":
-            self._device = state.device
-        self.model = AutoLatentModel.from_pretrained(
-            self.pretrained,
-            backbone=backbone or self.default_backbone,
-            revision=self.revision,
-            dtype=dtype,
-            device_map=device_map or str(self._device),
-        )
-        self.model.engine = self.engine
-        self.tokenizer = load_tokenizer(self.pretrained, self.revision)
-        self.reward_name, self.reward_revision = str(reward_model), str(reward_revision)
-        self.reward_model = None if reward_model is None else self._load_reward_model()
-        self.settings = settings
-        self._default_aggregation()  # a wrong setting is known before a task is loaded
-        self._runs: dict[str, Any] = {}
-
-    def _load_reward_model(self) -> Any:
-        loaded = LatentRewardModel.from_pretrained(
-            self.reward_name, revision=self.reward_revision, dtype=self.model.dtype
-        )
-        check_pair(self.model, loaded, self.tokenizer, revision=self.reward_revision)
-        loaded.engine = self.engine
+    def _load_reward_model(self, name: str | None) -> Any:
+        if name is None:
+            return None
+        revision = self.arguments.reward_revision
+        loaded = LatentRewardModel.from_pretrained(name, revision=revision, dtype=self.model.dtype)
+        check_pair(self.model, loaded, self.tokenizer, revision=revision)
+        loaded.engine = self.model.engine
         return loaded.to(self.model.device)
-
-    @property
-    def scores(self) -> bool:
-        """Whether candidates are scored by a reward model."""
-        return self.reward_model is not None
 
     @classmethod
     def create_from_arg_obj(
         cls, arg_dict: Mapping[str, Any], additional_config: Mapping[str, Any] | None = None
     ) -> "LatentLM":
-        """Build from --model_args; they win over lm-eval's flags of the same name.
+        """Build for lm-eval, from --model_args; they win over its flags of the same name.
 
         lm-eval gives --batch_size and --device their defaults where the user wrote none, and both
-        may also stand in --model_args.
+        may also stand in --model_args. It has just seeded torch with --seed, of which it tells a
+        model nothing else.
         """
+        hide_traceback()
         flags = {k: v for k, v in (additional_config or {}).items() if v is not None}
-        return cls(**(flags | dict(arg_dict)))
+        return cls(**{"seed": torch.initial_seed()} | flags | dict(arg_dict))
 
     @classmethod
     def create_from_arg_string(
         cls, arg_string: str, additional_config: Mapping[str, Any] | None = None
     ) -> "LatentLM":
-        """Build from `key=value,key=value`."""
+        """Build for lm-eval, from `key=value,key=value`."""
         return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Sample a pool for every request.
+        """Sample a pool for every question.
 
-        A request that lm-eval repeats is sampled once with as many times more candidates, of which
-        each copy gets its own part: the samples of repeats=2, N=8 are those of N=16.
+        A question that lm-eval repeats is sampled once with as many times more candidates, of which
+        each response gets its own part: the samples of repeats=2, N=8 are those of N=16.
 
         Args:
             requests: each with arguments (context, generation_kwargs).
@@ -177,110 +107,94 @@ class LatentLM(ProcessLM):
         Returns:
             One response a request, in order.
         """
-        unique = list({id(request): request for request in requests}.values())
-        self._refuse_cached_repeats(unique)
-        groups: dict[tuple[RequestOptions, int], list[Instance]] = {}
-        for request in unique:
-            groups.setdefault((self._options(request), request.repeats or 1), []).append(request)
-        responses: dict[int, list[str]] = {}
+        questions = group_requests(requests)
+        groups: dict[tuple[RequestOptions, int], list[AskedQuestion]] = {}
+        for question in questions:
+            options = self._question_options(question)
+            groups.setdefault((options, question.repeats), []).append(question)
         started = time.perf_counter()
-        with tqdm(
-            total=len(unique),
-            desc="Sampling",
-            unit="question",
-            disable=disable_tqdm or self.rank != 0,
-        ) as bar:
-            for (options, count), members in groups.items():
-                responses |= self._run_group(options, count, members, bar)
-        self._note_time(time.perf_counter() - started, unique, groups)
-        # With several processes the last request also comes as padding: the same parts again.
-        parts = {place: cycle(texts) for place, texts in responses.items()}
-        return [next(parts[id(request)]) for request in requests]
-
-    def _options(self, request: Instance) -> RequestOptions:
-        options = read_options(
-            self.model,
-            self._own_settings(),
-            request.args[1],
-            aggregation=self.aggregation,
-            scored=self.scores,
+        hidden = disable_tqdm or self.rank != 0
+        answered: list[tuple[AskedQuestion, list[str]]] = []
+        with tqdm(total=len(questions), desc="Sampling", unit="question", disable=hidden) as bar:
+            for (options, repeats), members in groups.items():
+                answered += self._answer(options, repeats, members, bar)
+        samples = sum(
+            options.settings.num_return_sequences * repeats * len(members)
+            for (options, repeats), members in groups.items()
         )
-        if options.settings.beams and (request.repeats or 1) > 1:
+        self._note_time(time.perf_counter() - started, questions, samples)
+        return assign_responses(answered, len(requests))
+
+    def _question_options(self, question: AskedQuestion) -> RequestOptions:
+        options = self._options(question.arguments[1])
+        beams = options.settings.num_beams if options.settings.beams else None
+        if question.repeats > 1 and beams is not None:
             raise ModelError(
-                f"repeats={request.repeats} with num_beams={options.settings.num_beams}: a beam "
-                "search is one search a question. Leave out repeats, or num_beams."
+                f"repeats={question.repeats} with num_beams={beams}: a beam search is one search a "
+                "question. Leave out repeats, or num_beams."
             )
-        self._runs[str(request.task_name)] = {"settings": asdict(options.settings)}
+        if question.repeats > 1 and cached_responses(self.cache_hook) is not None:
+            raise ModelError(
+                "--use_cache keeps one response a request, so repeats would all become the same "
+                "one. Use num_return_sequences instead of repeats, or no cache."
+            )
+        self._tasks[question.task] = {"settings": asdict(options.settings)}
         return options
 
-    def _default_aggregation(self) -> str:
-        """Return how candidates become one where a task's gen_kwargs say nothing."""
-        options = read_options(
-            self.model, self._own_settings(), {}, aggregation=self.aggregation, scored=self.scores
+    def _options(self, gen_kwargs: Mapping[str, Any]) -> RequestOptions:
+        """Return how a request with these generation settings is answered."""
+        return read_options(
+            self.model,
+            self.settings,
+            gen_kwargs,
+            aggregation=self.arguments.aggregation,
+            scored=self.reward_model is not None,
         )
-        return options.aggregation
 
-    def _own_settings(self) -> dict[str, Any]:
-        # lm-eval hands --seed to torch and to nobody else.
-        return {"seed": torch.initial_seed(), **self.settings}
-
-    def _resolved_settings(self) -> dict[str, Any]:
-        """Return all settings before a task's gen_kwargs, the checkpoint's own among them."""
-        return asdict(self.model.settings(**self._own_settings()))
-
-    def _run_group(
-        self, options: RequestOptions, count: int, members: Sequence[Instance], bar: tqdm
-    ) -> dict[int, list[str]]:
-        """Sample the requests that share options; `count` responses for each."""
-        each = options.settings.num_return_sequences
+    def _answer(
+        self,
+        options: RequestOptions,
+        repeats: int,
+        questions: Sequence[AskedQuestion],
+        bar: tqdm,
+    ) -> Iterator[tuple[AskedQuestion, list[str]]]:
+        """Sample questions that share options, and yield the `repeats` responses to each."""
+        count = options.settings.num_return_sequences
+        settings = replace(options.settings, num_return_sequences=count * repeats)
         responses: dict[int, list[str]] = {}
 
-        def done(place: int, pool: Pool) -> None:
-            request = members[place]
+        def done(index: int, pool: Pool) -> None:
             parts = [
-                Pool(pool.candidates[start : start + each], pool.beams)
-                for start in range(0, each * count, each)
+                replace(pool, candidates=pool.candidates[start : start + count])
+                for start in range(0, count * repeats, count)
             ]
-            texts = [_respond(part, options) for part in parts]
-            responses[id(request)] = texts
-            self.cache_hook.add_partial("generate_until", request.args, texts[0])
+            responses[index] = [_respond(part, options) for part in parts]
+            arguments = questions[index].arguments
+            # At once, so that a run that is killed loses nothing.
+            self.cache_hook.add_partial("generate_until", arguments, responses[index][0])
             bar.update()
 
         draw_pools(
             self.model,
             self.tokenizer,
-            [request.args[0] for request in members],
-            options.settings
-            if count == 1
-            else replace(options.settings, num_return_sequences=each * count),
+            [question.prompt for question in questions],
+            options.settings if repeats == 1 else settings,
             reward_model=self.reward_model,
-            batch_size=self.batch_size or self.max_batch_size,
+            batch_size=self.arguments.questions_together,
             until=options.until,
             done=done,
         )
-        return responses
+        for index, question in enumerate(questions):
+            yield question, responses[index]
 
-    def _note_time(
-        self, seconds: float, unique: Sequence[Instance], groups: Mapping[Any, Sequence[Instance]]
-    ) -> None:
-        samples = sum(
-            options.settings.num_return_sequences * count * len(members)
-            for (options, count), members in groups.items()
-        )
-        for name in {str(request.task_name) for request in unique}:
-            self._runs[name]["throughput"] = {
-                "tasks_together": sorted({str(request.task_name) for request in unique}),
+    def _note_time(self, seconds: float, questions: Sequence[AskedQuestion], samples: int) -> None:
+        names = sorted({question.task for question in questions})
+        for name in names:
+            self._tasks[name]["throughput"] = {
+                "tasks_together": names,
                 "seconds": round(seconds, 3),
                 "samples": samples,
             }
-
-    def _refuse_cached_repeats(self, requests: Sequence[Instance]) -> None:
-        repeated = any((request.repeats or 1) > 1 for request in requests)
-        if self.cache_hook.dbdict is not None and repeated:
-            raise ModelError(
-                "--use_cache keeps one response a request, so repeats would all become the same "
-                "one. Use num_return_sequences instead of repeats, or no cache."
-            )
 
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
         """Take lm-eval's cache, unless other settings filled it.
@@ -292,82 +206,63 @@ class LatentLM(ProcessLM):
             ModelError: the cache was filled under other settings.
         """
         super().set_cache_hook(cache_hook)
-        if cache_hook.dbdict is None:
+        store = cached_responses(cache_hook)
+        if store is None:
             return
+        names = ("checkpoint", "reward_model", "settings", "aggregation")
+        record = self._record()
         ours = json.dumps(
-            {
-                "checkpoint": self._checkpoint(),
-                "reward_model": self._reward_checkpoint(),
-                "settings": self._resolved_settings(),
-                "aggregation": self._default_aggregation(),
-                "dtype": str(self.model.dtype),
-            },
+            {name: record[name] for name in names} | {"dtype": str(self.model.dtype)},
             sort_keys=True,
         )
-        theirs = cache_hook.dbdict.get(_FINGERPRINT)
-        if theirs is None and not len(cache_hook.dbdict):
-            cache_hook.dbdict[_FINGERPRINT] = theirs = ours
+        theirs = store.get(_FINGERPRINT)
+        if theirs is None and not len(store):
+            store[_FINGERPRINT] = theirs = ours
         if theirs != ours:
+            file = getattr(store, "filename", "")
             raise ModelError(
-                f"The cache {cache_hook.dbdict.filename!r} was filled under other settings: "
+                f"The cache {file!r} was filled under other settings: "
                 f"{theirs}; now: {ours}. Name another --use_cache file, or repeat that command."
             )
 
     @property
     def tokenizer_name(self) -> str:
         """Name the tokenizer, for lm-eval's request cache."""
-        return self.pretrained.replace("/", "__")
+        return self.arguments.pretrained.replace("/", "__")
 
     def get_model_info(self) -> dict[str, Any]:
         """Return what lm-eval writes into the results file: all that produced the numbers."""
         return {
             "model_num_parameters": self.model.num_parameters(),
             "model_dtype": str(self.model.dtype),
-            "model_revision": self.revision,
-            "latent_tts": {
-                "checkpoint": self._checkpoint(),
-                "reward_model": self._reward_checkpoint(),
-                "backbone": self.model.backbone,
-                "prompt_format": self.model.format_prompt("{question}"),
-                "aggregation": self._default_aggregation(),
-                "settings": self._resolved_settings(),
-                "tasks": self._runs,
+            "model_revision": self.arguments.revision,
+            "latent_tts": self._record()
+            | {
+                "tasks": self._tasks,
                 "processes": self.world_size,
                 "device": str(self.model.device),
                 "versions": versions(),
             },
         }
 
-    def _checkpoint(self) -> dict[str, Any]:
-        return checkpoint_record(self.model, self.pretrained, self.revision)
-
-    def _reward_checkpoint(self) -> dict[str, Any] | None:
-        if self.reward_model is None:
-            return None
-        return checkpoint_record(self.reward_model, self.reward_name, self.reward_revision)
-
-
-class CoconutLM(LatentLM):
-    """`--model latent_tts_coconut`."""
-
-    default_backbone = "coconut"
-
-
-class CodiLM(LatentLM):
-    """`--model latent_tts_codi`."""
-
-    default_backbone = "codi"
-
-
-class ColarLM(LatentLM):
-    """`--model latent_tts_colar`."""
-
-    default_backbone = "colar"
+    def _record(self) -> dict[str, Any]:
+        """Return what determines the samples, before a task's gen_kwargs."""
+        own, guide = self.arguments, self.reward_model
+        return {
+            "checkpoint": checkpoint_record(self.model, own.pretrained, own.revision),
+            "reward_model": None
+            if guide is None
+            else checkpoint_record(guide, str(own.reward_model), own.reward_revision),
+            "backbone": self.model.backbone,
+            "prompt_format": self.model.format_prompt("{question}"),
+            "aggregation": self._options({}).aggregation,
+            "settings": asdict(self.model.settings(**self.settings)),
+        }
 
 
 def _respond(pool: Pool, options: RequestOptions) -> str:
     if options.return_pool:
         return pool.to_json()
-    chosen = aggregate(pool, options.aggregation)
+    chosen = find_strategy(options.aggregation).pick(pool)
     # Where no answer could be read the task may still find one in the text.
     return (pool.candidates[0] if chosen is None else chosen).text

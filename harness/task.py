@@ -1,12 +1,10 @@
 """The lm-eval task that judges pools of candidates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
-from lm_eval.api.task import ConfigurableTask
-from lm_eval.filters import build_filter_ensemble
 
 from ..tasks import (
     LOWER_IS_BETTER,
@@ -19,11 +17,18 @@ from ..tasks import (
     read_response,
     read_tolerance,
 )
+from .lm_eval_seam import (
+    KEEPS_REPEATS,
+    GenerateTask,
+    keep_repeats,
+    list_requests,
+    list_responses,
+)
 
 _UNKNOWN_FOR_TEXT = frozenset({"truncated", "thoughts", "answer_tokens"})
 
 
-class PoolTask(ConfigurableTask):
+class PoolTask(GenerateTask):
     """A task whose responses are pools and whose metrics follow from the number of candidates.
 
     The gold answer is `doc_to_target`, a number. The task's metadata may hold `ks` and
@@ -52,11 +57,11 @@ class PoolTask(ConfigurableTask):
         repeats = fields.get("repeats", 1)
         if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
             raise TaskError(f"repeats is {repeats!r}; it must be a whole number of at least 1.")
+        if repeats > 1 and not KEEPS_REPEATS and not fields.get("filter_list"):
+            fields["filter_list"] = keep_repeats(repeats)
+        self._predicts_only = False
+        self._seen_metrics: set[str] = set()
         super().__init__(config=fields)
-        if repeats > 1 and not fields.get("filter_list"):
-            # The default filter would throw all but one response away. Several processes pad the
-            # last question with further copies, so the first `repeats` are the question's own.
-            self._filters = [build_filter_ensemble("none", [("take_first_k", {"k": repeats})])]
 
     def build_all_requests(self, **options: Any) -> None:
         """Builds the requests, after making sure that every answer can be judged.
@@ -77,7 +82,9 @@ class PoolTask(ConfigurableTask):
                 )
         super().build_all_requests(**options)
 
-    def construct_requests(self, doc: dict[str, Any], ctx: str, **kwargs: Any) -> Instance:
+    def construct_requests(
+        self, doc: dict[str, Any], ctx: str, **kwargs: Any
+    ) -> Instance | list[Instance]:
         """Builds the request for one question.
 
         Args:
@@ -89,40 +96,56 @@ class PoolTask(ConfigurableTask):
             The request, which says how many candidates the largest k needs; without `return_pool`
             where that is false, because other models refuse settings that they do not know.
         """
-        request: Instance = super().construct_requests(doc, ctx, **kwargs)
-        settings = request.arguments[1]
-        if not settings.get("return_pool"):
-            settings.pop("return_pool", None)
-        elif self.ks:
-            settings["min_candidates"] = -(-max(self.ks) // self.config.repeats)
-        return request
+        built: Instance | list[Instance] = super().construct_requests(doc, ctx, **kwargs)
+        for request in list_requests(built):
+            settings = request.arguments[1]
+            if not settings.get("return_pool"):
+                settings.pop("return_pool", None)
+            elif self.ks:
+                settings["min_candidates"] = -(-max(self.ks) // self.config.repeats)
+        return built
 
-    def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, Any]:
+    def override_metric(self, metric_name: str) -> None:
+        """Replaces all metrics by one of lm-eval's, as --predict_only does."""
+        super().override_metric(metric_name)
+        self._predicts_only = True
+
+    def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, Any] | None:
         """Judges the responses to one question.
 
         Args:
             doc: The question's row.
-            results: One entry: the response, or the list of responses with `repeats`.
+            results: The responses, see `list_responses`.
 
         Returns:
-            Metric name -> value, see `pool_metrics`.
+            Metric name -> value, see `pool_metrics`; lm-eval's own choice under --predict_only.
 
         Raises:
             TaskError: A response is a damaged pool, or too small for `ks`.
         """
-        if "bypass" in self._metric_fn_list:  # --predict_only
-            return dict(super().process_results(doc, results))
-        responses = results[0] if isinstance(results[0], list) else [results[0]]
+        if self._predicts_only:
+            chosen: dict[str, Any] | None = super().process_results(doc, results)
+            return chosen
+        # What is more than `repeats` is padding of several processes.
+        responses = list_responses(results)[: self.config.repeats]
         pool = join_pools([read_response(response) for response in responses])
         gold = str(self.doc_to_target(doc))
         metrics = pool_metrics(pool, gold, ks=self.ks, tolerance=self.tolerance)
         if not all(is_pool(response) for response in responses):
             metrics = {k: v for k, v in metrics.items() if k not in _UNKNOWN_FOR_TEXT}
-        for name in metrics:
-            self._aggregation_list.setdefault(name, mean)
-            if name not in NEUTRAL:
-                self._higher_is_better.setdefault(name, name not in LOWER_IS_BETTER)
+        self._seen_metrics |= metrics.keys()
         return metrics
+
+    def aggregation(self) -> dict[str, Callable[[Sequence[float]], float]]:
+        """Returns how each metric's values become one: by their mean."""
+        own: dict[str, Any] = super().aggregation() if self._predicts_only else {}
+        return own | dict.fromkeys(self._seen_metrics, mean)
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Returns the direction of each metric that has one."""
+        own: dict[str, Any] = super().higher_is_better() if self._predicts_only else {}
+        judged = sorted(self._seen_metrics - NEUTRAL)
+        return own | {name: name not in LOWER_IS_BETTER for name in judged}
 
 
 def _read_ks(value: object) -> tuple[int, ...] | None:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval import simple_evaluate
+from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 
 from latent_tts import tasks
+from latent_tts.harness.lm_eval_seam import KEEPS_REPEATS
 from latent_tts.tasks import Pool
 
 BENCHMARKS = Path(tasks.__file__).parent / "benchmarks"
@@ -34,6 +36,22 @@ def write_questions(folder: Path, rows: list[dict[str, Any]]) -> Path:
 def make_rows(count: int) -> list[dict[str, Any]]:
     """Questions in the format of local data files, all with one gold answer."""
     return [{"id": i, "question": question(i), "answer": "5"} for i in range(count)]
+
+
+def make_request(
+    text: str,
+    settings: dict[str, Any],
+    *,
+    task: str | None = None,
+    number: int | None = None,
+    repeats: int = 1,
+    doc: dict[str, Any] | None = None,
+) -> Instance:
+    """A request as a task of the installed lm-eval builds it."""
+    named = {"task_name": task, "doc_id": number} if KEEPS_REPEATS else {}
+    request = Instance("generate_until", doc or {}, (text, settings), idx=0, **named)
+    request.task_name, request.doc_id, request.repeats = task, number, repeats
+    return request
 
 
 def evaluate(

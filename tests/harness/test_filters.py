@@ -2,11 +2,11 @@
 
 import pytest
 from lm_eval.api.filter import FilterEnsemble
-from lm_eval.api.instance import Instance
 from lm_eval.filters.selection import TakeFirstFilter
 
 from latent_tts.harness import filters
 from latent_tts.tasks import Candidate, Pool, TaskError
+from tests.harness.evaluation import make_request
 
 
 def pool(*answers):
@@ -55,7 +55,7 @@ def test_copies_that_pad_the_last_question_do_not_vote():
 
 
 def test_other_filters_can_follow():
-    instance = Instance("generate_until", {}, ("?", {}), 0, ("task", 0, 3))
+    instance = make_request("?", {}, task="task", number=0, repeats=3)
     instance.resps = ["7", "8", "8"]
     FilterEnsemble("majority", [filters.voting, TakeFirstFilter]).apply([instance])
     assert instance.filtered_resps == {"majority": "8"}

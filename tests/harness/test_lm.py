@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from lm_eval.api.instance import Instance
 from transformers import PreTrainedTokenizerFast
 
 from latent_tts.harness.lm import LatentLM
@@ -18,6 +17,7 @@ from tests.harness.evaluation import (
     BENCHMARKS,
     FILES,
     evaluate,
+    make_request,
     make_rows,
     pools,
     question,
@@ -187,10 +187,7 @@ def test_repeats_go_on_where_the_first_copy_stopped(checkpoints, data, tmp_path)
 
 
 def requests_for(count, **settings):
-    return [
-        Instance("generate_until", {}, (question(i), {"return_pool": True, **settings}), 0)
-        for i in range(count)
-    ]
+    return [make_request(question(i), {"return_pool": True, **settings}) for i in range(count)]
 
 
 def test_order_and_neighbours_change_no_sample(checkpoints):

@@ -4,12 +4,11 @@ import json
 
 import pytest
 import yaml
-from lm_eval.api.instance import Instance
 
 from latent_tts.harness.lm import LatentLM
 from latent_tts.models import ModelError
 from latent_tts.tasks import Pool, TaskError, find_strategy, join_pools
-from tests.harness.evaluation import evaluate, make_rows
+from tests.harness.evaluation import evaluate, make_request, make_rows
 
 SETTINGS = {"latent_do_sample_by": "noise", "noise_std": 1.0, "max_new_tokens": 20}
 
@@ -70,10 +69,7 @@ def run_task(write_task, talkative):
 def drawn(talkative):
     """Pools of fifteen candidates for the five questions."""
     lm = LatentLM(str(talkative["codi"]), num_return_sequences=15, seed=1234, **SETTINGS)
-    requests = [
-        Instance("generate_until", {}, (row["question"], {"return_pool": True}), 0)
-        for row in make_rows(5)
-    ]
+    requests = [make_request(row["question"], {"return_pool": True}) for row in make_rows(5)]
     return [Pool.from_json(text) for text in lm.generate_until(requests, disable_tqdm=True)]
 
 
@@ -108,7 +104,7 @@ def test_gen_kwargs_choose_the_aggregation_over_model_args(run_task, drawn):
 
 def test_where_no_answer_can_be_read_the_text_is_the_first_candidates(checkpoints):
     lm = LatentLM(str(checkpoints["coconut"]), num_return_sequences=3, max_new_tokens=9)
-    request = Instance("generate_until", {}, ("How many pens?", {"return_pool": True}), 0)
+    request = make_request("How many pens?", {"return_pool": True})
     pool = Pool.from_json(lm.generate_until([request], disable_tqdm=True)[0])
     assert {candidate.answer for candidate in pool.candidates} == {None}
     request.arguments = (request.args[0], {})

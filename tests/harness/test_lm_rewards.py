@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 import torch
-from lm_eval.api.instance import Instance
 
 from latent_tts.harness.lm import LatentLM
 from latent_tts.models import AutoLatentModel, ModelError, load_tokenizer
@@ -14,7 +13,7 @@ from latent_tts.models.tokens import pad_left
 from latent_tts.reward import LatentRewardModel, RewardError, beam_search
 from latent_tts.tasks import Pool, TaskError, find_strategy, pool_metrics
 from tests.checkpoints import edit_config, edit_weights
-from tests.harness.evaluation import evaluate, make_rows, pools, question
+from tests.harness.evaluation import evaluate, make_request, make_rows, pools, question
 from tests.reward.checkpoints import write_gpt2
 
 KINDS = ["coconut", "codi", "colar"]
@@ -106,7 +105,7 @@ def test_other_tasks_are_answered_with_the_chosen_candidate(checkpoints, guides,
 
     def respond(**gen_kwargs):
         requests = [
-            Instance("generate_until", {}, (question(place), gen_kwargs), place, ("other", 0, 1))
+            make_request(question(place), gen_kwargs, task="other", number=place)
             for place in range(6)
         ]
         return lm.generate_until(requests, disable_tqdm=True)
@@ -206,7 +205,7 @@ def test_rewards_that_are_all_nan(checkpoints, guides, tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(lm.reward_model, "score", score)
     requests = [
-        Instance("generate_until", {}, (row["question"], {"return_pool": True}), place, ("t", 0, 1))
+        make_request(row["question"], {"return_pool": True}, task="t", number=place)
         for place, row in enumerate(make_rows(4))
     ]
     with caplog.at_level(logging.WARNING):
@@ -221,6 +220,6 @@ def test_repeats_and_beams_are_not_mixed(checkpoints, guides):
     lm = LatentLM(
         str(checkpoints["coconut"]), reward_model=str(guides["coconut"]), num_beams=2, **SETTINGS
     )
-    request = Instance("generate_until", {}, ("?", {}), 0, ("t", 0, 2))
+    request = make_request("?", {}, task="t", number=0, repeats=2)
     with pytest.raises(ModelError, match="repeats=2 with num_beams=2: a beam search is one"):
         lm.generate_until([request, request], disable_tqdm=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lm_eval.api.registry import get_model
 
-from latent_tts.harness.lm import CodiLM, ColarLM, LatentLM
+from latent_tts.harness.lm import LatentLM
 from latent_tts.harness.options import RequestOptions, read_options
 from latent_tts.models import AutoLatentModel, ModelError
 from latent_tts.tasks import TaskError
@@ -126,23 +126,25 @@ def test_model_args_win_over_flags_of_the_same_name(checkpoints):
     path = str(checkpoints["coconut"])
     flags = {"batch_size": 1, "max_batch_size": None, "device": "cuda:5"}
     lm = LatentLM.create_from_arg_string(f"pretrained={path},batch_size=32,device=cpu", flags)
-    assert lm.batch_size == 32
+    assert lm.arguments.questions_together == 32
     assert lm.device == torch.device("cpu")
     lm = LatentLM.create_from_arg_obj({"pretrained": path, "batch_size": "auto"}, flags)
-    assert lm.batch_size is None
+    assert lm.arguments.questions_together is None
 
 
 def test_flags_count_where_model_args_say_nothing(checkpoints):
     path = str(checkpoints["coconut"])
     flags = {"batch_size": "7", "max_batch_size": 9, "device": "cpu"}
     lm = LatentLM.create_from_arg_string(f"pretrained={path}", flags)
-    assert (lm.batch_size, lm.max_batch_size) == (7, 9)
-    assert LatentLM.create_from_arg_string(f"pretrained={path}").batch_size == 1
+    assert lm.arguments.questions_together == 7
+    assert LatentLM.create_from_arg_string(f"pretrained={path}").arguments.batch_size == 1
 
 
 @pytest.mark.parametrize("size", ["auto", "auto:4", None])
 def test_automatic_batch_sizes(checkpoints, size):
-    assert LatentLM(str(checkpoints["coconut"]), batch_size=size).batch_size is None
+    assert (
+        LatentLM(str(checkpoints["coconut"]), batch_size=size).arguments.questions_together is None
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="tests a machine without a GPU")
@@ -158,27 +160,34 @@ def test_another_precision_only_when_asked(checkpoints):
     assert lm.model.dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("latent_tts", "coconut"),
-        ("latent_tts", "codi"),
-        ("latent_tts", "colar"),
-        ("latent_tts_coconut", "coconut"),
-        ("latent_tts_codi", "codi"),
-        ("latent_tts_colar", "colar"),
-    ],
-)
-def test_registered_names(checkpoints, name, kind):
-    lm = get_model(name)(str(checkpoints[kind]))
+@pytest.mark.parametrize("kind", ["coconut", "codi", "colar"])
+def test_one_registered_name_serves_every_backbone(checkpoints, kind):
+    lm = get_model("latent_tts")(str(checkpoints[kind]))
     assert lm.model.backbone == kind
     assert lm.tokenizer_name == str(checkpoints[kind]).replace("/", "__")
 
 
-def test_a_name_of_one_backbone_refuses_another_base(checkpoints):
+def test_a_backbone_that_the_checkpoint_cannot_be(checkpoints):
     with pytest.raises(ModelError, match=r"backbone='colar' is built on llama.* is a gpt2 model"):
-        ColarLM(str(checkpoints["coconut"]))
-    assert CodiLM(str(checkpoints["colar"]), backbone="colar").model.backbone == "colar"
+        LatentLM(str(checkpoints["coconut"]), backbone="colar")
+
+
+def test_one_device_is_asked_for_by_its_name(checkpoints):
+    with pytest.raises(ModelError, match=r"device_map='auto': a model runs on one device. Give de"):
+        LatentLM(str(checkpoints["coconut"]), device_map="auto")
+
+
+@pytest.mark.parametrize("gone", [{"drafts": False}, {"torch_compile": True}])
+def test_options_that_are_gone_are_warned_of_and_ignored(checkpoints, caplog, gone):
+    lm = LatentLM(str(checkpoints["coconut"]), **gone)
+    assert f"{next(iter(gone))}={next(iter(gone.values()))} has no effect" in caplog.text
+    assert lm.settings == {"seed": 1234}
+
+
+def test_the_default_seed_is_fixed_whatever_torch_was_seeded_with(checkpoints):
+    torch.manual_seed(7)
+    lm = LatentLM(str(checkpoints["coconut"]))
+    assert lm.get_model_info()["latent_tts"]["settings"]["seed"] == 1234
 
 
 @pytest.mark.parametrize(
@@ -218,7 +227,7 @@ def test_settings_that_make_all_samples_equal_are_warned_about(checkpoints):
         LatentLM(str(checkpoints["coconut"]), num_return_sequences=4, dropout_p=0.0)
 
 
-@pytest.mark.parametrize("name", ["max_rows", "packed_weights", "drafts", "torch_compile"])
+@pytest.mark.parametrize("name", ["max_rows", "packed_weights"])
 def test_engine_options_among_the_settings_are_sent_to_model_args(coconut, name):
     with pytest.raises(ModelError, match=f"{name} says how samples .* belongs in --model_args"):
         resolve(coconut, **{name: True})

@@ -1,0 +1,77 @@
+"""Which of lm-eval's requests ask the same question, and which part of its samples each gets."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+from lm_eval.api.instance import Instance
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedQuestion:
+    """A question of one task, asked once, answered `repeats` times.
+
+    Attributes:
+        task: name of the task.
+        id: the question's own id, else its number in the task; None where lm-eval gives neither.
+        arguments: the prompt and the generation settings, as lm-eval gives them.
+        repeats: how many responses lm-eval wants.
+        indices: of its requests, in order. More of them than `repeats` are padding, which
+            several processes add so that each has as many.
+    """
+
+    task: str
+    id: str | None
+    arguments: tuple[str, Mapping[str, Any]]
+    repeats: int
+    indices: tuple[int, ...]
+
+    @property
+    def prompt(self) -> str:
+        """The text that is answered."""
+        return self.arguments[0]
+
+
+def group_requests(requests: Sequence[Instance]) -> list[AskedQuestion]:
+    """Return the questions that requests ask, in the order in which they are first asked.
+
+    Requests ask the same question if task, document and arguments are the same, whether lm-eval
+    repeats one object or copies it.
+    """
+    members: dict[str, list[int]] = {}
+    for index, request in enumerate(requests):
+        key = json.dumps(
+            [request.task_name, request.doc_id, *request.args], sort_keys=True, default=str
+        )
+        members.setdefault(key, []).append(index)
+    return [_question(requests[indices[0]], indices) for indices in members.values()]
+
+
+def _question(request: Instance, indices: Sequence[int]) -> AskedQuestion:
+    own = request.doc.get("id") if isinstance(request.doc, Mapping) else None
+    number = None if request.doc_id is None else str(request.doc_id)
+    return AskedQuestion(
+        task=str(request.task_name),
+        id=number if own is None else str(own),
+        arguments=request.args,
+        repeats=request.repeats or 1,
+        indices=tuple(indices),
+    )
+
+
+def assign_responses(
+    answered: Iterable[tuple[AskedQuestion, Sequence[str]]], count: int
+) -> list[str]:
+    """Return one response for each request; padding gets the same ones again.
+
+    Args:
+        answered: each question with its `repeats` responses.
+        count: of requests.
+    """
+    responses = [""] * count
+    for question, texts in answered:
+        for index, text in zip(question.indices, cycle(texts), strict=False):
+            responses[index] = text
+    return responses
