@@ -36,7 +36,7 @@ _NUMBER_IN_TEXT = re.compile(
 
 
 def canonical(text: str | None) -> str | None:
-    """Returns the plain decimal that an answer means, or None where it is not one number.
+    """Return the plain decimal that an answer means, or None where it is not one number.
 
     Surrounding space, a currency sign, commas between thousands, a percent sign and a final full
     stop are dropped (50% is '50'), zeros that say nothing too: '$1,200.50' -> '1200.5',
@@ -44,7 +44,7 @@ def canonical(text: str | None) -> str | None:
     '12,34', and numbers that need more than `MAX_DIGITS` digits.
 
     Args:
-        text: Any text, or None for an answer that was not found.
+        text: any text, or None for an answer that was not found.
 
     Returns:
         The number without exponent, plus sign or superfluous zeros; or None.
@@ -67,7 +67,7 @@ def _read_number(text: str) -> str | None:
 
 
 def _plain(*, digits: str, exponent: int) -> str | None:
-    """Writes digits × 10^exponent out, or returns None where that takes too many digits."""
+    """Write digits × 10^exponent out, or return None where that takes too many digits."""
     significant = digits.rstrip("0")
     exponent += len(digits) - len(significant)
     significant = significant.lstrip("0")
@@ -83,12 +83,12 @@ def _plain(*, digits: str, exponent: int) -> str | None:
 
 
 def is_correct(answer: str | None, gold: str | None, *, tolerance: Decimal = Decimal(0)) -> bool:
-    """Tells whether an answer equals the gold number, up to an absolute tolerance.
+    """Tell whether an answer equals the gold number, up to an absolute tolerance.
 
     Args:
-        answer: The answer as text, canonical or not; None is wrong.
-        gold: The right answer as text; where it is not a number, every answer is wrong.
-        tolerance: The largest difference that still counts as equal, not negative.
+        answer: the answer as text, canonical or not; None is wrong.
+        gold: the right answer as text; where it is not a number, every answer is wrong.
+        tolerance: the largest difference that still counts as equal, not negative.
 
     Returns:
         Whether both are numbers and |answer - gold| <= tolerance, in exact arithmetic.
@@ -122,10 +122,10 @@ def vote_keys(answers: Sequence[str | None]) -> tuple[str | None, ...]:
 
 
 def last_number(text: str) -> str | None:
-    """Returns the last number in a text, as it stands there, or None.
+    """Return the last number in a text, as it stands there, or None.
 
     Args:
-        text: Any text, such as an explanation that ends in its answer.
+        text: any text, such as an explanation that ends in its answer.
 
     Returns:
         The number with its currency sign and commas; `canonical` reads it.
@@ -137,16 +137,16 @@ def last_number(text: str) -> str | None:
 
 
 def read_tolerance(value: object) -> Decimal:
-    """Reads a tolerance from a task's settings.
+    """Read a tolerance from a task's settings.
 
     Args:
-        value: A number, or a number as text.
+        value: a number, or a number as text.
 
     Returns:
         The tolerance, exactly as it was written.
 
     Raises:
-        TaskError: It is not a finite number of at least 0.
+        TaskError: it is not a finite number of at least 0.
     """
     try:
         tolerance = Decimal(str(value))

@@ -19,10 +19,10 @@ LOWER_IS_BETTER = frozenset({"unparsed", "truncated", "unscored"})
 
 
 def default_ks(n: int) -> tuple[int, ...]:
-    """Returns the powers of two up to n, and n itself: 1, 2, 4, …, n.
+    """Return the powers of two up to n, and n itself: 1, 2, 4, …, n.
 
     Args:
-        n: Candidates in the pool.
+        n: candidates in the pool.
 
     Returns:
         Subset sizes, ascending.
@@ -42,24 +42,24 @@ def pool_metrics(
     ks: Sequence[int] | None = None,
     tolerance: Decimal = Decimal(0),
 ) -> dict[str, float]:
-    """Judges the candidates of a question whose answer is a number.
+    """Judge the candidates of a question whose answer is a number.
 
-    Only numbers vote here: an answer that is none counts as unparsed and as wrong.
+    An answer that is no number counts as unparsed and as wrong.
 
     Args:
-        pool: The N candidates.
-        gold: The right answer.
-        ks: Subset sizes for the metrics that have a k; N is added. None means `default_ks`.
-        tolerance: The largest absolute difference from gold that counts as right.
+        pool: the N candidates.
+        gold: the right answer.
+        ks: subset sizes for the metrics that have a k; N is added. None means `default_ks`.
+        tolerance: the largest absolute difference from gold that counts as right.
 
     Returns:
-        `pass@k` and `voting@k` for every k, `coverage@N`; `unparsed` and `truncated`, shares of
-        the candidates; `thoughts` and `answer_tokens`, means per candidate. Where candidates are
-        scored, `best_of_n@k` and `weighted_voting@k` for every k, and `unscored`, the share whose
-        reward is no number. Where there are beams, `beam_search`, whether the best is right.
+        `pass@k` for every k and `coverage@N`; the metrics of each strategy that the pool holds
+        enough for, such as `voting@k`, and `best_of_n@k` where candidates are scored; `unscored`,
+        the share of scored candidates whose reward is no number; `unparsed` and `truncated`, shares
+        of the candidates; `thoughts` and `answer_tokens`, means per candidate.
 
     Raises:
-        TaskError: Not 1 <= k <= N for some k, or gold is not a number.
+        TaskError: not 1 <= k <= N for some k, or gold is not a number.
     """
     if canonical(gold) is None:
         raise TaskError(

@@ -2,24 +2,26 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, NoReturn
+
+import msgspec
 
 from .answers import canonical
 from .errors import TaskError
 
 _FORMAT = 'one JSON object a line: {"id": "7", "question": "What is 2 + 3?", "answer": "5"}'
+_Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked and what counts as right.
 
     Attributes:
-        id: The question's name within its set, unique; randomness is addressed by it.
-        text: The question as the data set has it, without any prompt format.
-        gold: The right answer, for number tasks as a canonical decimal.
+        id: the question's name within its set, unique; pools and reports call it so. The random
+            numbers of its samples are addressed by its prompt's token ids instead.
+        text: the question as the data set has it, without any prompt format.
+        gold: the right answer, for number tasks as a canonical decimal.
     """
 
     id: str
@@ -27,18 +29,24 @@ class Question:
     gold: str
 
 
+class _Row(msgspec.Struct):
+    id: _Text
+    question: _Text
+    answer: _Text
+
+
 def read_questions(path: str | Path, *, numeric: bool = True) -> list[Question]:
-    """Reads a JSONL file of `{"id", "question", "answer"}` objects; other fields are ignored.
+    """Read a JSONL file of `{"id", "question", "answer"}` objects; other fields are ignored.
 
     Args:
-        path: The file. Blank lines are skipped; numbers may stand as JSON numbers or strings.
-        numeric: Whether each answer must be a number, which is then stored canonically.
+        path: the file. Blank lines are skipped; numbers may stand as JSON numbers or strings.
+        numeric: whether each answer must be a number, which is then stored canonically.
 
     Returns:
         The questions in file order.
 
     Raises:
-        TaskError: The file is missing or empty, or a line is malformed; names file and line.
+        TaskError: the file is missing or empty, or a line is malformed; names file and line.
     """
     file = Path(path)
     try:
@@ -52,11 +60,12 @@ def read_questions(path: str | Path, *, numeric: bool = True) -> list[Question]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        question = _parse_line(line, where=f"{file}, line {number}", numeric=numeric)
+        where = f"{file}, line {number}"
+        question = question_from(_parse(line, where=where), where=where, numeric=numeric)
         if question.id in seen:
             raise TaskError(
-                f"{file}, line {number}: id {question.id!r} was already used in line "
-                f"{seen[question.id]}. Give every question an id of its own."
+                f"{where}: id {question.id!r} was already used in line {seen[question.id]}. Give "
+                "every question an id of its own."
             )
         seen[question.id] = number
         questions.append(question)
@@ -65,43 +74,37 @@ def read_questions(path: str | Path, *, numeric: bool = True) -> list[Question]:
     return questions
 
 
-def question_from(row: Mapping[str, Any], *, where: str, numeric: bool = True) -> Question:
-    """Builds a `Question` from the fields `id`, `question` and `answer`, all strings.
+def question_from(row: Mapping[str, object], *, where: str, numeric: bool = True) -> Question:
+    """Make a `Question` of the fields `id`, `question` and `answer`, all strings.
 
     Args:
-        row: The fields.
-        where: Where the row comes from, for error messages.
-        numeric: Whether the answer must be a number, which is then stored canonically.
+        row: the fields.
+        where: where the row comes from, for error messages.
+        numeric: whether the answer must be a number, which is then stored canonically.
 
     Returns:
         The question.
 
     Raises:
-        TaskError: A field is missing, is empty or is of the wrong kind.
+        TaskError: a field is missing, is empty or is of the wrong kind.
     """
-    for field in ("id", "question", "answer"):
-        if field not in row:
-            raise TaskError(
-                f"{where}: field {field!r} is missing, found {sorted(row)}. Expected {_FORMAT}"
-            )
-        value = row[field]
-        if not isinstance(value, str) or not value.strip():
-            raise TaskError(
-                f"{where}: field {field!r} is {value!r}, not a text with something in it. "
-                f"Expected {_FORMAT}"
-            )
-    gold: str | None = row["answer"].strip()
-    if numeric:
-        gold = canonical(gold)
+    try:
+        fields = msgspec.convert(row, _Row)
+    except msgspec.ValidationError as error:
+        raise TaskError(
+            f"{where}: {error}, found {str(row)[:80]}. Expected {_FORMAT}, each field a text with "
+            "something in it."
+        ) from error
+    gold = canonical(fields.answer) if numeric else fields.answer.strip()
     if gold is None:
         raise TaskError(
-            f"{where}: answer {row['answer']!r} is not a number. Write a plain decimal such as "
+            f"{where}: answer {fields.answer!r} is not a number. Write a plain decimal such as "
             "'-1234.5', or read the file with numeric=False."
         )
-    return Question(id=row["id"].strip(), text=row["question"].strip(), gold=gold)
+    return Question(id=fields.id.strip(), text=fields.question.strip(), gold=gold)
 
 
-def _parse_line(line: str, *, where: str, numeric: bool) -> Question:
+def _parse(line: str, *, where: str) -> dict[str, object]:
     try:
         # Numbers stay text, digit for digit: 0.1 must not become a binary fraction.
         row = json.loads(line, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
@@ -109,7 +112,7 @@ def _parse_line(line: str, *, where: str, numeric: bool) -> Question:
         raise TaskError(f"{where}: not JSON ({error}). Expected {_FORMAT}") from error
     if not isinstance(row, dict):
         raise TaskError(f"{where}: not a JSON object but {line[:40]!r}. Expected {_FORMAT}")
-    return question_from(row, where=where, numeric=numeric)
+    return row
 
 
 def _refuse_constant(name: str) -> NoReturn:

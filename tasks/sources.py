@@ -1,9 +1,10 @@
 """Where the questions of each benchmark come from.
 
 Each function is a `custom_dataset` of lm-eval: it is called with the task's metadata (model
-arguments among them) as keywords and returns the splits. Real sets come from the Hugging Face
-hub, or from a local folder that `data_dir` in the metadata or `LATENT_TTS_DATA` in the
-environment names; the arithmetic sets ship with the package.
+arguments among them) as keywords and returns the one split `test`, rows of id, question and answer,
+all strings. Real sets come from the Hugging Face hub, or from a local folder that `data_dir` in the
+metadata or `LATENT_TTS_DATA` in the environment names; the arithmetic sets ship with the package.
+Questions that cannot be read are a `TaskError`.
 """
 
 import os
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DATA_VARIABLE = "LATENT_TTS_DATA"
 """The environment variable that names the folder of local JSONL files."""
 
+_SHIPPED = Path(__file__).parent / "arith"
 _Row = Mapping[str, Any]
 
 
@@ -29,11 +31,11 @@ class _Benchmark:
     """A published set: its local file, its place on the hub, and how to read a hub row.
 
     Attributes:
-        file: Name in a local folder.
-        path: Data set on the hub.
-        config: Configuration there, None for the only one.
-        split: Split there.
-        read: From a hub row to question and answer.
+        file: name in a local folder.
+        path: data set on the hub.
+        config: configuration there, None for the only one.
+        split: split there.
+        read: makes question and answer of a hub row.
     """
 
     file: str
@@ -68,76 +70,28 @@ _MULTIARITH = _Benchmark(
 
 
 def gsm8k(**options: Any) -> dict[str, "Dataset"]:
-    """Returns GSM8K's test split (1319 questions).
-
-    Args:
-        **options: The task's metadata; `data_dir` is used.
-
-    Returns:
-        `test`: rows of id, question and answer, all strings.
-
-    Raises:
-        TaskError: The questions cannot be read.
-    """
+    """Return GSM8K's test split (1319 questions)."""
     return _load(_GSM8K, options)
 
 
 def gsm_hard(**options: Any) -> dict[str, "Dataset"]:
-    """Returns GSM-Hard: GSM8K's test questions with larger numbers.
-
-    Args:
-        **options: The task's metadata; `data_dir` is used.
-
-    Returns:
-        `test`: rows of id, question and answer, all strings.
-
-    Raises:
-        TaskError: The questions cannot be read.
-    """
+    """Return GSM-Hard: GSM8K's test questions with larger numbers."""
     return _load(_GSM_HARD, options)
 
 
 def multiarith(**options: Any) -> dict[str, "Dataset"]:
-    """Returns MultiArith's test split.
-
-    Args:
-        **options: The task's metadata; `data_dir` is used.
-
-    Returns:
-        `test`: rows of id, question and answer, all strings.
-
-    Raises:
-        TaskError: The questions cannot be read.
-    """
+    """Return MultiArith's test split."""
     return _load(_MULTIARITH, options)
 
 
 def arith(**options: Any) -> dict[str, "Dataset"]:
-    """Returns the arithmetic word problems that ship with the package.
-
-    Args:
-        **options: The task's metadata, not used.
-
-    Returns:
-        `test`: rows of id, question and answer, all strings.
-    """
-    return _test_split(read_questions(_shipped("arith_test.jsonl")))
+    """Return the arithmetic word problems that ship with the package."""
+    return _test_split(read_questions(_SHIPPED / "arith_test.jsonl"))
 
 
 def arith_hard(**options: Any) -> dict[str, "Dataset"]:
-    """Returns the harder arithmetic word problems that ship with the package.
-
-    Args:
-        **options: The task's metadata, not used.
-
-    Returns:
-        `test`: rows of id, question and answer, all strings.
-    """
-    return _test_split(read_questions(_shipped("arith_hard_test.jsonl")))
-
-
-def _shipped(name: str) -> Path:
-    return Path(__file__).parent / "arith" / name
+    """Return the harder arithmetic word problems that ship with the package."""
+    return _test_split(read_questions(_SHIPPED / "arith_hard_test.jsonl"))
 
 
 def _load(benchmark: _Benchmark, options: Mapping[str, Any]) -> dict[str, "Dataset"]:

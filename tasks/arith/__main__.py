@@ -1,4 +1,4 @@
-"""Writes the test files of the arithmetic task: `python -m latent_tts.tasks.arith --out DIR`."""
+"""Write the test files of the arithmetic task: `python -m latent_tts.tasks.arith --out DIR`."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ FILES: Final = {"arith_test.jsonl": False, "arith_hard_test.jsonl": True}
 
 
 def write_files(directory: Path) -> list[Path]:
-    """Writes the easy and the hard test problems, one JSON object a line.
+    """Write the easy and the hard test problems, one JSON object a line.
 
     Args:
         directory: an existing directory.
@@ -35,7 +35,7 @@ def write_files(directory: Path) -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line.
+    """Run the command line.
 
     Args:
         arguments: the words after the program's name; those of this process by default.

@@ -52,7 +52,7 @@ class Problem:
 
 
 def generate(*, split: Split, count: int, seed: int, hard: bool = False) -> Iterator[Problem]:
-    """Generates word problems of two to four steps, the same for the same arguments everywhere.
+    """Generate word problems of two to four steps, the same for the same arguments everywhere.
 
     No two questions of one call are equal, even with their numbers masked, and the first problems
     of a longer call are those of a shorter one.
@@ -114,7 +114,7 @@ def _generate(split: Split, count: int, seed: int, hard: bool) -> Iterator[Probl
 
 
 def _split_of(digest: bytes, held_back: bool) -> Split:
-    """Says which split a masked question belongs to, from its digest."""
+    """Say which split a masked question belongs to, from its digest."""
     percent = int.from_bytes(digest[:4], "big") % 100
     if held_back or percent < _TEST_PERCENT:
         return "test"

@@ -56,7 +56,7 @@ class Worked:
 
 
 def draw_numbers(draw: Draw, patterns: Sequence[Pattern], scale: Scale) -> Worked | None:
-    """Draws numbers until every result is whole, at least 2 and at most the scale's limit.
+    """Draw numbers until every result is whole, at least 2 and at most the scale's limit.
 
     Args:
         draw: the source of randomness.
@@ -75,7 +75,7 @@ def draw_numbers(draw: Draw, patterns: Sequence[Pattern], scale: Scale) -> Worke
 
 
 def _try_numbers(draw: Draw, patterns: Sequence[Pattern], scale: Scale) -> Worked | None:
-    """Draws numbers once; None where a result would break the rules."""
+    """Draw numbers once; None where a result would break the rules."""
     numbers: list[int] = []
     steps: list[str] = []
     result = before = 0
@@ -123,7 +123,7 @@ _CALCULATE: Final[dict[str, Callable[[int, int], int]]] = {
 
 
 def _draw_operand(draw: Draw, sign: str, result: int, scale: Scale) -> int | None:
-    """Draws what to add, take away, multiply by or divide by; None where nothing fits."""
+    """Draw what to add, take away, multiply by or divide by; None where nothing fits."""
     if sign == "/":
         low, high = scale.divisor
         divisors = [n for n in range(low, min(high, result // 2) + 1) if result % n == 0]

@@ -58,7 +58,7 @@ _STEPS_OF: Final = {"": 0, "=": 0, "+nm": 2, "-nm": 2}
 
 
 def _plans(theme: _Theme, steps: int) -> tuple[tuple[str, ...], ...]:
-    """Lists the sequences of kinds of a theme that take so many steps."""
+    """List the sequences of kinds of a theme that take so many steps."""
     changes = [theme.world + change for change in _CHANGES]
     plans = []
     for length in range(steps + 1):
@@ -102,7 +102,7 @@ _POOLS: Final[dict[tuple[str, str, bool], tuple[_Sentence, ...]]] = {
 
 
 def draw_structure(draw: Draw, *, held_back: bool) -> Structure:
-    """Draws the sentences and words of one problem.
+    """Draw the sentences and words of one problem.
 
     Args:
         draw: the source of randomness.
@@ -141,7 +141,7 @@ def draw_structure(draw: Draw, *, held_back: bool) -> Structure:
 
 
 def _draw_words(draw: Draw, objects: str) -> dict[str, str]:
-    """Draws three different names and a place."""
+    """Draw three different names and a place."""
     name = friend = other = _pick(draw, NAMES)
     while friend == name:
         friend = _pick(draw, NAMES)

@@ -18,20 +18,20 @@ MAX_SUBSETS = 2048
 
 
 def pass_at_k(*, n: int, c: int, k: int) -> float:
-    """Returns the probability that some of k random candidates are right.
+    """Return the probability that some of k random candidates are right.
 
     1 - C(n-c, k) / C(n, k) (arXiv 2510.07745, pass@k), computed in integers and rounded once.
 
     Args:
-        n: Candidates in the pool.
-        c: Right ones among them.
-        k: Candidates drawn, without replacement.
+        n: candidates in the pool.
+        c: right ones among them.
+        k: candidates drawn, without replacement.
 
     Returns:
         A probability.
 
     Raises:
-        TaskError: Not 0 <= c <= n, or not 1 <= k <= n.
+        TaskError: not 0 <= c <= n, or not 1 <= k <= n.
     """
     if not 0 <= c <= n:
         raise TaskError(f"c = {c} of n = {n} candidates cannot be right; 0 <= c <= n must hold.")
@@ -41,37 +41,37 @@ def pass_at_k(*, n: int, c: int, k: int) -> float:
 
 
 def coverage_at_n(*, n: int, c: int) -> float:
-    """Returns whether any candidate of the pool is right, which is pass@n.
+    """Return whether any candidate of the pool is right, which is pass@n.
 
     Args:
-        n: Candidates in the pool.
-        c: Right ones among them.
+        n: candidates in the pool.
+        c: right ones among them.
 
     Returns:
         0.0 or 1.0.
 
     Raises:
-        TaskError: Not 0 <= c <= n, or n < 1.
+        TaskError: not 0 <= c <= n, or n < 1.
     """
     return pass_at_k(n=n, c=c, k=n)
 
 
 @lru_cache(maxsize=16)
 def subsets(n: int, k: int) -> NDArray[np.float64]:
-    """Returns subsets of size k of n candidates, f64[S, n]: all, or `MAX_SUBSETS` random ones."""
+    """Return subsets of size k of n candidates, f64[S, n]: all, or `MAX_SUBSETS` random ones."""
     if math.comb(n, k) <= MAX_SUBSETS:
-        places = np.array(list(combinations(range(n), k)))
+        indices = np.array(list(combinations(range(n), k)))
     else:
         draws = np.random.default_rng([n, k]).random((MAX_SUBSETS, n))
-        places = np.argpartition(draws, k - 1, axis=1)[:, :k]
-    chosen = np.zeros((len(places), n))
-    np.put_along_axis(chosen, places, 1.0, axis=1)
+        indices = np.argpartition(draws, k - 1, axis=1)[:, :k]
+    chosen = np.zeros((len(indices), n))
+    np.put_along_axis(chosen, indices, 1.0, axis=1)
     chosen.flags.writeable = False  # it is shared between calls
     return chosen
 
 
 def check_ks(ks: Sequence[int], *, n: int) -> None:
-    """Raises TaskError for a k that is not from 1 to n."""
+    """Raise TaskError for a k that is not from 1 to n."""
     for k in ks:
         if not 1 <= k <= n:
             raise TaskError(

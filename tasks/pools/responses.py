@@ -8,10 +8,10 @@ from .pool import Candidate, Pool
 
 
 def is_pool(response: str) -> bool:
-    """Tells whether a response means to be a pool; a damaged one still does.
+    """Tell whether a response means to be a pool; a damaged one still does.
 
     Args:
-        response: What the model returned.
+        response: what the model returned.
 
     Returns:
         False for plain text.
@@ -20,21 +20,21 @@ def is_pool(response: str) -> bool:
 
 
 def read_response(response: str, *, pattern: re.Pattern[str] | None = None) -> Pool:
-    """Reads a response as a pool; plain text is a pool of one candidate.
+    """Read a response as a pool; plain text is a pool of one candidate.
 
     So other models of lm-eval, which return text, are judged by the same tasks and filters. Text
     says nothing about thoughts and tokens: these counts are 0 there.
 
     Args:
-        response: A pool as JSON, or any text.
-        pattern: Where the answer stands in plain text: the first match counts, of it the first
+        response: a pool as JSON, or any text.
+        pattern: where the answer stands in plain text: the first match counts, of it the first
             group that matched. Without a pattern the answer is the last number.
 
     Returns:
         The pool.
 
     Raises:
-        TaskError: The response is not text, or is a damaged pool.
+        TaskError: the response is not text, or is a damaged pool.
     """
     if not isinstance(response, str):
         raise TaskError(
@@ -51,10 +51,10 @@ def read_response(response: str, *, pattern: re.Pattern[str] | None = None) -> P
 
 
 def join_pools(pools: list[Pool]) -> Pool:
-    """Returns one pool of all candidates, in order.
+    """Return one pool of all candidates, in order.
 
     Args:
-        pools: Pools of the same question.
+        pools: pools of the same question.
 
     Returns:
         Their concatenation; of several pools with beams those of the first, which are one search.

@@ -43,22 +43,22 @@ class Voting(Strategy):
 def voting_at_k(
     answers: Sequence[str | None], *, right: Collection[str], ks: Sequence[int]
 ) -> dict[int, float]:
-    """Returns the probability that the vote of k random candidates is right, for every k.
+    """Return the probability that the vote of k random candidates is right, for every k.
 
     The expectation over all C(N, k) subsets is exact, not sampled. A subset keeps the pool's
     order; its most frequent answer wins; None never votes; of tied answers the one given first
     wins. With k = N this is the plain vote, with k = 1 it is pass@1.
 
     Args:
-        answers: The N candidates' answers, equal where they vote together; None for no answer.
-        right: The answers that are right (with a tolerance there may be several).
-        ks: Subset sizes.
+        answers: the N candidates' answers, equal where they vote together; None for no answer.
+        right: the answers that are right (with a tolerance there may be several).
+        ks: subset sizes.
 
     Returns:
         k -> probability.
 
     Raises:
-        TaskError: Not 1 <= k <= N for some k, or more than `MAX_CANDIDATES` candidates.
+        TaskError: not 1 <= k <= N for some k, or more than `MAX_CANDIDATES` candidates.
     """
     n = len(answers)
     check_ks(ks, n=n)
@@ -67,23 +67,23 @@ def voting_at_k(
             f"voting@k is computed for at most {MAX_CANDIDATES} candidates, but the pool has {n}. "
             "Sample fewer, or keep the first ones."
         )
-    places: dict[str, list[int]] = {}
-    for place, answer in enumerate(answers):
+    indices: dict[str, list[int]] = {}
+    for index, answer in enumerate(answers):
         if answer is not None:
-            places.setdefault(answer, []).append(place)
+            indices.setdefault(answer, []).append(index)
     wins = np.zeros(max(ks, default=0) + 1)
-    for answer in set(right) & places.keys():
-        rivals = [np.array(p) for other, p in places.items() if other != answer]
+    for answer in (given for given in indices if given in right):
+        rivals = [np.array(own) for other, own in indices.items() if other != answer]
         silent = sum(a is None for a in answers)
-        wins += _count_wins(np.array(places[answer]), rivals=rivals, silent=silent, top=len(wins))
+        wins += _count_wins(np.array(indices[answer]), rivals=rivals, silent=silent, top=len(wins))
     # Rounding may carry a sure win past 1 by an ulp.
     return {k: min(1.0, float(wins[k]) / math.comb(n, k)) for k in ks}
 
 
-def _count_wins(places: _Ints, *, rivals: list[_Ints], silent: int, top: int) -> _Floats:
-    """Counts, for every size k < top, the subsets in which one answer wins the vote.
+def _count_wins(indices: _Ints, *, rivals: list[_Ints], silent: int, top: int) -> _Floats:
+    """Count, for every size k < top, the subsets in which one answer wins the vote.
 
-    The winning subsets are counted by j, the winner's votes, and by p, the place of its first
+    The winning subsets are counted by j, the winner's votes, and by p, the index of its first
     vote. Of a rival with n_b votes in the pool, m_b of them after p, such a subset holds i < j
     (C(n_b, i) ways), or j that all come after p (C(m_b, j) ways); candidates that cannot reach j
     votes are free. So with x marking size, the subsets are counted by
@@ -91,22 +91,22 @@ def _count_wins(places: _Ints, *, rivals: list[_Ints], silent: int, top: int) ->
     where every term is positive: nothing cancels, and float64 is accurate.
 
     Args:
-        places: The winner's places in the pool, ascending, i64[c].
-        rivals: The places of every other answer, ascending.
-        silent: How many candidates have no answer.
-        top: One more than the largest subset size.
+        indices: the winner's indices in the pool, ascending, i64[c].
+        rivals: the indices of every other answer, ascending.
+        silent: how many candidates have no answer.
+        top: one more than the largest subset size.
 
     Returns:
         f64[top], at k the number of subsets of size k that the answer wins.
     """
-    choose = _binomials(silent + len(places) + sum(map(len, rivals)))
+    choose = _binomials(silent + len(indices) + sum(map(len, rivals)))
     rivals = sorted(rivals, key=len, reverse=True)
     sizes = [len(rival) for rival in rivals]
-    later = [len(rival) - np.searchsorted(rival, places) for rival in rivals]
+    later = [len(rival) - np.searchsorted(rival, indices) for rival in rivals]
     wins = np.zeros(top)
-    for j in range(1, min(len(places), top - 1) + 1):
-        first = slice(0, len(places) - j + 1)  # a later first vote leaves fewer than j
-        own = choose[np.arange(len(places) - 1, j - 2, -1), j - 1]
+    for j in range(1, min(len(indices), top - 1) + 1):
+        first = slice(0, len(indices) - j + 1)  # a later first vote leaves fewer than j
+        own = choose[np.arange(len(indices) - 1, j - 2, -1), j - 1]
         poly = own[:, None]
         able = sum(size >= j for size in sizes)
         for size, after in zip(sizes[:able], later[:able], strict=True):
@@ -121,7 +121,7 @@ def _count_wins(places: _Ints, *, rivals: list[_Ints], silent: int, top: int) ->
 
 
 def _multiply(left: _Floats, right: _Floats, *, length: int) -> _Floats:
-    """Multiplies polynomials row by row, f64[P,A] × f64[P,B], keeping `length` coefficients."""
+    """Multiply polynomials row by row, f64[P,A] × f64[P,B], keeping `length` coefficients."""
     if left.shape[1] < right.shape[1]:
         left, right = right, left
     width = min(length, left.shape[1] + right.shape[1] - 1)
@@ -134,7 +134,7 @@ def _multiply(left: _Floats, right: _Floats, *, length: int) -> _Floats:
 
 @lru_cache(maxsize=4)
 def _binomials(n: int) -> _Floats:
-    """Returns Pascal's triangle, f64[n+1,n+1], C(row, column)."""
+    """Return Pascal's triangle, f64[n+1,n+1], C(row, column)."""
     table = np.zeros((n + 1, n + 1))
     table[:, 0] = 1.0
     for row in range(1, n + 1):

@@ -36,7 +36,7 @@ class WeightedVoting(Strategy):
 
 
 def vote_weights(rewards: Sequence[float | None]) -> NDArray[np.float64]:
-    """Returns what each candidate's vote weighs, f64[N]: exp(reward), the largest scaled to 1.
+    """Return what each candidate's vote weighs, f64[N]: exp(reward), the largest scaled to 1.
 
     A LatentRM's reward is a sum of log-odds up to a constant of the question (the contrastive
     loss, arXiv 2510.07745, section 4), so exp(reward) is in proportion to the chance that a
@@ -52,11 +52,11 @@ def vote_weights(rewards: Sequence[float | None]) -> NDArray[np.float64]:
 
 
 def weighted_winner(answers: Sequence[str | None], weights: NDArray[np.float64]) -> str | None:
-    """Returns the answer of the largest total weight; of tied ones the one that was given first.
+    """Return the answer of the largest total weight; of tied ones the one that was given first.
 
     Args:
-        answers: The N candidates' answers, equal where they vote together; None for no answer.
-        weights: The candidates' weights, f64[N].
+        answers: the N candidates' answers, equal where they vote together; None for no answer.
+        weights: the candidates' weights, f64[N].
 
     Returns:
         The winner; None where no answer has any weight.
@@ -76,7 +76,7 @@ def weighted_voting_at_k(
     right: Collection[str],
     ks: Sequence[int],
 ) -> dict[int, float]:
-    """Returns the probability that the weighted vote of k random candidates is right.
+    """Return the probability that the weighted vote of k random candidates is right.
 
     A vote weighs exp(reward) (`vote_weights`). The mean runs over all C(N, k) subsets where these
     are at most `MAX_SUBSETS`, else over so many random ones, the same for every pool of N: an
@@ -84,16 +84,16 @@ def weighted_voting_at_k(
     is far below that between questions.
 
     Args:
-        answers: The N candidates' answers, equal where they vote together; None for no answer.
-        rewards: Their rewards.
-        right: The answers that are right.
-        ks: Subset sizes.
+        answers: the N candidates' answers, equal where they vote together; None for no answer.
+        rewards: their rewards.
+        right: the answers that are right.
+        ks: subset sizes.
 
     Returns:
         k -> probability; a subset in which nothing weighs counts as wrong.
 
     Raises:
-        TaskError: Not 1 <= k <= N for some k.
+        TaskError: not 1 <= k <= N for some k.
     """
     check_ks(ks, n=len(answers))
     weights = vote_weights(rewards)
@@ -111,7 +111,7 @@ def _wins(
     good: NDArray[np.bool_],
     chosen: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Returns bool[S], whether a right answer wins in each subset.
+    """Return bool[S], whether a right answer wins in each subset.
 
     Args:
         votes: f64[N, A], 1 where a candidate gives an answer.
