@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..models import AutoLatentModel, LatentSettings, load_tokenizer
-from ..models.positions import position_limit
+from ..models.engine.positions import position_limit
+from ..models.identity import checkpoint_digest
 from ..reward import RewardError
 from ..reward.labels import LabelledQuestion, label_questions
-from ..reward.shard_index import ShardIndex, checkpoint_digest, questions_digest
+from ..reward.shard_index import ShardIndex, questions_digest
 from ..reward.shards import Shards
 from ..tasks import Question, canonical, is_correct, read_questions, voting_at_k
 from ..tasks.arith import generate
@@ -102,7 +102,7 @@ def annotate(
     index = ShardIndex(
         backbone=model.backbone,
         checkpoint=checkpoint_digest(model),
-        settings=asdict(settings),
+        settings=settings.record(),
         rollouts=rollouts,
         questions=questions_digest(asked),
         count=len(asked),

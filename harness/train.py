@@ -14,9 +14,9 @@ import torch
 from transformers import GPT2Config, set_seed
 
 from ..models import COCONUTGPT2, AutoLatentModel, LatentGenerationConfig
+from ..models.backbones.tokens import LatentTokens
 from ..models.recipes.coconut import Example, Stage, train_stage
 from ..models.recipes.tokenizer import LATENT_TOKENS, train_tokenizer
-from ..models.tokens import LatentTokens
 from ..tasks import pool_metrics
 from ..tasks.arith import Problem, generate
 from .card import model_card

@@ -11,13 +11,14 @@ import click
 from transformers import set_seed
 
 from ..models import AutoLatentModel, load_tokenizer
-from ..models.randomness import question_key
+from ..models.identity import checkpoint_digest
+from ..models.samplers.randomness import question_key
 from ..reward import LatentRewardModel, RewardError
 from ..reward.auto import check_finite
 from ..reward.batches import training_questions
 from ..reward.labels import LabelledQuestion
 from ..reward.losses import LOSSES
-from ..reward.shard_index import ShardIndex, checkpoint_digest
+from ..reward.shard_index import ShardIndex
 from ..reward.shards import Shards
 from ..reward.training import RewardRecipe, train_reward_model
 from .card import reward_card
@@ -155,14 +156,12 @@ def _open(path: Path, digest: str, pretrained: str) -> Shards:
 
 def _annotated(index: ShardIndex) -> dict[str, Any]:
     """Return what a model card says of a folder of shards."""
-    sampler = index.settings["latent_do_sample_by"]
-    strengths = {"noise": "noise_std", "dropout": "dropout_p"}
     return {
         "questions": index.count,
         "trajectories": index.settings["num_return_sequences"],
         "rollouts": index.rollouts,
-        "sampler": sampler,
-        "strength": index.settings[strengths[sampler]],
+        "sampler": index.settings["latent_do_sample_by"],
+        "strength": index.settings[index.settings["sampler_strength"]],
     }
 
 

@@ -1,15 +1,23 @@
 """Backbones that think in latents, what makes their thoughts random, and the engine."""
 
-from .auto import BACKBONES, AutoLatentModel, load_tokenizer
-from .backbone import LatentBackbone
-from .coconut import COCONUTGPT2
-from .codi import CODIGPT2
-from .colar import ColarLlama
-from .config import LatentGenerationConfig, LatentSettings
+from .auto import (
+    COCONUTGPT2,
+    CODIGPT2,
+    AutoLatentModel,
+    ColarLlama,
+    latent_class,
+    load_tokenizer,
+    resolve_checkpoint,
+)
+from .backbones import BACKBONES, LatentBackbone
+from .engine.candidates import sample
 from .errors import ModelError
+from .fields import choice, flag, integer, real
+from .generation import LatentGenerateOutput
 from .options import EngineOptions
-from .rows import LatentGenerateOutput
-from .samplers import SAMPLERS, Sampler
+from .samplers import SAMPLERS, Draw, Reading, Sampler
+from .settings import LatentGenerationConfig, LatentSettings
+from .trajectory import Trajectory
 
 __all__ = [
     "BACKBONES",
@@ -18,12 +26,22 @@ __all__ = [
     "SAMPLERS",
     "AutoLatentModel",
     "ColarLlama",
+    "Draw",
     "EngineOptions",
     "LatentBackbone",
     "LatentGenerateOutput",
     "LatentGenerationConfig",
     "LatentSettings",
     "ModelError",
+    "Reading",
     "Sampler",
+    "Trajectory",
+    "choice",
+    "flag",
+    "integer",
+    "latent_class",
     "load_tokenizer",
+    "real",
+    "resolve_checkpoint",
+    "sample",
 ]

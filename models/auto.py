@@ -1,24 +1,30 @@
 """Find the backbone of a checkpoint and load it."""
 
+import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoTokenizer,
+    GenerationConfig,
+    GPT2LMHeadModel,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+)
 
-from .backbone import LatentBackbone
-from .coconut import COCONUTGPT2
-from .codi import CODIGPT2
-from .colar import ColarLlama
-from .config import LatentGenerationConfig, near
+from ..registry import near
+from .backbones import BACKBONES, Coconut, Codi, Colar, LatentBackbone
+from .backbones.tokens import LatentTokens
 from .errors import ModelError
-from .tokens import LatentTokens
+from .generation import GeneratesLatents
+from .settings import LatentGenerationConfig
 
-BACKBONES: dict[str, type[LatentBackbone]] = {
-    kind.backbone: kind for kind in (COCONUTGPT2, CODIGPT2, ColarLlama)
-}
 SHIPPED = Path(__file__).parent / "checkpoints"
 
 
@@ -43,6 +49,36 @@ def resolve_checkpoint(path_or_id: str) -> str:
     return path_or_id
 
 
+@cache
+def latent_class(method: type[LatentBackbone], model: type) -> type:
+    """Join a method of latent reasoning and a causal language model of transformers.
+
+    The class's name is the method's prefix and the model's name without its ending, as released
+    checkpoints have it under `architectures`: `COCONUTGPT2`, `CODIGPT2`, `ColarLlama`,
+    `COCONUTQwen2`.
+
+    Args:
+        method: such as `Coconut`.
+        model: such as `GPT2LMHeadModel`.
+
+    Returns:
+        A `PreTrainedModel` that is a `LatentBackbone` and has `generate` and `settings`.
+    """
+    name = _class_name(method, model)
+    words = f"{method.__name__} on {model.__name__}."
+    return type(name, (GeneratesLatents, method, model), {"__module__": __name__, "__doc__": words})
+
+
+def _class_name(method: type[LatentBackbone], model: type) -> str:
+    trunk = re.sub("(LMHeadModel|ForCausalLM)$", "", model.__name__)
+    return f"{method.class_prefix or method.__name__}{trunk}"
+
+
+COCONUTGPT2: Any = latent_class(Coconut, GPT2LMHeadModel)
+CODIGPT2: Any = latent_class(Codi, GPT2LMHeadModel)
+ColarLlama: Any = latent_class(Colar, LlamaForCausalLM)
+
+
 class AutoLatentModel:
     """Loads the right backbone; not to be instantiated."""
 
@@ -55,6 +91,7 @@ class AutoLatentModel:
         path_or_id: str | Path,
         *,
         backbone: str | None = None,
+        adapter: str | Path | None = None,
         dtype: str | torch.dtype | None = None,
         device_map: Any = None,
         revision: str = "main",
@@ -64,8 +101,8 @@ class AutoLatentModel:
 
         Args:
             path_or_id: a folder, a hub id, or the name of a checkpoint that ships (`tiny-coconut`).
-            backbone: `coconut`, `codi` or `colar`; found from config.json's `architectures` if
-                None.
+            backbone: a name in `BACKBONES`; found from config.json's `architectures` if None.
+            adapter: a folder or hub id of a peft adapter of this checkpoint, read on top of it.
             dtype: None or "auto" is float32 on CPU (bf16 is two orders slower on CPUs without it),
                 and elsewhere the checkpoint's own.
             device_map: as in transformers, but all weights on one device.
@@ -76,12 +113,12 @@ class AutoLatentModel:
             A `PreTrainedModel` that is a `LatentBackbone`, in evaluation mode.
 
         Raises:
-            ModelError: no such checkpoint, an unknown architecture, one without latent tokens, or a
-                device_map of several devices.
+            ModelError: no such checkpoint or adapter, an unknown architecture, one without latent
+                tokens, or a device_map of several devices.
         """
         name = resolve_checkpoint(str(path_or_id))
         config = _load(AutoConfig, name, revision)
-        kind = _backbone_class(name, config, backbone)
+        kind: Any = _backbone_class(name, config, backbone)
         if dtype in (None, "auto"):
             where = str(device_map).partition(":")[0]
             on_cpu = where in ("None", "cpu") or not torch.cuda.is_available()
@@ -89,7 +126,7 @@ class AutoLatentModel:
         stored = _generation_config(name, revision)
         dtype = _dtype(dtype)
         try:
-            model, info = kind.from_pretrained(  # type: ignore[attr-defined]
+            model, info = kind.from_pretrained(
                 name,
                 config=config,
                 dtype=dtype,
@@ -109,6 +146,8 @@ class AutoLatentModel:
             ) from error
         _refuse_random_weights(name, info)
         _refuse_scattered_weights(model, device_map)
+        if adapter is not None:
+            _load_adapter(model, str(adapter))
         if stored is not None:
             model.generation_config = stored
         model.latent_tokens = LatentTokens.find(
@@ -193,35 +232,52 @@ def _load(auto: Any, name: str, revision: str, **kwargs: Any) -> Any:
         ) from error
 
 
-def _backbone_class(name: str, config: Any, backbone: str | None) -> type[LatentBackbone]:
+def _backbone_class(name: str, config: Any, backbone: str | None) -> type:
+    """Return the class of a checkpoint: named by its config, or by the user over its model."""
     architectures = config.architectures or []
-    named = next((kind for kind in BACKBONES.values() if kind.__name__ in architectures), None)
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ModelError(
+            f"The checkpoint {name!r} is a {config.model_type} model, which transformers knows as "
+            "no causal language model. Give one of those."
+        )
+    model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    named = [
+        key for key, method in BACKBONES.items() if _class_name(method, model) in architectures
+    ]
     if backbone is not None:
-        if backbone not in BACKBONES:
-            raise ModelError(
-                f"backbone={backbone!r};{near(backbone, BACKBONES)} Allowed are: "
-                f"{', '.join(BACKBONES)}."
-            )
-        kind = BACKBONES[backbone]
-        if kind.config_class.model_type != config.model_type:  # type: ignore[attr-defined]
-            raise ModelError(
-                f"backbone={backbone!r} is built on {kind.config_class.model_type}, "  # type: ignore[attr-defined]
-                f"but the checkpoint {name!r} is a {config.model_type} model."
-            )
-        if named is not None and named is not kind:
+        method = BACKBONES[backbone]
+        if named and backbone not in named:
             raise ModelError(
                 f"backbone={backbone!r}, but the checkpoint {name!r} says that it is "
-                f"{named.backbone}: its architectures are {architectures}. Leave backbone= out."
+                f"{named[0]}: its architectures are {architectures}. Leave backbone= out."
             )
-        return kind
-    if named is not None:
-        return named
-    known = ", ".join(f"{kind.__name__} ({key})" for key, kind in BACKBONES.items())
+        return latent_class(method, model)
+    if named:
+        return latent_class(BACKBONES[named[0]], model)
+    known = ", ".join(f"{_class_name(method, model)} ({key})" for key, method in BACKBONES.items())
     raise ModelError(
         f"The checkpoint {name!r} has architectures {architectures}, none of them a latent "
         f"reasoner known here: {known}. If it is one of these under another name, say so with "
         "backbone=."
     )
+
+
+def _load_adapter(model: Any, adapter: str) -> None:
+    """Read a peft adapter into the model.
+
+    Raises:
+        ModelError: there is none, it belongs to another model, or peft is not installed.
+    """
+    try:
+        found = model.load_adapter(adapter)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(f"adapter={adapter!r} cannot be read: {error}") from error
+    lost = [*getattr(found, "unexpected_keys", ()), *getattr(found, "missing_keys", ())]
+    if lost:
+        raise ModelError(
+            f"adapter={adapter!r} does not fit {model.name_or_path!r}: {', '.join(lost[:3])}. "
+            "Give the adapter of this checkpoint."
+        )
 
 
 def _dtype(dtype: str | torch.dtype | None) -> str | torch.dtype | None:

@@ -1,7 +1,7 @@
 """LatentRM: scores for thoughts, and beam search that they guide."""
 
 from .auto import LatentRewardModel
-from .beams import BeamSearchOutput, beam_search
+from .beam_search import Beam, beam_search
 from .errors import RewardError
 
-__all__ = ["BeamSearchOutput", "LatentRewardModel", "RewardError", "beam_search"]
+__all__ = ["Beam", "LatentRewardModel", "RewardError", "beam_search"]

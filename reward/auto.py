@@ -9,20 +9,15 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig
 
-from ..models import ModelError, load_tokenizer
-from ..models.auto import resolve_checkpoint
+from ..models import LatentBackbone, ModelError, load_tokenizer, resolve_checkpoint
+from ..models.identity import checkpoint_digest
 from .errors import RewardError
-from .model import COCONUTGPT2ForTokenClassification, ColarLlamaForTokenClassification, check_fit
-from .shard_index import checkpoint_digest
+from .model import ENDING, LatentRewardHead, check_fit, reward_class
 
 logger = logging.getLogger(__name__)
 
 # The names of dropout probabilities in configs, GPT-2's and Llama's.
 _DROPOUTS = ("attn_pdrop", "embd_pdrop", "resid_pdrop", "attention_dropout")
-REWARD_MODELS: dict[str, Any] = {
-    "gpt2": COCONUTGPT2ForTokenClassification,
-    "llama": ColarLlamaForTokenClassification,
-}
 
 
 class LatentRewardModel:
@@ -45,14 +40,15 @@ class LatentRewardModel:
             A `PreTrainedModel` with `score`, in evaluation mode.
 
         Raises:
-            RewardError: files that cannot be read, an architecture without a reward model here, or
-                weights that lack its head or trunk or are not finite.
+            RewardError: files that cannot be read, a model that transformers has no trunk for,
+                or weights that lack its head or trunk or are not finite.
         """
         name = resolve_checkpoint(str(path_or_id))
         kwargs.setdefault("dtype", torch.float32)
         try:
             config = AutoConfig.from_pretrained(name, revision=revision)
-            kind = _kind(name, config.model_type)
+            named = next((one for one in config.architectures or [] if one.endswith(ENDING)), None)
+            kind = reward_class(type(config), named)
             model, loaded = kind.from_pretrained(
                 name,
                 config=config,
@@ -70,7 +66,7 @@ class LatentRewardModel:
         return model.eval()
 
     @staticmethod
-    def from_backbone(backbone: Any) -> Any:
+    def from_backbone(backbone: LatentBackbone) -> Any:
         """Begin a reward model from a copy of a backbone's trunk and a random head.
 
         The head is drawn from torch's global generator; `transformers.set_seed` fixes it.
@@ -80,11 +76,8 @@ class LatentRewardModel:
 
         Returns:
             A `PreTrainedModel` with `score`, in evaluation mode, without any dropout.
-
-        Raises:
-            RewardError: a trunk that is neither GPT-2 nor Llama.
         """
-        kind = _kind(backbone.name_or_path, backbone.config.model_type)
+        kind = reward_class(type(backbone.config), f"{type(backbone).__name__}{ENDING}")
         # A copy, because saving writes the architecture into it; without dropout, because a reward
         # model is trained with none.
         config = copy.deepcopy(backbone.config)
@@ -94,7 +87,7 @@ class LatentRewardModel:
         return model.to(backbone.device, backbone.dtype).eval()
 
 
-def check_finite(model: Any, name: str) -> None:
+def check_finite(model: LatentRewardHead, name: str) -> None:
     """Raise RewardError for weights that are NaN or infinite, under which every reward would be."""
     broken = [key for key, value in model.named_parameters() if not bool(value.isfinite().all())]
     if broken:
@@ -105,7 +98,9 @@ def check_finite(model: Any, name: str) -> None:
         )
 
 
-def check_pair(backbone: Any, model: Any, tokenizer: Any, *, revision: str = "main") -> None:
+def check_pair(
+    backbone: LatentBackbone, model: LatentRewardHead, tokenizer: Any, *, revision: str = "main"
+) -> None:
     """Make sure that a reward model reads a backbone's prompts and thoughts as it was trained to.
 
     Args:
@@ -135,15 +130,6 @@ def check_pair(backbone: Any, model: Any, tokenizer: Any, *, revision: str = "ma
             model.name_or_path,
             backbone.name_or_path,
         )
-
-
-def _kind(name: str, model_type: str) -> Any:
-    if model_type not in REWARD_MODELS:
-        raise RewardError(
-            f"{name!r} is a {model_type} model; reward models exist on "
-            f"{' and '.join(REWARD_MODELS)}."
-        )
-    return REWARD_MODELS[model_type]
 
 
 def _check_loaded(name: str, loaded: Any) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..models.tokens import pad_left
+from ..models.engine.prompts import pad_left
 from .errors import RewardError
 from .labels import LabelledQuestion
 

@@ -1,14 +1,15 @@
 """Labels of thoughts by rollouts (arXiv 2510.07745, section 4)."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
-from ..models import LatentGenerateOutput, LatentSettings
-from ..models.branches import branch
-from ..models.tokens import pad_left
+from ..models import LatentBackbone, LatentSettings, Trajectory, sample
+from ..models.engine.rollouts import complete
 from ..tasks import Question, is_correct
 from .errors import RewardError
 
@@ -41,7 +42,7 @@ class LabelledQuestion:
 
 
 def label_questions(
-    model: Any,
+    model: LatentBackbone,
     tokenizer: Any,
     questions: Sequence[Question],
     settings: LatentSettings,
@@ -59,7 +60,7 @@ def label_questions(
     Args:
         model: the backbone.
         tokenizer: the model's.
-        questions: one batch; it holds B * N * M rows at a time.
+        questions: one batch.
         settings: N (`num_return_sequences`), the seed and the sampler.
         rollouts: M; with 0 every step's label is the trajectory's own correctness.
 
@@ -71,50 +72,38 @@ def label_questions(
         RewardError: thoughts beyond the range of float16.
     """
     prompts = [model.encode_prompt(tokenizer, question.text) for question in questions]
-    input_ids, mask = pad_left(prompts, model.latent_tokens.pad)
-    output = model.generate(
-        input_ids, mask, generation_config=settings, return_dict_in_generate=True
-    )
-    count = settings.num_return_sequences
-    judge = _Judge(model, tokenizer, [question.gold for question in questions], count)
-    answers = judge.answers(output)
-    right = judge.right(answers, torch.arange(len(answers)))
-    lengths = output.latent_lengths.cpu()
-    depth = output.latent_thoughts.shape[1]
-    there = torch.arange(depth) < lengths.unsqueeze(1)
-    labels = right.float().unsqueeze(1) * there
-    shares = right.view(-1, count).float().mean(dim=1)
-    mixed = ((shares > 0) & (shares < 1)).nonzero().squeeze(1)
-    if rollouts and len(mixed):
-        own_rows = (mixed.unsqueeze(1) * count + torch.arange(count)).flatten()
-        steps = branch(
-            model,
-            input_ids=input_ids[mixed],
-            attention_mask=mask[mixed],
-            trajectories=_select(output, own_rows),
-            settings=settings,
-            count=rollouts,
-        )
-        for begun in steps:
-            places = own_rows[begun.rows.cpu()]
-            rows = places.repeat_interleave(rollouts)
-            good = judge.right(judge.answers(begun.output), rows).float()
-            labels[places, begun.step - 1] = good.unflatten(0, (-1, rollouts)).mean(dim=1)
-    thoughts = _half(output.latent_thoughts.cpu())
+    judge = _Judge(model, tokenizer, [question.gold for question in questions])
+    pools: list[list[Trajectory]] = [[] for _ in questions]
+    for trajectory in sample(model, prompts, settings):
+        pools[trajectory.question].append(trajectory)
+    pools = [sorted(pool, key=lambda one: one.sample) for pool in pools]
+    right = [[judge.is_right(one) for one in pool] for pool in pools]
+    mixed = [index for index, own in enumerate(right) if any(own) and not all(own)]
+    completed = [one for index in mixed for one in pools[index]] if rollouts else []
+    counts: dict[tuple[int, int, int], int] = defaultdict(int)  # right ones, by where they left
+    for leave, completion in complete(model, prompts, completed, settings, count=rollouts):
+        left = completed[leave.trajectory]
+        good = judge.is_right(replace(completion, question=left.question))
+        counts[left.question, left.sample, leave.step] += good
     entries = []
-    for place, (question, prompt) in enumerate(zip(questions, prompts, strict=True)):
-        own = slice(place * count, (place + 1) * count)
-        longest = int(lengths[own].max())
+    for index, (question, pool, own) in enumerate(zip(questions, pools, right, strict=True)):
+        lengths = [len(one.thoughts) for one in pool]
+        labels = torch.zeros(len(pool), max(lengths))
+        for number, (length, good) in enumerate(zip(lengths, own, strict=True)):
+            labels[number, :length] = float(good)
+            if rollouts and index in mixed:
+                for step in range(1, length):
+                    labels[number, step - 1] = counts[index, number, step] / rollouts
         entries.append(
             LabelledQuestion(
                 id=question.id,
                 gold=question.gold,
-                prompt=tuple(prompt),
-                answers=tuple(answers[own]),
-                thoughts=thoughts[own, :longest].clone(),
-                lengths=lengths[own].clone(),
-                labels=labels[own, :longest].clone(),
-                right=right[own].clone(),
+                prompt=tuple(prompts[index]),
+                answers=tuple(judge.answer(one) for one in pool),
+                thoughts=_half(pad_sequence([one.thoughts for one in pool], batch_first=True)),
+                lengths=torch.tensor(lengths),
+                labels=labels,
+                right=torch.tensor(own),
             )
         )
     return entries
@@ -123,44 +112,31 @@ def label_questions(
 class _Judge:
     """Reads answers and compares them with the gold ones; equal answers are read once."""
 
-    def __init__(self, model: Any, tokenizer: Any, golds: Sequence[str], count: int) -> None:
-        self._model, self._tokenizer = model, tokenizer
-        self._golds, self._count = golds, count
+    def __init__(self, model: LatentBackbone, tokenizer: Any, golds: Sequence[str]) -> None:
+        self._model, self._tokenizer, self._golds = model, tokenizer, golds
         self._read: dict[tuple[int, ...], str | None] = {}
         self._judged: dict[tuple[str | None, str], bool] = {}
 
-    def answers(self, output: LatentGenerateOutput) -> list[str | None]:
-        """Return what each row answers."""
-        return [self._answer(tuple(ids)) for ids in output.answer_ids()]
-
-    def right(self, answers: Sequence[str | None], rows: torch.Tensor) -> torch.Tensor:
-        """Return bool[R], whether answers are right, of trajectories at the places i64[R]."""
-        golds = [self._golds[row // self._count] for row in rows.tolist()]
-        return torch.tensor(
-            [self._is_right(answer, gold) for answer, gold in zip(answers, golds, strict=True)]
-        )
-
-    def _answer(self, ids: tuple[int, ...]) -> str | None:
+    def answer(self, trajectory: Trajectory) -> str | None:
+        """Return what a trajectory answers."""
+        ids = tuple(trajectory.text_ids)
         if ids not in self._read:
             self._read[ids] = self._model.read_answer(self._tokenizer.decode(list(ids)))
         return self._read[ids]
 
-    def _is_right(self, answer: str | None, gold: str) -> bool:
-        pair = (answer, gold)
+    def is_right(self, trajectory: Trajectory) -> bool:
+        """Return whether a trajectory answers its question rightly."""
+        pair = (self.answer(trajectory), self._golds[trajectory.question])
         if pair not in self._judged:
-            self._judged[pair] = is_correct(answer, gold)
+            self._judged[pair] = is_correct(*pair)
         return self._judged[pair]
 
 
-def _select(output: LatentGenerateOutput, rows: torch.Tensor) -> LatentGenerateOutput:
-    return LatentGenerateOutput(**{k: v[rows.to(v.device)] for k, v in output.items()})
-
-
 def _half(thoughts: torch.Tensor) -> torch.Tensor:
-    half = thoughts.half()
+    half = thoughts.cpu().half()
     if not bool(torch.isfinite(half).all()):
         raise RewardError(
             f"Thoughts reach {float(thoughts.abs().max()):g}, beyond float16's 65504, in which "
-            "shards hold them. A sampler that strong gives no useful trajectories: lower noise_std."
+            "shards hold them. A sampler that strong gives no useful trajectories: lower it."
         )
     return half

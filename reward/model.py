@@ -3,33 +3,44 @@
 arXiv 2510.07745, section 4: r_t = g(x, h_1:t); a trajectory's score is the sum of its r_t.
 """
 
-import logging
+from collections.abc import Sequence
 from copy import copy
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import (
-    GPT2Model,
-    GPT2PreTrainedModel,
-    LlamaModel,
-    LlamaPreTrainedModel,
-)
+from transformers import MODEL_MAPPING, GPT2Config, LlamaConfig, PreTrainedModel
 
-from ..models.attention import read_on, read_prompts
-from ..models.cache import Group, RowCache
-from ..models.memory import is_out_of_memory, release_memory
-from ..models.positions import position_limit
-from ..models.trial import check_model
+from ..models import EngineOptions, LatentBackbone, Trajectory
+from ..models.backbones.protocol import Readable
+from ..models.engine.attention import read_on, read_prompts
+from ..models.engine.budget import in_parts
+from ..models.engine.cache import Group, RowCache
+from ..models.engine.positions import position_limit
+from ..models.engine.prompts import pad_left
+from ..models.engine.trial import check_model
 from .errors import RewardError
 
-logger = logging.getLogger(__name__)
-
 _THOUGHTS = 4096  # read at once: more gain no speed, and their activations fill memory
+ENDING = "ForTokenClassification"
+
+if TYPE_CHECKING:
+    _Model = Readable
+else:
+    _Model = object  # the methods that transformers' model brings must not be hidden
 
 
-class LatentRewardHead:
-    """Mixin: a linear head on the trunk's last hidden states, and how thoughts are scored."""
+class LatentRewardHead(_Model):
+    """Mixin: a linear head on the trunk's last hidden states, and how thoughts are scored.
+
+    Attributes:
+        classifier: from the hidden size to 1.
+        engine_options: how scores are computed.
+    """
+
+    classifier: nn.Linear
+    engine_options: EngineOptions = EngineOptions()
 
     @torch.no_grad()
     def score(
@@ -71,31 +82,61 @@ class LatentRewardHead:
         lengths: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Do what `score` does, and keep the gradient."""
-        model: Any = self
-        _check_shapes(model, input_ids, latent_thoughts, attention_mask, lengths)
+        _check_shapes(self, input_ids, latent_thoughts, attention_mask, lengths)
         count, depth = latent_thoughts.shape[1:3]
         if not depth:
             return latent_thoughts.new_zeros(latent_thoughts.shape[:3], dtype=torch.float32)
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        check_positions(model, mask, depth)
-        reader = RewardReader(model, input_ids, mask)
-        places = torch.arange(len(input_ids), device=model.device).repeat_interleave(count)
-        thoughts = latent_thoughts.to(model.device, model.dtype)
+        check_positions(self, int(mask.sum(dim=1).max()), depth)
+        reader = RewardReader(self, input_ids, mask)
+        owners = torch.arange(len(input_ids), device=self.device).repeat_interleave(count)
+        thoughts = latent_thoughts.to(self.device, self.dtype)
         if lengths is not None:
-            there = torch.arange(depth, device=model.device) < lengths.to(model.device)[..., None]
+            there = torch.arange(depth, device=self.device) < lengths.to(self.device)[..., None]
             # Not a product: whatever stands beyond a length, NaN too, leaves no trace.
             thoughts = thoughts.masked_fill(~there.unsqueeze(-1), 0.0)
-        rewards = reader.read_of(places, thoughts.flatten(0, 1)).unflatten(0, (-1, count))
+        rewards = reader.read_of(owners, thoughts.flatten(0, 1)).unflatten(0, (-1, count))
         if lengths is not None:
             rewards = rewards.masked_fill(~there, 0.0)
         return rewards
+
+    @torch.no_grad()
+    def score_trajectories(
+        self, prompts: Sequence[Sequence[int]], trajectories: Sequence[Trajectory]
+    ) -> list[list[float]]:
+        """Score every thought of trajectories; each prompt is read once.
+
+        Args:
+            prompts: token ids, which the trajectories' `question` counts.
+            trajectories: of these prompts, in any order.
+
+        Returns:
+            r_t of each thought of each trajectory.
+
+        Raises:
+            RewardError: more positions than the model has.
+        """
+        depth = max((len(one.thoughts) for one in trajectories), default=0)
+        if not depth:
+            return [[] for _ in trajectories]
+        check_positions(self, max(map(len, prompts)), depth)
+        reader = RewardReader(self, *pad_left(prompts, 0))
+        owners = torch.tensor([one.question for one in trajectories], device=self.device)
+        thoughts = torch.nn.utils.rnn.pad_sequence(
+            [one.thoughts for one in trajectories], batch_first=True
+        )
+        rewards = reader.read_of(owners, thoughts.to(self.device, self.dtype)).tolist()
+        return [own[: len(one.thoughts)] for own, one in zip(rewards, trajectories, strict=True)]
 
 
 class RewardReader:
     """What a reward model has read of each row: a prompt, then thoughts, a few at a time."""
 
     def __init__(
-        self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
+        self,
+        model: LatentRewardHead,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
     ) -> None:
         """Read the prompts i64[B, P], padded on the left; B rows to begin with."""
         check_model(model)
@@ -118,26 +159,17 @@ class RewardReader:
         Some rows at a time where no gradient is kept, and fewer where memory runs out. Nothing that
         is read is kept: later calls start from the same rows.
         """
-        most = len(rows) if torch.is_grad_enabled() else max(1, _THOUGHTS // thoughts.shape[1])
-        rewards: list[torch.Tensor] = []
-        done = 0
-        while done < len(rows):
-            part = slice(done, done + most)
-            try:
-                reader = copy(self)
-                reader.select(rows[part])
-                rewards.append(reader.read(thoughts[part]))
-                done += most
-                continue
-            except Exception as error:
-                if most == 1 or torch.is_grad_enabled() or not is_out_of_memory(error):
-                    raise
-            # Outside of the handler, whose traceback holds the tensors.
-            del reader
-            release_memory()
-            most = max(1, min(most, len(rows) - done) // 2)
-            logger.warning("Out of memory: scoring %d trajectories at once.", most)
-        return torch.cat(rewards)
+
+        def read(part: slice) -> torch.Tensor:
+            reader = copy(self)
+            reader.select(rows[part])
+            return reader.read(thoughts[part])
+
+        if torch.is_grad_enabled():
+            return read(slice(None))
+        most = _THOUGHTS // thoughts.shape[1]
+        parts = in_parts(len(rows), most, read, what="trajectories")
+        return torch.cat([found for _, found in parts])
 
     def read(self, thoughts: torch.Tensor) -> torch.Tensor:
         """Read the next thoughts f[R, S, D] of every row and return their r_t, f32[R, S]."""
@@ -148,36 +180,59 @@ class RewardReader:
         return self._model.classifier(hidden).squeeze(-1).float()
 
 
-class COCONUTGPT2ForTokenClassification(LatentRewardHead, GPT2PreTrainedModel):
-    """LatentRM on GPT-2; the class bears the name that released checkpoints have."""
+@cache
+def reward_class(config_class: type, name: str | None = None) -> Any:
+    """Put a reward head on the trunk that transformers has for a config.
 
-    def __init__(self, config: Any) -> None:
-        """Build the trunk and a head from the hidden size to 1."""
-        super().__init__(config)
-        self.transformer = GPT2Model(config)
-        self.classifier = nn.Linear(config.n_embd, 1)
+    Args:
+        config_class: such as `GPT2Config`.
+        name: of the class, written under `architectures`: the backbone's name and
+            `ForTokenClassification`, as released; found from the trunk if None.
+
+    Returns:
+        A `PreTrainedModel` with `score`, whose weights are named as the trunk's family names them
+        (`transformer.*` or `model.*`), and `classifier.*`.
+
+    Raises:
+        RewardError: transformers has no trunk for it.
+    """
+    if config_class not in MODEL_MAPPING:
+        raise RewardError(
+            f"{config_class.__name__} belongs to no model of transformers that a reward model "
+            "could be built on. Give a reward model of a causal language model."
+        )
+    trunk = MODEL_MAPPING[config_class]
+    parent = next(kind for kind in trunk.__mro__[1:] if issubclass(kind, PreTrainedModel))
+
+    def build(self: Any, config: Any) -> None:
+        parent.__init__(self, config)
+        setattr(self, self.base_model_prefix, trunk(config))
+        self.classifier = nn.Linear(config.get_text_config().hidden_size, 1)
         self.post_init()
 
+    label = trunk.__name__.removesuffix("Model")
+    words = f"LatentRM on {trunk.__name__}."
+    return type(
+        name or f"{_RELEASED.get(label, 'Latent')}{label}{ENDING}",
+        (LatentRewardHead, parent),
+        {"__module__": __name__, "__doc__": words, "__init__": build, "config_class": config_class},
+    )
 
-class ColarLlamaForTokenClassification(LatentRewardHead, LlamaPreTrainedModel):
-    """LatentRM on Llama."""
 
-    def __init__(self, config: Any) -> None:
-        """Build the trunk and a head from the hidden size to 1."""
-        super().__init__(config)
-        self.model = LlamaModel(config)
-        self.classifier = nn.Linear(config.hidden_size, 1)
-        self.post_init()
+# What stands before the trunk in the names of released reward models.
+_RELEASED = {"GPT2": "COCONUT", "Llama": "Colar"}
+COCONUTGPT2ForTokenClassification = reward_class(GPT2Config)
+ColarLlamaForTokenClassification = reward_class(LlamaConfig)
 
 
 def _check_shapes(
-    model: Any,
+    model: LatentRewardHead,
     input_ids: torch.Tensor,
     thoughts: torch.Tensor,
     mask: torch.Tensor | None,
     lengths: torch.Tensor | None,
 ) -> None:
-    width = model.config.hidden_size
+    width = model.config.get_text_config().hidden_size
     if thoughts.dim() != 4 or len(thoughts) != len(input_ids) or thoughts.shape[-1] != width:
         raise RewardError(
             f"latent_thoughts of shape {tuple(thoughts.shape)} for {len(input_ids)} prompts; "
@@ -213,9 +268,9 @@ def _check_shapes(
         )
 
 
-def check_positions(model: Any, mask: torch.Tensor, depth: int) -> None:
-    """Raise RewardError where a prompt, mask i64[B, P], with `depth` thoughts is too long."""
-    needed = int(mask.sum(dim=1).max()) + depth
+def check_positions(model: LatentRewardHead, longest: int, depth: int) -> None:
+    """Raise RewardError where a prompt of `longest` tokens with `depth` thoughts is too long."""
+    needed = longest + depth
     limit = position_limit(model)
     if needed > limit:
         raise RewardError(
@@ -224,10 +279,10 @@ def check_positions(model: Any, mask: torch.Tensor, depth: int) -> None:
         )
 
 
-def check_fit(backbone: Any, model: Any) -> None:
+def check_fit(backbone: LatentBackbone, model: LatentRewardHead) -> None:
     """Raise RewardError for a reward model that cannot read a backbone's prompts and thoughts."""
     for what, ours, theirs in (
-        ("thoughts of size", model.config.hidden_size, backbone.config.hidden_size),
+        ("thoughts of size", _size(model), _size(backbone)),
         ("token ids below", _vocabulary(model), _vocabulary(backbone)),
     ):
         if ours != theirs:
@@ -238,5 +293,10 @@ def check_fit(backbone: Any, model: Any) -> None:
             )
 
 
-def _vocabulary(model: Any) -> int:
+def _size(model: Readable) -> int:
+    size: int = model.config.get_text_config().hidden_size
+    return size
+
+
+def _vocabulary(model: Readable) -> int:
     return model.get_input_embeddings().num_embeddings

@@ -1,13 +1,11 @@
 """What made a folder of shards, and the digests by which it is known again."""
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
+from ..models.identity import digest
 from ..tasks import Question
 
 
@@ -36,7 +34,7 @@ class ShardIndex:
     @property
     def digest(self) -> str:
         """Digest of all fields, which every shard bears."""
-        return _digest([json.dumps(asdict(self), sort_keys=True).encode()])
+        return digest([json.dumps(asdict(self), sort_keys=True).encode()])
 
     @property
     def shards(self) -> int:
@@ -62,43 +60,7 @@ class ShardIndex:
         return fields.pop("settings") | fields
 
 
-def checkpoint_digest(model: Any) -> str:
-    """Return a digest of a model's weights, the same in whatever folder or precision they lie.
-
-    float16 and bfloat16 are hashed as the float32 values that they stand for.
-    """
-    weights = sorted(model.state_dict().items())
-    return _digest(
-        part
-        for name, tensor in weights
-        for part in (
-            name.encode(),
-            _bytes(tensor.float() if tensor.is_floating_point() else tensor),
-        )
-    )
-
-
 def questions_digest(questions: Sequence[Question]) -> str:
     """Return a digest of a question set, its order included."""
     rows = [[question.id, question.text, question.gold] for question in questions]
-    return _digest([json.dumps(rows).encode()])
-
-
-def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Return a digest of named tensors: names, shapes and values."""
-    return _digest(
-        part
-        for name, tensor in sorted(tensors.items())
-        for part in (f"{name}{list(tensor.shape)}".encode(), _bytes(tensor))
-    )
-
-
-def _bytes(tensor: torch.Tensor) -> Any:
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-
-
-def _digest(parts: Iterable[Any]) -> str:
-    state = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        state.update(part)
-    return state.hexdigest()
+    return digest([json.dumps(rows).encode()])

@@ -17,9 +17,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from ..models.identity import tensors_digest
 from .errors import CorruptShardError, RewardError
 from .labels import LabelledQuestion
-from .shard_index import ShardIndex, tensors_digest
+from .shard_index import ShardIndex
 
 logger = logging.getLogger(__name__)
 

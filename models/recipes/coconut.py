@@ -20,7 +20,7 @@ from transformers import DynamicCache, Trainer, TrainerCallback, TrainingArgumen
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
-from ..backbone import LatentBackbone
+from ..backbones import LatentBackbone
 
 PROBE_CLASSES = 100
 """A probe tells results apart by their last two digits."""

@@ -11,7 +11,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from .errors import ModelError
+from ..errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Prompts:
             ModelError: a layer that does not keep every position.
         """
         keys, values = [], []
-        for place, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
+        for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
             for layer in layers:
                 if type(layer) is not DynamicLayer:
                     raise ModelError(
-                        f"Layer {place} of the model keeps a {type(layer).__name__}; samples can "
+                        f"Layer {number} of the model keeps a {type(layer).__name__}; samples can "
                         "share a prompt only where every layer keeps all positions. Give a model "
                         "without sliding windows and without recurrent layers."
                     )
@@ -57,13 +57,13 @@ class Prompts:
         lengths = attention_mask.sum(dim=1)
         return cls(tuple(keys), tuple(values), lengths, None if bool(mask.all()) else mask)
 
-    def select(self, places: torch.Tensor) -> "Prompts":
-        """Return copies of the prompts at `places` i64[B']."""
+    def select(self, index: torch.Tensor) -> "Prompts":
+        """Return copies of the prompts at `index` i64[B']."""
         return Prompts(
-            tuple(keys[places] for keys in self.keys),
-            tuple(values[places] for values in self.values),
-            self.lengths[places],
-            None if self.mask is None else self.mask[places],
+            tuple(keys[index] for keys in self.keys),
+            tuple(values[index] for values in self.values),
+            self.lengths[index],
+            None if self.mask is None else self.mask[index],
         )
 
 
@@ -72,59 +72,67 @@ def _join(parts: list[torch.Tensor]) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class Seats:
-    """R rows seated by their prompt, M seats for each of B prompts.
+class Slots:
+    """R rows grouped by their prompt, M slots for each of B prompts.
 
     Attributes:
         prompts: B.
-        width: M, most rows of a prompt; prompts with fewer have empty seats.
-        places: i64[R], each row's seat of B * M; None where row r has seat r and none is empty.
+        width: M, most rows of a prompt; prompts with fewer have empty slots.
+        index: i64[R], each row's slot of B * M; None where row r has slot r and none is empty.
     """
 
     prompts: int
     width: int
-    places: torch.Tensor | None
+    index: torch.Tensor | None
 
     @classmethod
-    def of(cls, owners: torch.Tensor, prompts: int) -> "Seats":
-        """Seat rows that read the prompts `owners` i64[R]."""
+    def of(cls, owners: torch.Tensor, prompts: int) -> "Slots":
+        """Slot rows that read the prompts `owners` i64[R]."""
         counts = torch.bincount(owners, minlength=prompts)
         width = int(counts.max())
         order = owners.argsort(stable=True)
         everyone = torch.arange(len(owners), device=owners.device)
         rank = everyone - (counts.cumsum(0) - counts)[owners[order]]
-        places = torch.empty_like(owners)
-        places[order] = owners[order] * width + rank
-        plain = len(owners) == prompts * width and torch.equal(places, everyone)
-        return cls(prompts, width, None if plain else places)
+        index = torch.empty_like(owners)
+        index[order] = owners[order] * width + rank
+        plain = len(owners) == prompts * width and torch.equal(index, everyone)
+        return cls(prompts, width, None if plain else index)
 
     @property
     def count(self) -> int:
-        """All seats, B * M."""
+        """All slots, B * M."""
         return self.prompts * self.width
 
     def of_rows(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the seats of the rows at `rows` i64[R']."""
-        return rows if self.places is None else self.places[rows]
+        """Return the slots of the rows at `rows` i64[R']."""
+        return rows if self.index is None else self.index[rows]
 
-    def leave(self, rows: torch.Tensor) -> "Seats":
-        """Return the same seats with the rows at `rows` i64[R'] alone."""
-        return Seats(self.prompts, self.width, self.of_rows(rows))
+    def leave(self, rows: torch.Tensor) -> "Slots":
+        """Return the same slots with the rows at `rows` i64[R'] alone."""
+        return Slots(self.prompts, self.width, self.of_rows(rows))
 
-    def seat(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return f[B * M, …] of f[R, …], zero at empty seats."""
-        if self.places is None:
+    def scatter(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return f[B * M, …] of f[R, …], zero at empty slots."""
+        if self.index is None:
             return rows
-        return rows.new_zeros((self.count, *rows.shape[1:])).index_copy(0, self.places, rows)
+        return rows.new_zeros((self.count, *rows.shape[1:])).index_copy(0, self.index, rows)
 
-    def unseat(self, seated: torch.Tensor) -> torch.Tensor:
+    def gather(self, laid_out: torch.Tensor) -> torch.Tensor:
         """Return f[R, …] of f[B * M, …]."""
-        return seated if self.places is None else seated[self.places]
+        return laid_out if self.index is None else laid_out[self.index]
 
-    def by_prompt(self, seated: torch.Tensor) -> torch.Tensor:
+    def by_prompt(self, laid_out: torch.Tensor) -> torch.Tensor:
         """Return f[B, K, M * n, d] of f[B * M, K, n, d]."""
-        return seated.unflatten(0, (self.prompts, self.width)).transpose(1, 2).flatten(2, 3)
+        return laid_out.unflatten(0, (self.prompts, self.width)).transpose(1, 2).flatten(2, 3)
 
     def by_row(self, grouped: torch.Tensor) -> torch.Tensor:
         """Return f[B * M, K, n, d] of f[B, K, M * n, d]."""
         return grouped.unflatten(2, (self.width, -1)).transpose(1, 2).flatten(0, 1)
+
+
+def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return input_ids and attention_mask, both i64[B, P], of prompts padded on the left."""
+    width = max(len(prompt) for prompt in prompts)
+    ids = [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    return torch.tensor(ids), torch.tensor(mask)

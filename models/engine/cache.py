@@ -6,9 +6,9 @@ import torch
 from torch.nn import functional
 from transformers import Cache
 
-from .prompts import Prompts, Seats
+from .prompts import Prompts, Slots
 
-_ROOM = 16  # positions that a row's own buffer begins with; it doubles when it is full
+_FIRST_POSITIONS = 16  # positions that a row's own buffer begins with; it doubles when it is full
 # What nobody reads any more is dropped once no more than this share is read: dropping copies the
 # rest, and keeping it costs products that nobody needs.
 _READ_SHARE = 0.5
@@ -17,21 +17,21 @@ _READ_SHARE = 0.5
 class Group:
     """Rows that have read equally many positions after their prompts.
 
-    Rows that leave only leave their seats, and the group closes up when half of them are empty.
+    Rows that leave only leave their slots, and the group closes up when half of them are empty.
 
     Attributes:
         prompts: B prompts, held once each.
         owners: i64[R], the prompt of each row.
-        seats: the rows, grouped by prompt.
+        slots: the rows, grouped by prompt.
         length: S own positions of each row.
-        keys: of each layer, f[B * M, K, room, d], S positions of it filled; None while empty.
+        keys: of each layer, f[B * M, K, capacity, d], S positions of it filled; None while empty.
         values: as `keys`.
     """
 
     def __init__(self, prompts: Prompts, owners: torch.Tensor) -> None:
         """Begin with rows that have read their prompts."""
         self.prompts, self.owners = prompts, owners
-        self.seats = Seats.of(owners, len(prompts))
+        self.slots = Slots.of(owners, len(prompts))
         self.length = 0
         self.keys: list[torch.Tensor | None] = [None] * len(prompts.keys)
         self.values: list[torch.Tensor | None] = [None] * len(prompts.keys)
@@ -45,7 +45,9 @@ class Group:
         if layer == 0:
             self.length += count
         for buffers, states in ((self.keys, key), (self.values, value)):
-            buffers[layer] = _append(buffers[layer], self.seats.seat(states), self.length - count)
+            buffers[layer] = _append(
+                buffers[layer], self.slots.scatter(states), self.length - count
+            )
 
     def attend(self, layer: int, query: torch.Tensor, count: int, dropout: float) -> torch.Tensor:
         """Attend to the prompt and to a row's own positions, by one softmax over both.
@@ -67,19 +69,19 @@ class Group:
             torch.as_tensor(buffers[layer])[:, :, : self.length]
             for buffers in (self.keys, self.values)
         )
-        query = self.seats.seat(query)
-        to_prompt = self.seats.by_prompt(query) @ keys.transpose(2, 3)
+        query = self.slots.scatter(query)
+        to_prompt = self.slots.by_prompt(query) @ keys.transpose(2, 3)
         if self.prompts.mask is not None:
             to_prompt = to_prompt.masked_fill(~self.prompts.mask[:, None, None], -torch.inf)
         to_own = query @ own_keys.transpose(2, 3)
         if count > 1:
             to_own = to_own.masked_fill(_later(count, to_own), -torch.inf)
-        scores = torch.cat((self.seats.by_row(to_prompt), to_own), dim=-1)
+        scores = torch.cat((self.slots.by_row(to_prompt), to_own), dim=-1)
         weights = scores.softmax(dim=-1, dtype=torch.float32).to(values.dtype)
         weights = functional.dropout(weights, dropout, training=dropout > 0)
         of_prompt, of_own = weights.split((keys.shape[2], self.length), dim=-1)
-        found = self.seats.by_row(self.seats.by_prompt(of_prompt) @ values)
-        return self.seats.unseat(found + of_own @ own_values)
+        found = self.slots.by_row(self.slots.by_prompt(of_prompt) @ values)
+        return self.slots.gather(found + of_own @ own_values)
 
     def select(self, rows: torch.Tensor, *, length: int | None = None) -> "Group":
         """Return a group of the rows at `rows` i64[R'], which may repeat; prompts are not copied.
@@ -91,25 +93,25 @@ class Group:
         prompts, owners = _read_only(self.prompts, self.owners[rows])
         group = Group(prompts, owners)
         group.length = self.length if length is None else length
-        places = self.seats.of_rows(rows)
+        index = self.slots.of_rows(rows)
         for layer in range(len(self.keys)):
             for ours, theirs in ((self.keys, group.keys), (self.values, group.values)):
-                theirs[layer] = _move(ours[layer], places, group.seats, group.length)
+                theirs[layer] = _move(ours[layer], index, group.slots, group.length)
         return group
 
     def leave(self, stays: torch.Tensor) -> "Group":
         """Let the rows leave that do not stay, bool[R], and return the group of the others."""
         rows = stays.nonzero().squeeze(1)
-        if len(rows) <= _READ_SHARE * self.seats.count:
+        if len(rows) <= _READ_SHARE * self.slots.count:
             return self.select(rows)
-        self.owners, self.seats = self.owners[rows], self.seats.leave(rows)
+        self.owners, self.slots = self.owners[rows], self.slots.leave(rows)
         return self
 
     @property
     def positions(self) -> int:
-        """Tokens whose keys and values are held, buffers' unfilled room included."""
-        room = 0 if self.keys[0] is None else self.keys[0].shape[2]
-        return self.prompts.keys[0].shape[2] * len(self.prompts) + self.seats.count * room
+        """Tokens whose keys and values are held, buffers' unfilled capacity included."""
+        capacity = 0 if self.keys[0] is None else self.keys[0].shape[2]
+        return self.prompts.keys[0].shape[2] * len(self.prompts) + self.slots.count * capacity
 
 
 class RowCache(Cache):
@@ -152,21 +154,6 @@ class RowCache(Cache):
             if bool(part.any())
         ]
 
-    def forget(self, counts: torch.Tensor) -> torch.Tensor:
-        """Forget each row's last positions, i64[R], or as many as another of its group must.
-
-        Returns:
-            i64[R], how many each has forgotten.
-        """
-        forgotten = torch.empty_like(counts)
-        start = 0
-        for group in self.groups:
-            part = slice(start, start + len(group))
-            forgotten[part] = counts[part].max()
-            group.length -= int(counts[part].max())
-            start += len(group)
-        return forgotten
-
     @property
     def positions(self) -> int:
         """Tokens whose keys and values are held; a prompt that groups share counts for each."""
@@ -179,7 +166,9 @@ def _append(old: torch.Tensor | None, new: torch.Tensor, length: int) -> torch.T
         return new if old is None else torch.cat((old[:, :, :length], new), dim=2)
     total = length + new.shape[2]
     if old is None or old.shape[2] < total:
-        larger = new.new_empty((*new.shape[:2], max(_ROOM, total, 2 * length), new.shape[3]))
+        larger = new.new_empty(
+            (*new.shape[:2], max(_FIRST_POSITIONS, total, 2 * length), new.shape[3])
+        )
         if old is not None:
             larger[:, :, :length] = old[:, :, :length]
         old = larger
@@ -188,15 +177,15 @@ def _append(old: torch.Tensor | None, new: torch.Tensor, length: int) -> torch.T
 
 
 def _move(
-    old: torch.Tensor | None, places: torch.Tensor, seats: Seats, length: int
+    old: torch.Tensor | None, index: torch.Tensor, slots: Slots, length: int
 ) -> torch.Tensor | None:
-    """Return a buffer with the rows at the old seats `places` i64[R] at their new seats."""
+    """Return a buffer with the rows at the old slots `index` i64[R] at their new slots."""
     if old is None:
         return None
-    if seats.places is None:
-        return old[places]
-    new = old.new_zeros((seats.count, *old.shape[1:]))
-    new[seats.places, :, :length] = old[places, :, :length]
+    if slots.index is None:
+        return old[index]
+    new = old.new_zeros((slots.count, *old.shape[1:]))
+    new[slots.index, :, :length] = old[index, :, :length]
     return new
 
 

@@ -4,15 +4,15 @@ Models are told apart by what they do, not by their names: some scale or cap the
 head, some attend in ways of their own although they say that they use the interface.
 """
 
-from typing import Any
 from weakref import WeakSet
 
 import torch
 from torch import nn
 
+from ..backbones.protocol import Readable
+from ..errors import ModelError
 from .attention import SUITABLE, read_on, read_prompts
 from .cache import Group, RowCache
-from .errors import ModelError
 from .memory import is_out_of_memory
 from .positions import position_limit
 
@@ -25,7 +25,7 @@ _tried: WeakSet[nn.Module] = WeakSet()
 
 
 @torch.no_grad()
-def check_model(model: Any) -> None:
+def check_model(model: Readable) -> None:
     """Read a few tokens by the engine and by the model's own forward, unless that is done.
 
     A model in training is not tried, since it may drop at random.
@@ -42,11 +42,12 @@ def check_model(model: Any) -> None:
         if position_limit(model) < ids.shape[1]:
             return
         hidden = _by_engine(model, ids)
-        found, expected = [hidden], [model.base_model(ids, use_cache=False).last_hidden_state]
+        given = {"attention_mask": torch.ones_like(ids), "use_cache": False}
+        found, expected = [hidden], [model.base_model(ids, **given).last_hidden_state]
         head = model.get_output_embeddings()
         if head is not None:
             found.append(head(hidden))
-            expected.append(model(ids, use_cache=False).logits)
+            expected.append(model(ids, **given).logits)
     except Exception as error:
         if isinstance(error, ModelError) or is_out_of_memory(error):
             raise
@@ -68,7 +69,7 @@ def check_model(model: Any) -> None:
     _tried.add(model)
 
 
-def _by_engine(model: Any, ids: torch.Tensor) -> torch.Tensor:
+def _by_engine(model: Readable, ids: torch.Tensor) -> torch.Tensor:
     """Return the states f[rows, own, D] of rows that share the beginning of ids i64[1, …]."""
     shared, own = ids.split((_SHARED, _OWN), dim=1)
     _, prompts = read_prompts(model, shared, torch.ones_like(shared))

@@ -1,16 +1,16 @@
-"""CoLaR on Llama: a latent head proposes compressed thoughts and the model decides when to stop.
+"""CoLaR: a latent head proposes compressed thoughts and the model decides when to stop.
 
 arXiv 2505.16552. A thought is the head's mean, scaled by the standard deviation of the token
 embeddings.
 """
 
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from .backbone import LatentBackbone
+from .protocol import LatentBackbone
 
 
 class LatentHead(nn.Module):
@@ -32,33 +32,22 @@ class LatentHead(nn.Module):
         return self.mean(self.fc(hidden))
 
 
-class ColarLlama(LatentBackbone, LlamaForCausalLM):  # type: ignore[misc]
-    """Llama with a latent head; thinking ends when `###` is the likeliest token.
-
-    The class bears the name that released checkpoints have under `architectures`.
-    """
+class Colar(LatentBackbone):
+    """Thinking ends when `###` is the likeliest token."""
 
     backbone = "colar"
-    latent_defaults = MappingProxyType(
-        {
-            "max_latent_length": 64,
-            "dropout_p": 0.03,
-            "dropout_site": "feed_forward",
-            "noise_std": 0.01,
-        }
-    )
+    class_prefix = "Colar"
+    latent_defaults = MappingProxyType({"max_latent_length": 64})
     chooses_length = True
     dropout_while_answering = True
-    dropout_modules = MappingProxyType(
-        {"feed_forward": (".mlp.down_proj",), "residual": (".mlp.down_proj", ".self_attn.o_proj")}
-    )
     start_marker = end_marker = "###"
 
-    def __init__(self, config: LlamaConfig) -> None:
-        """Build Llama and its latent head."""
+    def __init__(self, config: Any) -> None:
+        """Build the model and its latent head."""
         super().__init__(config)
         self.lt_head = LatentHead(
-            config.hidden_size, getattr(config, "latent_intermediate_size", 2048)
+            config.get_text_config().hidden_size,
+            getattr(config, "latent_intermediate_size", 2048),
         )
         self.latent_embedding_std: float = getattr(config, "latent_embedding_std", 0.018)
         self.post_init()

@@ -1,4 +1,4 @@
-"""Reading prompts, and reading on: attention over a shared prompt and a row's own positions.
+"""Prefill and decode: attention over a shared prompt and a row's own positions.
 
 The function is registered with transformers' attention interface and chosen only while rows are
 read, so decoders that use the interface share prompts without their code being changed (`trial.py`
@@ -7,16 +7,16 @@ holds each against its own forward).
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from transformers import AttentionInterface, DynamicCache
 
+from ..backbones.protocol import Readable
+from ..errors import ModelError
+from . import kernels
 from .cache import RowCache
-from .compiled import compiled
-from .errors import ModelError
-from .fast import drop_stale, fast
 from .prompts import Prompts
 
 _NAME = "latent_tts_shared_prompt"
@@ -32,7 +32,7 @@ _UNSUPPORTED = ("sliding_window", "softcap", "s_aux", "position_bias")
 
 
 def read_prompts(
-    model: Any,
+    model: Readable,
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor,
     before: Callable[[slice, torch.Tensor], None] | None = None,
@@ -43,7 +43,7 @@ def read_prompts(
         model: has a `base_model`, the trunk.
         input_ids: i64[B, P], left-padded.
         attention_mask: i64[B, P].
-        before: called with the prompts' places and positions i64[B', P] before each forward pass.
+        before: called with the prompts' indices and positions i64[B', P] before each forward pass.
 
     Returns:
         f[B, D], the last hidden state of each prompt, and the prompts.
@@ -58,14 +58,14 @@ def read_prompts(
         )
     positions = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
     count = max(1, _TOKENS // input_ids.shape[1])
-    drop_stale(model)
+    kernels.drop_stale(model)
     hidden, caches = [], []
     for start in range(0, len(input_ids), count):
         part = slice(start, start + count)
         if before is not None:
             before(part, positions[part])
         cache = DynamicCache(config=model.config)
-        with PASS, fast(model):
+        with PASS, kernels.fast(model):
             output = model.base_model(
                 input_ids=input_ids[part],
                 attention_mask=attention_mask[part],
@@ -80,7 +80,7 @@ def read_prompts(
 
 
 def read_on(
-    model: Any, cache: RowCache, inputs: torch.Tensor, positions: torch.Tensor
+    model: Readable, cache: RowCache, inputs: torch.Tensor, positions: torch.Tensor
 ) -> torch.Tensor:
     """Let rows read their next inputs f[R, n, D] at `positions` i64[R, n].
 
@@ -95,9 +95,8 @@ def read_on(
             "Activation (gradient) checkpointing drops keys and values that rows share. Turn it "
             "off (model.activation_checkpointing_disable()) and take smaller batches instead."
         )
-    trunk = compiled(model)
-    with PASS, _chosen(model.base_model), nullcontext() if trunk else fast(model):
-        output = (trunk or model.base_model)(
+    with PASS, _chosen(model.base_model), kernels.fast(model):
+        output = model.base_model(
             inputs_embeds=inputs.to(model.dtype),
             position_ids=positions,
             past_key_values=cache,
@@ -108,9 +107,9 @@ def read_on(
 
 
 @contextmanager
-def _chosen(trunk: Any) -> Iterator[None]:
+def _chosen(trunk: torch.nn.Module) -> Iterator[None]:
     """Let the trunk attend by `shared_attention` within the context."""
-    config = trunk.config
+    config: Any = trunk.config
     before = config._attn_implementation
     config._attn_implementation = _NAME
     try:
@@ -120,7 +119,7 @@ def _chosen(trunk: Any) -> Iterator[None]:
 
 
 def shared_attention(
-    module: Any,
+    module: Any,  # the layers of transformers' models share no class
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,

@@ -20,11 +20,11 @@ from transformers.activations import NewGELUActivation
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 from transformers.pytorch_utils import Conv1D
 
-from .memory import free_memory
-from .options import engine_options
+from ...backbones.protocol import Readable
+from ..memory import free_memory
 
 _LEAST_BYTES = 1 << 20  # of a weight that gains by it; smaller ones stay in the processor's cache
-_TOKENS = 8192  # of the vocabulary at once: more need memory for their logits, and gain nothing
+HEAD_TOKENS = 8192  # of the vocabulary at once: more need memory for logits, and gain nothing
 _ROWS = 32  # that the blocks are laid out for
 # Share of the free memory that the copies of a model's weights may take; as much again is left when
 # keys and values have taken theirs.
@@ -57,7 +57,7 @@ _stopped: WeakSet[nn.Module] = WeakSet()  # trunks that ran out of memory
 
 
 @contextmanager
-def fast(model: Any) -> Iterator[None]:
+def fast(model: Readable) -> Iterator[None]:
     """Let the model's trunk compute by faster kernels within the context.
 
     GPT-2's GELU goes by torch's own kernel, together with the layer before it where that is packed:
@@ -91,7 +91,7 @@ def fast(model: Any) -> Iterator[None]:
             module.__dict__.pop("forward", None)
 
 
-def drop_stale(model: Any) -> None:
+def drop_stale(model: Readable) -> None:
     """Forget what was packed of weights that have changed since, as training may have done.
 
     What writes through `.data` raises no version, so some numbers of each are compared. Whether
@@ -103,14 +103,19 @@ def drop_stale(model: Any) -> None:
             del _packed[layer]
 
 
-def stop_packing(model: Any) -> None:
+def stop_packing(model: Readable) -> None:
     """Drop a model's copies and make no others, because memory has run out."""
     _stopped.add(model.base_model)
     for layer in model.modules():
         _packed.pop(layer, None)
 
 
-@register_optimizer_step_post_hook
+@cache
+def _watch_optimizers() -> None:
+    """Let optimizers say what they change; asked for when the first weight is packed."""
+    register_optimizer_step_post_hook(_drop_trained)
+
+
 def _drop_trained(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
     """Forget what was packed of weights that an optimizer has just changed, however few.
 
@@ -122,28 +127,10 @@ def _drop_trained(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
             del _packed[layer]
 
 
-def likeliest(model: Any, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the largest logit f[R] of each row of hidden states f[R, D], and its token i64[R].
-
-    NaN counts as the largest; of equal logits the first wins.
-    """
-    found = [part(hidden).max(dim=-1) for part in _head(model)]
-    if len(found) == 1:
-        return found[0].values, found[0].indices
-    largest = torch.stack([best.values for best in found]).max(dim=0)
-    tokens = torch.stack([best.indices for best in found])
-    return largest.values, tokens.gather(0, largest.indices[None])[0] + largest.indices * _TOKENS
-
-
-def logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """Return the logits f[R, V] of hidden states f[R, D]."""
-    return torch.cat([part(hidden) for part in _head(model)], dim=-1)
-
-
-def _head(model: Any) -> Sequence[Callable[[torch.Tensor], torch.Tensor]]:
-    """Return the language-model head, in parts of the vocabulary where it is packed."""
+def packed_head(model: Readable) -> Sequence[Callable[[torch.Tensor], torch.Tensor]]:
+    """Return the language-model head in parts of `HEAD_TOKENS` tokens; nothing if not packed."""
     head = model.get_output_embeddings()
-    return ([] if _watched(head) else _pack(head, model, rows=_TOKENS)) or [head]
+    return [] if head is None or _watched(head) else _pack(head, model, rows=HEAD_TOKENS)
 
 
 def _gelu(inputs: torch.Tensor) -> torch.Tensor:
@@ -164,7 +151,7 @@ def _watched(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks) or _has_any_global_hook()
 
 
-def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Packed]:
+def _pack(layer: nn.Module, model: Readable, *, rows: int | None = None) -> list[_Packed]:
     """Return a layer's packed weight, in parts of `rows` outputs; nothing where it cannot gain."""
     if type(layer) not in (nn.Linear, Conv1D) or _replaced(layer):
         return []
@@ -179,7 +166,7 @@ def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Pac
         or weight.dtype != torch.float32
         or weight.device.type != "cpu"
         or weight.nbytes < _LEAST_BYTES
-        or not engine_options(model).packed_weights
+        or not model.engine_options.packed_weights
         or not _kernel_exists()
     ):
         return []
@@ -188,6 +175,7 @@ def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Pac
     if made_of != state:
         if not _fit(model):
             return []
+        _watch_optimizers()
         outputs = weight.t() if isinstance(layer, Conv1D) else weight
         size = rows or len(outputs)
         biases = [None] * -(-len(outputs) // size) if bias is None else bias.split(size)
@@ -199,13 +187,13 @@ def _pack(layer: nn.Module, model: Any, *, rows: int | None = None) -> list[_Pac
     return parts
 
 
-def _fit(model: Any) -> bool:
+def _fit(model: Readable) -> bool:
     trunk = model.base_model
     if trunk in _stopped:
         return False
     if trunk not in _fits:
-        whole = sum(weight.nbytes for weight in model.parameters())
-        _fits[trunk] = whole <= _MEMORY_SHARE * free_memory(model.device)
+        total = sum(weight.nbytes for weight in model.parameters())
+        _fits[trunk] = total <= _MEMORY_SHARE * free_memory(model.device)
     return _fits[trunk]
 
 

@@ -1,12 +1,9 @@
 """The token ids that frame and stand for thoughts."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from .errors import ModelError
+from ..errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -68,14 +65,6 @@ class LatentTokens:
         return cls(end, pad if placeholder is None else placeholder, eos, pad)
 
 
-def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return input_ids and attention_mask, both i64[B, P], of prompts padded on the left."""
-    width = max(len(prompt) for prompt in prompts)
-    ids = [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    return torch.tensor(ids), torch.tensor(mask)
-
-
 def _id_of(model: Any, tokenizer: Any, *, marker: str, key: str) -> int | None:
     """Return the id of `marker`, or None where there is no such single token."""
     if tokenizer is not None:
@@ -84,9 +73,10 @@ def _id_of(model: Any, tokenizer: Any, *, marker: str, key: str) -> int | None:
     else:
         configured = getattr(model.config, key, None)
         found = configured if isinstance(configured, int) and configured >= 0 else None
-    if found is not None and found >= model.config.vocab_size:
+    size = model.config.get_text_config().vocab_size
+    if found is not None and found >= size:
         raise ModelError(
             f"Token {marker!r} has id {found}, but the checkpoint {model.name_or_path!r} has only "
-            f"{model.config.vocab_size} embeddings: its tokenizer belongs to another model."
+            f"{size} embeddings: its tokenizer belongs to another model."
         )
     return found

@@ -14,6 +14,7 @@ every device, so CPU and GPU draw the same bits.
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -55,7 +56,7 @@ def branch_keys(keys: torch.Tensor, step: int, count: int) -> torch.Tensor:
     """Return the keys i64[R, count] of trajectories that leave others, i64[R], after `step`.
 
     A branch's key is a random word of the trajectory that it leaves, at a site of its own, so the
-    first branches of many are those of few, and no two places share one.
+    first branches of many are those of few, and no two branches share one.
     """
     return _words(keys, torch.full_like(keys, step), _BRANCH_SITE, count)
 
@@ -85,7 +86,7 @@ def bernoulli(
     Args:
         keys: i64[...], the rows' keys.
         positions: i64[...], the position (attended tokens before it) each number belongs to.
-        site: which of the places in the model, or several of them.
+        site: which site in the model, or several of them.
         size: how many elements.
         p: probability of False, in [0, 1), rounded to a multiple of 1/65536 below 1.
     """
@@ -114,3 +115,30 @@ def uniform(keys: torch.Tensor, positions: torch.Tensor, *, site: int, size: int
     """Return f64[..., size] numbers in (0, 1)."""
     words = _words(keys, positions, site, size)
     return (((words >> 11) & ((1 << 53) - 1)).double() + 0.5) * 2.0**-53
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Random numbers at the addresses of rows: what a sampler draws from.
+
+    A sampler that draws twice at a step gives each draw a `site` of its own.
+
+    Attributes:
+        keys: i64[R], the rows' keys.
+        positions: i64[R], the position that each row's next input gets.
+    """
+
+    keys: torch.Tensor
+    positions: torch.Tensor
+
+    def normal(self, size: int, *, site: int = 0) -> torch.Tensor:
+        """Return f64[R, size] standard normal numbers."""
+        return normal(self.keys, self.positions, site=site, size=size)
+
+    def uniform(self, size: int, *, site: int = 0) -> torch.Tensor:
+        """Return f64[R, size] numbers in (0, 1)."""
+        return uniform(self.keys, self.positions, site=site, size=size)
+
+    def bernoulli(self, size: int, *, p: float, site: int = 0) -> torch.Tensor:
+        """Return bool[R, size], False with probability p."""
+        return bernoulli(self.keys, self.positions, site=site, size=size, p=p)

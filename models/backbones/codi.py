@@ -1,0 +1,56 @@
+"""CODI: a thought is the last hidden state through a projector (arXiv 2502.21074)."""
+
+import re
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+
+from .protocol import LatentBackbone
+
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
+
+
+class Codi(LatentBackbone):
+    """A projector stands between the last hidden state and the next input embedding.
+
+    Its layers have the indices 1, 3 and 4 of a sequence, which are their names in released
+    checkpoints.
+    """
+
+    backbone = "codi"
+    class_prefix = "CODI"
+    latent_defaults = MappingProxyType({"latent_length": 6})
+
+    def __init__(self, config: Any) -> None:
+        """Build the model and, where `config.projector` says so, the projector."""
+        super().__init__(config)
+        self.projector: nn.Module = nn.Identity()
+        if getattr(config, "projector", False):
+            size = config.get_text_config().hidden_size
+            width = getattr(config, "projector_hidden_size", size)
+            self.projector = nn.Sequential(
+                nn.Dropout(getattr(config, "projector_dropout", 0.0)),
+                nn.Linear(size, width),
+                nn.GELU(),
+                nn.Linear(width, size),
+                nn.LayerNorm(size),
+            )
+        self.post_init()
+
+    def format_prompt(self, question: str) -> str:
+        """Return `{question}` and the start marker, nothing between them."""
+        return f"{question}{self.start_marker}"
+
+    def next_thought(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return projector(hidden), f[R, D]."""
+        return self.projector(hidden)
+
+    def read_answer(self, text: str) -> str | None:
+        """Return the last number of the generated text, as released code reads it.
+
+        A minus that touches a number belongs to it, even in a subtraction; thousands commas go.
+        """
+        numbers = _NUMBER.findall(text)
+        return numbers[-1].replace(",", "") if numbers else None

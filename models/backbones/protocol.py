@@ -1,0 +1,133 @@
+"""What a backbone is: a method of latent reasoning over any causal language model.
+
+A backbone says its prompt format, its extra modules, how a hidden state becomes the next thought,
+when thinking ends, and how the answer is read from the text. The trunk is whatever transformers
+loads. The engine asks for these and never for a backbone's or a model's name.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import torch
+from torch import nn
+
+from ..options import EngineOptions
+from .tokens import LatentTokens
+
+
+class Readable(Protocol):
+    """What the engine reads with: a transformers model, its trunk, its embeddings and its head.
+
+    Attributes:
+        base_model: the trunk.
+        config: transformers' config; sizes come from its `get_text_config()`.
+        generation_config: transformers' config of how it generates.
+        name_or_path: where it was loaded from, for messages.
+        training: whether it is being trained.
+        engine_options: how the engine may compute with it.
+    """
+
+    base_model: nn.Module
+    config: Any
+    generation_config: Any
+    name_or_path: str
+    training: bool
+    engine_options: EngineOptions
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In what precision they are."""
+
+    def __init__(self, config: Any) -> None:
+        """Build the model with random weights."""
+
+    def post_init(self) -> None:
+        """Finish building, as transformers' models do."""
+
+    def num_parameters(self, *, exclude_embeddings: bool = False) -> int:
+        """Return how many weights there are."""
+
+    def __call__(self, input_ids: torch.Tensor, /, **kwargs: Any) -> Any:
+        """Return the output of the model's own forward pass."""
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the token embeddings."""
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        """Return the language-model head; None where there is none."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Return all modules."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return all weights."""
+
+
+if TYPE_CHECKING:
+    _Model = Readable
+else:
+    _Model = object  # the methods that transformers' model brings must not be hidden
+
+
+class LatentBackbone(_Model):
+    """Base of the methods; stands before a causal language model of transformers in the bases.
+
+    `models.auto` joins a method and a model to one class, so that released names of weights and
+    classes stay what they are: `Coconut` over `GPT2LMHeadModel` is `COCONUTGPT2`. A subclass sets
+    the class attributes, and overrides `next_thought` where a thought is not the hidden state
+    itself. One with modules of its own builds them in `__init__(config)`, after
+    `super().__init__(config)`, and calls `self.post_init()`.
+
+    Attributes:
+        backbone: the name users type (`backbone=coconut`).
+        class_prefix: what the joined class's name begins with; the method's class name if empty.
+        latent_defaults: generation settings of the released evaluation; a checkpoint's
+            generation_config.json overrides them.
+        chooses_length: whether the model ends its thinking itself, by predicting the end marker.
+        dropout_while_answering: whether a dropout sampler stays on while the answer is decoded.
+        dropout_modules: for each dropout site, the ends of the names of the modules after whose
+            output a mask is applied; the sampler knows those of transformers' usual decoders.
+        start_marker: text that ends the prompt and begins thinking.
+        end_marker: text whose token ends thinking.
+        latent_tokens: ids of the markers, found when the checkpoint is loaded.
+        engine_options: how samples are computed.
+    """
+
+    backbone: ClassVar[str]
+    class_prefix: ClassVar[str] = ""
+    latent_defaults: ClassVar[Mapping[str, Any]]
+    chooses_length: ClassVar[bool] = False
+    dropout_while_answering: ClassVar[bool] = False
+    dropout_modules: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    start_marker: ClassVar[str] = "<|start-latent|>"
+    end_marker: ClassVar[str] = "<|end-latent|>"
+
+    latent_tokens: LatentTokens
+    engine_options: EngineOptions = EngineOptions()
+
+    def format_prompt(self, question: str) -> str:
+        """Return the question in the frame that this backbone was trained to read."""
+        raise NotImplementedError
+
+    def read_answer(self, text: str) -> str | None:
+        """Return the answer that a decoded continuation states, or None where it states none."""
+        raise NotImplementedError
+
+    def next_thought(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Turn last hidden states (after the final norm) into the next input embeddings.
+
+        Args:
+            hidden: f[R, D], the last layer's state at each row's last position.
+
+        Returns:
+            f[R, D].
+        """
+        return hidden
+
+    def encode_prompt(self, tokenizer: Any, question: str) -> list[int]:
+        """Tokenise the formatted prompt; no special tokens are added to what the format writes."""
+        return tokenizer.encode(self.format_prompt(question), add_special_tokens=False)

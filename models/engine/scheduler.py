@@ -1,0 +1,252 @@
+"""Which rows are in the batch: continuous batching over whatever a source has to do.
+
+Work waits in a queue. Rows join the batch in waves of half its size, so that there are always rows
+enough for the processor, and leave it one by one. Every row's randomness is addressed and no row
+sees another, so what is in the batch changes no sample; where memory runs out, all rows go back to
+the queue and half as many join.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import torch
+
+from ..backbones.protocol import LatentBackbone
+from ..settings import LatentSettings
+from ..trajectory import Trajectory
+from . import kernels
+from .budget import Budget
+from .memory import is_out_of_memory
+from .rows import Record, Rows
+from .step import Stepper, stepping
+
+
+class Source(Protocol):
+    """Where rows come from: samples of questions, completions of thoughts, answers of beams.
+
+    Work is known by an index; the rows of one share what was read before them.
+
+    Attributes:
+        longest: tokens of the longest prompt.
+        shortest: tokens of the shortest prompt.
+        sharing: rows that share a prompt.
+        own_prompts: whether each row reads its prompt by itself all the same.
+    """
+
+    longest: int
+    shortest: int
+    sharing: int
+    own_prompts: bool
+
+    def work(self) -> Iterable[tuple[int, Sequence[int]]]:
+        """Return all that is to be done: indices, and the numbers of the samples of each."""
+
+    def together(self, index: int) -> int:
+        """Return what must be equal for work to begin in one wave."""
+
+    def begin(
+        self, stepper: Stepper, index: Sequence[int], samples: Sequence[int]
+    ) -> tuple[Rows, torch.Tensor | None]:
+        """Read what the samples of some work share; return their rows, work by work.
+
+        The thoughts f[R, t, D] that they have already, if any, come with them.
+        """
+
+    def forget(self) -> None:
+        """Drop what was read for later waves, because memory has run out."""
+
+
+def run(
+    model: LatentBackbone,
+    settings: LatentSettings,
+    source: Source,
+    *,
+    most_work: int | None = None,
+) -> Iterator[tuple[int, Trajectory]]:
+    """Do all that a source has to do.
+
+    Args:
+        model: the backbone.
+        settings: resolved settings.
+        source: what is to be done.
+        most_work: of how much of it rows are in the batch at most; as much as fits if None.
+
+    Yields:
+        The index of the work and the trajectory of each row, as soon as it is done.
+
+    Raises:
+        ModelError: hidden states or logits that are not finite.
+    """
+    batch = _Batch(model, settings, source, most_work or sys.maxsize)
+    while batch.work_left:
+        short = False
+        try:
+            with stepping(model, settings) as stepper:
+                while batch.work_left and not batch.done:
+                    batch.step(stepper)
+        except Exception as error:
+            short = batch.budget.rows > 1 and is_out_of_memory(error)
+            if not short:
+                raise
+        if short:  # outside of the handler, whose traceback holds the tensors
+            batch.shrink()
+        done, batch.done = batch.done, []
+        yield from done
+
+
+class _Batch:
+    """The rows in the batch, what they are samples of, and what waits.
+
+    Attributes:
+        budget: how many rows are in it at most.
+        done: what is done and not yet taken.
+    """
+
+    def __init__(
+        self, model: LatentBackbone, settings: LatentSettings, source: Source, most_work: int
+    ) -> None:
+        self._model, self._source, self._most_work = model, source, most_work
+        self.budget = Budget(
+            model,
+            longest=source.longest,
+            sharing=source.sharing,
+            own_prompts=source.own_prompts,
+        )
+        self._waiting = deque((index, list(samples)) for index, samples in source.work())
+        self._record = Record(model, settings, shortest=source.shortest)
+        self._rows: Rows | None = None
+        self.done: list[tuple[int, Trajectory]] = []
+        self._samples: dict[int, tuple[int, int]] = {}  # work and sample of each row's index
+
+    @property
+    def work_left(self) -> bool:
+        """Whether rows are in the batch or wait for it."""
+        return self._rows is not None or bool(self._waiting)
+
+    def step(self, stepper: Stepper) -> None:
+        """Let waiting rows join, and feed every row its next input."""
+        while wave := self._next_wave():
+            self._join(stepper, *wave)
+        rows = self._rows
+        if rows is None:
+            return
+        while rows.cache.positions > self.budget.positions and len(rows) > 1:
+            rows = self._preempt(rows)
+        step = stepper.propose(rows)
+        self._record.write(rows, step.tokens, step.thinks, step.inputs)
+        ended, truncated = stepper.ends(rows, step)
+        if bool(ended.any()):
+            self._finish(rows, ended, truncated)
+            rows, step = rows.leave(~ended), step.select(~ended)
+        self._rows = stepper.feed(rows, step) if len(rows) else None
+
+    def shrink(self) -> None:
+        """Send all rows back to the queue, and let half as many join."""
+        count = len(self._samples)
+        self._send_back(list(self._samples))
+        self._rows = None
+        self._source.forget()
+        kernels.stop_packing(self._model)
+        self.budget.halve(count)
+
+    def _preempt(self, rows: Rows) -> Rows:
+        """Return the rows that joined last to the queue, before memory itself runs out."""
+        first, *others = rows.cache.groups
+        kept, held = len(first), first.positions
+        if held > self.budget.positions:
+            kept = max(1, kept // 2)
+        for group in others:
+            held += group.positions
+            if held > self.budget.positions // 2:
+                break
+            kept += len(group)
+        self._send_back(rows.index[kept:].tolist())
+        self.budget.preempted()
+        return rows.leave(torch.arange(len(rows), device=rows.index.device) < kept)
+
+    def _send_back(self, rows: Sequence[int]) -> None:
+        """Put samples back at the head of the queue, with what waits of the same work."""
+        left: dict[int, list[int]] = {}
+        for row in rows:
+            index, sample = self._samples.pop(row)
+            left.setdefault(index, []).append(sample)
+        self._record.give_back(rows)
+        if self._waiting and self._waiting[0][0] in left:
+            index, samples = self._waiting.popleft()
+            left[index] += samples
+        self._waiting.extendleft((index, sorted(left[index])) for index in reversed(left))
+
+    def _finish(self, rows: Rows, ended: torch.Tensor, truncated: torch.Tensor) -> None:
+        """Take the trajectories of the rows that end, bool[R], and free their indices."""
+        index = rows.index[ended]
+        tokens = (rows.tokens[ended] + 1).tolist()
+        found = zip(
+            index.tolist(),
+            self._record.read(index.tolist(), rows.thoughts[ended].tolist()),
+            self._record.answers(index, max(tokens)),
+            tokens,
+            truncated[ended].tolist(),
+            strict=True,
+        )
+        done = []
+        for row, thoughts, answer, count, cut in found:
+            work, sample = self._samples[row]
+            trajectory = Trajectory(
+                question=work,
+                sample=sample,
+                thoughts=thoughts,
+                answer_ids=tuple(answer[:count]),
+                truncated=cut,
+            )
+            done.append((work, trajectory))
+        for row in index.tolist():  # all at once, so that none is lost where memory runs out above
+            del self._samples[row]
+        self._record.give_back(index.tolist())
+        self.done += done
+
+    def _next_wave(self) -> tuple[list[int], list[int]] | None:
+        """Take work and the samples of each from the queue; None if no more rows fit.
+
+        A wave is part of the samples of some work, or all samples of several.
+        """
+        if not self._waiting:
+            return None
+        index, samples = self._waiting[0]
+        most = min(self.budget.rows, self._most_work * len(samples))
+        if self._most_work > 1 or most < len(samples):
+            # Two waves, so that one joins while the other ends.
+            most = max(1, most // 2)
+        begun = {work for work, _ in self._samples.values()}
+        if self._rows is not None:
+            late = index not in begun and len(begun) >= self._most_work
+            full = self.budget.rows - len(self._rows) < most
+            if late or full or not self.budget.fits(self._rows.cache.positions, most):
+                return None
+        self._waiting.popleft()
+        if len(samples) > most:
+            each = -(-len(samples) // -(-len(samples) // most))  # parts of like size
+            self._waiting.appendleft((index, samples[each:]))
+            return [index], samples[:each]
+        wave, kind = [index], self._source.together(index)
+        free = self._most_work - len(begun | {index})
+        while len(wave) < most // len(samples) and self._waiting:
+            index, others = self._waiting[0]
+            free -= index not in begun
+            if free < 0 or others != samples or self._source.together(index) != kind:
+                break
+            wave.append(index)
+            self._waiting.popleft()
+        return wave, samples
+
+    def _join(self, stepper: Stepper, wave: list[int], samples: list[int]) -> None:
+        """Read what is shared and let the samples of each work join the batch."""
+        free = self._record.take(len(wave) * len(samples))
+        # First, so that none is lost where memory runs out below.
+        self._samples |= zip(free, ((work, one) for work in wave for one in samples), strict=True)
+        rows, thoughts = self._source.begin(stepper, wave, samples)
+        rows = rows.indexed(torch.tensor(free, device=rows.keys.device))
+        if thoughts is not None:
+            self._record.fill(rows.index, thoughts)
+        self._rows = rows if self._rows is None else Rows.join(self._rows, rows)

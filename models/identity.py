@@ -1,0 +1,45 @@
+"""Digests that tell weights and data from others, whatever folder they lie in."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def checkpoint_digest(model: nn.Module) -> str:
+    """Return a digest of a model's weights, the same in whatever folder or precision they lie.
+
+    float16 and bfloat16 are hashed as the float32 values that they stand for.
+    """
+    weights = sorted(model.state_dict().items())
+    return digest(
+        part
+        for name, tensor in weights
+        for part in (
+            name.encode(),
+            _bytes(tensor.float() if tensor.is_floating_point() else tensor),
+        )
+    )
+
+
+def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return a digest of named tensors: names, shapes and values."""
+    return digest(
+        part
+        for name, tensor in sorted(tensors.items())
+        for part in (f"{name}{list(tensor.shape)}".encode(), _bytes(tensor))
+    )
+
+
+def _bytes(tensor: torch.Tensor) -> Any:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+
+
+def digest(parts: Iterable[Any]) -> str:
+    """Return a digest of bytes, one part after the other."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()

@@ -1,0 +1,83 @@
+"""What a sampler is: a frozen dataclass whose fields are the parameters that users type."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from ..backbones.protocol import LatentBackbone
+from ..fields import check_fields
+from .randomness import Draw
+
+
+class Reading:
+    """What a sampler does to the forward passes while rows are read; by itself nothing."""
+
+    def address(
+        self, keys: torch.Tensor, positions: torch.Tensor, active: torch.Tensor | None = None
+    ) -> None:
+        """Say which rows and positions the coming forward pass computes.
+
+        Args:
+            keys: i64[R], the rows' keys.
+            positions: i64[R, S], the position of each input.
+            active: bool[R], rows that are sampled in this pass; all if None.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """Deterministic thinking, and the interface of what makes thoughts random.
+
+    A subclass is a frozen dataclass. Its fields are its parameters, with names of their own among
+    all samplers (`noise_std`), made by `models.fields` (`real`, `choice`, `integer`, `flag`) so
+    that they say what they allow. It overrides `think`, or changes forward passes by `installed`.
+
+    Attributes:
+        name: what users type, `latent_do_sample_by=noise`.
+        strength: the parameter that reports label a run's randomness by.
+        released: backbone -> parameters of its released evaluation, where they are not the
+            defaults.
+    """
+
+    name: ClassVar[str] = "none"
+    strength: ClassVar[str] = ""
+    released: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __post_init__(self) -> None:
+        """Check every parameter."""
+        check_fields(self)
+
+    def varies(self, backbone: LatentBackbone, thoughts: int) -> bool:
+        """Whether two samples of one question can differ, with at most so many thoughts."""
+        return False
+
+    @property
+    def prompt_varies(self) -> bool:
+        """Whether each sample must read the prompt by itself."""
+        return False
+
+    @property
+    def reading_varies(self) -> bool:
+        """Whether what a sample has read changes its next thought at random."""
+        return False
+
+    @contextmanager
+    def installed(self, model: torch.nn.Module) -> Iterator[Reading]:
+        """Change the model's forward passes within the context, and undo it after."""
+        yield Reading()
+
+    def think(self, backbone: LatentBackbone, hidden: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """Return the next thoughts.
+
+        Args:
+            backbone: turns hidden states into thoughts.
+            hidden: f[R, D], the last hidden state of each row.
+            draw: random numbers at the rows' addresses.
+
+        Returns:
+            f[R, D], the input embeddings to feed.
+        """
+        return backbone.next_thought(hidden)
