@@ -19,14 +19,11 @@ from ..reward.shards import Shards
 from ..tasks import Question, canonical, is_correct, read_questions, voting_at_k
 from ..tasks.arith import generate
 from .processes import process_state
+from .sampler_options import sampler_options
 
-# Settings of thoughts and answers that may be given; the others are the checkpoint's own.
-SAMPLING = {
+# Settings of thoughts and answers that may be given, beside the samplers' own.
+_SAMPLING = {
     "latent_do_sample_by": str,
-    "noise_std": float,
-    "dropout_p": float,
-    "dropout_site": str,
-    "dropout_scope": str,
     "latent_length": int,
     "max_latent_length": int,
     "max_new_tokens": int,
@@ -34,13 +31,13 @@ SAMPLING = {
 
 
 def sampling_options(command: Any) -> Any:
-    """Add an option for every setting in `SAMPLING` to a command."""
-    for name, kind in reversed(SAMPLING.items()):
+    """Add an option for every setting of thoughts and answers to a command."""
+    for name, kind in reversed(_SAMPLING.items()):
         flag = "--" + name.replace("_", "-")
         command = click.option(flag, name, type=kind, help="Default: the checkpoint's own.")(
             command
         )
-    return command
+    return sampler_options()(command)
 
 
 @click.command()

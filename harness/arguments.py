@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..models import EngineOptions, ModelError
-from ..models.config import check_names
+from ..models.settings import check_names
 from ..tasks import find_strategy
 
 logger = logging.getLogger(__name__)

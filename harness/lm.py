@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from .lm_eval_seam import cached_responses
 from .options import RequestOptions, read_options
 from .provenance import checkpoint_record, versions
 from .requests import AskedQuestion, assign_responses, group_requests
-from .sampling import draw_pools
+from .sample import sample_pools
 
 _FINGERPRINT = "latent_tts:settings"
 DEFAULT_SEED = 1234  # lm-eval's own
@@ -58,7 +58,7 @@ class LatentLM(ProcessLM):
             dtype=own.dtype,
             device_map=str(self.device),
         )
-        self.model.engine = own.engine()
+        self.model.engine_options = own.engine()
         self.tokenizer = load_tokenizer(own.pretrained, own.revision)
         self.reward_model = self._load_reward_model(own.reward_model)
         self._options({})  # a wrong setting is known before a task is loaded
@@ -70,7 +70,7 @@ class LatentLM(ProcessLM):
         revision = self.arguments.reward_revision
         loaded = LatentRewardModel.from_pretrained(name, revision=revision, dtype=self.model.dtype)
         check_pair(self.model, loaded, self.tokenizer, revision=revision)
-        loaded.engine = self.model.engine
+        loaded.engine_options = self.model.engine_options
         return loaded.to(self.model.device)
 
     @classmethod
@@ -138,7 +138,7 @@ class LatentLM(ProcessLM):
                 "--use_cache keeps one response a request, so repeats would all become the same "
                 "one. Use num_return_sequences instead of repeats, or no cache."
             )
-        self._tasks[question.task] = {"settings": asdict(options.settings)}
+        self._tasks[question.task] = {"settings": options.settings.record()}
         return options
 
     def _options(self, gen_kwargs: Mapping[str, Any]) -> RequestOptions:
@@ -165,7 +165,7 @@ class LatentLM(ProcessLM):
 
         def done(index: int, pool: Pool) -> None:
             parts = [
-                replace(pool, candidates=pool.candidates[start : start + count])
+                Pool(pool.candidates[start : start + count], pool.beams, pool.question)
                 for start in range(0, count * repeats, count)
             ]
             responses[index] = [_respond(part, options) for part in parts]
@@ -174,11 +174,12 @@ class LatentLM(ProcessLM):
             self.cache_hook.add_partial("generate_until", arguments, responses[index][0])
             bar.update()
 
-        draw_pools(
+        sample_pools(
             self.model,
             self.tokenizer,
             [question.prompt for question in questions],
             options.settings if repeats == 1 else settings,
+            ids=[question.id for question in questions],
             reward_model=self.reward_model,
             batch_size=self.arguments.questions_together,
             until=options.until,
@@ -256,7 +257,7 @@ class LatentLM(ProcessLM):
             "backbone": self.model.backbone,
             "prompt_format": self.model.format_prompt("{question}"),
             "aggregation": self._options({}).aggregation,
-            "settings": asdict(self.model.settings(**self.settings)),
+            "settings": self.model.settings(**self.settings).record(),
         }
 
 

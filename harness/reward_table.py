@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..reward.auto import check_pair
 from ..tasks import Pool, Question, pool_metrics, sources
 from ..tasks.arith import Split
 from .annotate import arith_questions, sampling_options
-from .sampling import draw_pools
+from .sample import sample_pools
 
 TASKS = {"latent_tts_arith": sources.arith, "latent_tts_arith_hard": sources.arith_hard}
 VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on these problems
@@ -142,7 +142,7 @@ class _Draw:
             num_beams=root,
             num_beam_candidates=root,
         )
-        pools: list[Pool] = draw_pools(*self._parts, settings, reward_model=self._guide)
+        pools: list[Pool] = sample_pools(*self._parts, settings, reward_model=self._guide)
         self._bar.update()
         return pd.DataFrame(
             pool_metrics(pool, gold, ks=ks) for pool, gold in zip(pools, self._golds, strict=True)
@@ -176,7 +176,6 @@ def _compare(draw: _Draw, task: str, name: str, sizes: Sequence[int]) -> Iterato
                 "high": paired.high,
                 "questions": len(value),
                 "seed": draw.settings.seed,
-                "sampler": draw.settings.latent_do_sample_by,
-                "noise_std": draw.settings.noise_std,
-                "dropout_p": draw.settings.dropout_p,
+                "sampler": draw.settings.sampler.name,
+                **asdict(draw.settings.sampler),
             }

@@ -21,7 +21,7 @@ from ..tasks import pool_metrics
 from ..tasks.arith import Problem, generate
 from .card import model_card
 from .recipe import PUBLISHED, Recipe
-from .sampling import draw_pools
+from .sample import sample_pools
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def _new_model(recipe: Recipe, examples: Sequence[Example]) -> tuple[Any, Any]:
         setattr(config, key, tokenizer.convert_tokens_to_ids(token))
     model = COCONUTGPT2(config)
     model.latent_tokens = LatentTokens.find(model, tokenizer)
-    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
+    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     return model, tokenizer
 
 
@@ -196,7 +196,7 @@ def measure(
 ) -> tuple[float, float]:
     """Return the deterministic accuracy on problems and its standard error."""
     settings = model.settings(latent_length=latent_length, latent_do_sample=False)
-    pools = draw_pools(model, tokenizer, [problem.question for problem in problems], settings)
+    pools = sample_pools(model, tokenizer, [problem.question for problem in problems], settings)
     right = [
         pool_metrics(pool, problem.answer)["pass@1"]
         for pool, problem in zip(pools, problems, strict=True)

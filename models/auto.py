@@ -240,7 +240,7 @@ def _backbone_class(name: str, config: Any, backbone: str | None) -> type:
             f"The checkpoint {name!r} is a {config.model_type} model, which transformers knows as "
             "no causal language model. Give one of those."
         )
-    model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    model: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     named = [
         key for key, method in BACKBONES.items() if _class_name(method, model) in architectures
     ]

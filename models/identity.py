@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+
+from .backbones.protocol import Readable
 
 
-def checkpoint_digest(model: nn.Module) -> str:
+def checkpoint_digest(model: Readable) -> str:
     """Return a digest of a model's weights, the same in whatever folder or precision they lie.
 
     float16 and bfloat16 are hashed as the float32 values that they stand for.

@@ -48,7 +48,8 @@ class LatentRewardModel:
         try:
             config = AutoConfig.from_pretrained(name, revision=revision)
             named = next((one for one in config.architectures or [] if one.endswith(ENDING)), None)
-            kind = reward_class(type(config), named)
+            family: Any = type(config)
+            kind = reward_class(family, named)
             model, loaded = kind.from_pretrained(
                 name,
                 config=config,
@@ -77,7 +78,8 @@ class LatentRewardModel:
         Returns:
             A `PreTrainedModel` with `score`, in evaluation mode, without any dropout.
         """
-        kind = reward_class(type(backbone.config), f"{type(backbone).__name__}{ENDING}")
+        family: Any = type(backbone.config)
+        kind = reward_class(family, f"{type(backbone).__name__}{ENDING}")
         # A copy, because saving writes the architecture into it; without dropout, because a reward
         # model is trained with none.
         config = copy.deepcopy(backbone.config)

@@ -181,7 +181,7 @@ class RewardReader:
 
 
 @cache
-def reward_class(config_class: type, name: str | None = None) -> Any:
+def reward_class(config_class: Any, name: str | None = None) -> Any:
     """Put a reward head on the trunk that transformers has for a config.
 
     Args:
@@ -198,10 +198,10 @@ def reward_class(config_class: type, name: str | None = None) -> Any:
     """
     if config_class not in MODEL_MAPPING:
         raise RewardError(
-            f"{config_class.__name__} belongs to no model of transformers that a reward model "
+            f"{config_class!r} belongs to no model of transformers that a reward model "
             "could be built on. Give a reward model of a causal language model."
         )
-    trunk = MODEL_MAPPING[config_class]
+    trunk: Any = MODEL_MAPPING[config_class]
     parent = next(kind for kind in trunk.__mro__[1:] if issubclass(kind, PreTrainedModel))
 
     def build(self: Any, config: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...models import load_tokenizer
 from ...tasks.arith import generate
-from ..sampling import draw_pools
+from ..sample import sample_pools
 from .measures import Spread, resident_bytes, trim_memory
 from .setup import Setup
 from .work import TOKENIZER
@@ -49,7 +49,9 @@ def compare_lengths(setup: Setup, *, few: int = FEW, many: int = MANY) -> Iterat
             if seen % few == 0:
                 marks.append((time.perf_counter(), resident_bytes()))
 
-        draw_pools(model, tokenizer, questions[:count], settings, batch_size=_batch(few), done=done)
+        sample_pools(
+            model, tokenizer, questions[:count], settings, batch_size=_batch(few), done=done
+        )
         return [((end - start) / few, held) for (start, _), (end, held) in pairwise(marks)]
 
     drawn(few)  # warm up

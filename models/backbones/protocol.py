@@ -42,9 +42,6 @@ class Readable(Protocol):
     def dtype(self) -> torch.dtype:
         """In what precision they are."""
 
-    def __init__(self, config: Any) -> None:
-        """Build the model with random weights."""
-
     def post_init(self) -> None:
         """Finish building, as transformers' models do."""
 
@@ -63,8 +60,17 @@ class Readable(Protocol):
     def modules(self) -> Iterator[nn.Module]:
         """Return all modules."""
 
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Return all modules with their names."""
+
     def parameters(self) -> Iterator[nn.Parameter]:
         """Return all weights."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Return all weights with their names."""
+
+    def state_dict(self) -> Mapping[str, torch.Tensor]:
+        """Return all weights and buffers with their names."""
 
 
 if TYPE_CHECKING:
@@ -108,6 +114,12 @@ class LatentBackbone(_Model):
 
     latent_tokens: LatentTokens
     engine_options: EngineOptions = EngineOptions()
+
+    if TYPE_CHECKING:
+
+        def __init__(self, config: Any) -> None:
+            """Build the model, which comes next in the bases, with random weights."""
+            self.config = config
 
     def format_prompt(self, question: str) -> str:
         """Return the question in the frame that this backbone was trained to read."""

@@ -7,7 +7,6 @@ head, some attend in ways of their own although they say that they use the inter
 from weakref import WeakSet
 
 import torch
-from torch import nn
 
 from ..backbones.protocol import Readable
 from ..errors import ModelError
@@ -21,7 +20,7 @@ _ROWS = 2
 # Greatest difference allowed, as a share of the greatest number.
 _EXACT, _ROUNDED = 1e-3, 0.1
 
-_tried: WeakSet[nn.Module] = WeakSet()
+_tried: WeakSet[Readable] = WeakSet()
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from ..backbones.protocol import LatentBackbone
+from ..backbones.protocol import LatentBackbone, Readable
 from ..errors import ModelError
 from ..fields import choice, real
 from . import randomness
@@ -90,7 +90,7 @@ class Dropout(Sampler):
         return self.dropout_p > 0
 
     @contextmanager
-    def installed(self, model: nn.Module) -> Iterator[Reading]:
+    def installed(self, model: Readable) -> Iterator[Reading]:
         """Hook a mask after every module of the chosen site."""
         modules = _site_modules(model, self.dropout_site)
         masks = _Masks(self.dropout_p, len(modules), fresh=self.dropout_mask == "step")
@@ -157,7 +157,7 @@ class _Masks(Reading):
         return self._masks[site, size]
 
 
-def _site_modules(model: nn.Module, site: str) -> list[nn.Module]:
+def _site_modules(model: Readable, site: str) -> list[nn.Module]:
     """Return the modules of a dropout site, in the model's order.
 
     Raises:

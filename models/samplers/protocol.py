@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..backbones.protocol import LatentBackbone
+from ..backbones.protocol import LatentBackbone, Readable
 from ..fields import check_fields
 from .randomness import Draw
 
@@ -65,7 +65,7 @@ class Sampler:
         return False
 
     @contextmanager
-    def installed(self, model: torch.nn.Module) -> Iterator[Reading]:
+    def installed(self, model: Readable) -> Iterator[Reading]:
         """Change the model's forward passes within the context, and undo it after."""
         yield Reading()
 

@@ -19,7 +19,7 @@ from latent_tts.harness.bench.samplers import memory_growth
 from latent_tts.harness.bench.setup import Setup
 from latent_tts.harness.bench.work import LEAST_VOCABULARY, TOKENIZER
 from latent_tts.models import ModelError, load_tokenizer
-from latent_tts.models.tokens import LatentTokens
+from latent_tts.models.backbones.tokens import LatentTokens
 
 SIZES = {"layers": 2, "width": 32, "heads": 2, "vocabulary": LEAST_VOCABULARY}
 WORK = Work(**SIZES, questions=3, prompt_tokens=9, thoughts=3, answer_tokens=4)

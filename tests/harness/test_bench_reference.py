@@ -22,7 +22,7 @@ MODEL = """
     import torch
     from latent_tts.harness.bench import straightforward
     from latent_tts.models import COCONUTGPT2 as Engine
-    from latent_tts.models.tokens import LatentTokens
+    from latent_tts.models.backbones.tokens import LatentTokens
 
     class COCONUTGPT2(Engine):
         @classmethod

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from latent_tts.harness.annotate import annotate
 from latent_tts.harness.train_rm import train_rm
 from latent_tts.models import load_tokenizer
-from latent_tts.models.randomness import question_key
+from latent_tts.models.samplers.randomness import question_key
 from latent_tts.reward import LatentRewardModel, RewardError
 from latent_tts.reward.batches import RewardCollator
 from latent_tts.reward.shards import Shards

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from latent_tts.models import AutoLatentModel, load_tokenizer
-from latent_tts.models.trial import check_model
+from latent_tts.models.engine.trial import check_model
 from tests.models.reference import Reference
 from tests.models.sampled import COMMON, SAMPLING, thought_length
 

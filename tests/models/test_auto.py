@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from latent_tts.models import AutoLatentModel, LatentGenerationConfig, ModelError, load_tokenizer
 from latent_tts.models import auto as auto_module
-from latent_tts.models.tokens import LatentTokens
+from latent_tts.models.backbones.tokens import LatentTokens
 from tests.checkpoints import edit_config, edit_weights
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from latent_tts.models.cache import Group, RowCache
-from latent_tts.models.prompts import Prompts, Seats
+from latent_tts.models.engine.cache import Group, RowCache
+from latent_tts.models.engine.prompts import Prompts, Seats
 from tests.models.held import held_bytes
 
 ROOM = 16  # positions that a row's buffer begins with

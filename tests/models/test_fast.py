@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from latent_tts.models import EngineOptions
 from latent_tts.models import fast as module
-from latent_tts.models.fast import drop_stale, fast, likeliest, stop_packing
+from latent_tts.models.engine.kernels.cpu import drop_stale, fast, likeliest, stop_packing
 from tests.models.sampled import check_same
 
 pytestmark = pytest.mark.skipif(not module._kernel_exists(), reason="torch has no packed kernel")

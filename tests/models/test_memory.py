@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from latent_tts.models import memory
-from latent_tts.models.memory import free_memory
+from latent_tts.models.engine.memory import free_memory
 
 CPU = torch.device("cpu")
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")

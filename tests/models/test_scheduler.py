@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from latent_tts.models import EngineOptions, scheduler
-from latent_tts.models.scheduler import most_rows, sample
+from latent_tts.models.engine.scheduler import most_rows, sample
 from tests.models.sampled import COMMON, check_same, thought_length
 
 

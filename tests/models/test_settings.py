@@ -9,7 +9,7 @@ from transformers import GenerationConfig
 
 from latent_tts.errors import LatentTTSError
 from latent_tts.models import LatentGenerationConfig, LatentSettings, ModelError
-from latent_tts.models.config import LATENT_FIELDS, check_names
+from latent_tts.models.settings import LATENT_FIELDS, check_names
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GPTJConfig, GPTJModel, Qwen2Config, Qwen2Model
 
 from latent_tts.models import ModelError, engine
-from latent_tts.models.attention import read_on, read_prompts, shared_attention
-from latent_tts.models.branches import branch
-from latent_tts.models.cache import Group, RowCache
-from latent_tts.models.tokens import pad_left
+from latent_tts.models.backbones.tokens import pad_left
+from latent_tts.models.engine.attention import read_on, read_prompts, shared_attention
+from latent_tts.models.engine.cache import Group, RowCache
+from latent_tts.models.engine.rollouts import branch
 from latent_tts.reward import LatentRewardModel, beam_search
 from tests.models.held import held_bytes
 from tests.models.repeated import repeated
@@ -169,7 +169,7 @@ def test_another_decoder_of_transformers_reads_on_after_shared_prompts(qwen):
 def test_a_few_prompts_at_a_time_are_the_same(qwen, monkeypatch):
     ids, mask = PADDED
     hidden, prompts = read_prompts(qwen, ids, mask)
-    monkeypatch.setattr("latent_tts.models.attention._TOKENS", 16)
+    monkeypatch.setattr("latent_tts.models.engine.attention._TOKENS", 16)
     parts = []
     some, other = read_prompts(qwen, ids, mask, lambda part, at: parts.append((part, at.tolist())))
     # Two prompts of seven tokens are fewer than sixteen tokens, three are more.

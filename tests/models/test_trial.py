@@ -5,9 +5,9 @@ import torch
 import transformers
 
 from latent_tts.models import LatentBackbone, ModelError
-from latent_tts.models.positions import position_limit
-from latent_tts.models.tokens import LatentTokens
-from latent_tts.models.trial import check_model
+from latent_tts.models.backbones.tokens import LatentTokens
+from latent_tts.models.engine.positions import position_limit
+from latent_tts.models.engine.trial import check_model
 
 SIZES = {
     "vocab_size": 61,

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import GPT2Model, LlamaModel
 
 from latent_tts.models import AutoLatentModel, ModelError
-from latent_tts.models.trial import check_model
+from latent_tts.models.engine.trial import check_model
 from latent_tts.reward import LatentRewardModel, RewardError
 from latent_tts.reward import model as reward_model
 from tests.checkpoints import edit_config, edit_weights

@@ -99,7 +99,9 @@ def drop_stale(model: Readable) -> None:
     """
     _fits.pop(model.base_model, None)
     for layer in model.modules():
-        if layer in _packed and not torch.equal(_packed[layer][1], _some(layer.weight)):
+        if layer in _packed and not torch.equal(
+            _packed[layer][1], _some(layer._parameters["weight"])
+        ):
             del _packed[layer]
 
 
@@ -197,7 +199,7 @@ def _fit(model: Readable) -> bool:
     return _fits[trunk]
 
 
-def _some(weight: torch.Tensor) -> torch.Tensor:
+def _some(weight: Any) -> torch.Tensor:
     """Return some numbers of a weight, spread over its rows and columns."""
     numbers = weight.detach().flatten()
     return numbers[:: max(1, len(numbers) // _COMPARED) | 1]
