@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..models import EngineOptions, LatentSettings, ModelError
-from ..models.config import check_names
+from ..models.settings import check_names
 from ..tasks import MAX_CANDIDATES, find_strategy
 
 # Settings that lm-eval's tasks carry for other models. They mean nothing while answers are greedy.

@@ -9,7 +9,7 @@ import torch
 
 from latent_tts.harness.lm import LatentLM
 from latent_tts.models import AutoLatentModel, ModelError, load_tokenizer
-from latent_tts.models.backbones.tokens import pad_left
+from latent_tts.models.engine.prompts import pad_left
 from latent_tts.reward import LatentRewardModel, RewardError, beam_search
 from latent_tts.tasks import Pool, TaskError, find_strategy, pool_metrics
 from tests.checkpoints import edit_config, edit_weights

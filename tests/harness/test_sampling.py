@@ -8,7 +8,7 @@ import torch
 
 from latent_tts.harness.sampling import draw_pools
 from latent_tts.models import AutoLatentModel, EngineOptions, ModelError, load_tokenizer, scheduler
-from latent_tts.models.backbones.tokens import pad_left
+from latent_tts.models.engine.prompts import pad_left
 from latent_tts.reward import LatentRewardModel
 from latent_tts.tasks import Pool
 from tests.harness.evaluation import question

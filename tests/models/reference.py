@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import GPT2LMHeadModel, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from latent_tts.models import randomness
+from latent_tts.models.samplers import randomness
 
 WORD = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15

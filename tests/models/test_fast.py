@@ -11,7 +11,7 @@ from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
 from latent_tts.models import EngineOptions
-from latent_tts.models import fast as module
+from latent_tts.models.engine.kernels import cpu as module
 from latent_tts.models.engine.kernels.cpu import drop_stale, fast, likeliest, stop_packing
 from tests.models.sampled import check_same
 

@@ -6,7 +6,7 @@ import psutil
 import pytest
 import torch
 
-from latent_tts.models import memory
+from latent_tts.models.engine import memory
 from latent_tts.models.engine.memory import free_memory
 
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import stats
 
-from latent_tts.models import randomness
+from latent_tts.models.samplers import randomness
 from tests.models.reference import GOLDEN, WORD, sample_key, splitmix
 
 # https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64.

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from latent_tts.models import EngineOptions, scheduler
+from latent_tts.models import EngineOptions
+from latent_tts.models.engine import scheduler
 from latent_tts.models.engine.scheduler import most_rows, sample
 from tests.models.sampled import COMMON, check_same, thought_length
 

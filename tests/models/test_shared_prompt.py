@@ -5,10 +5,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GPTJConfig, GPTJModel, Qwen2Config, Qwen2Model
 
-from latent_tts.models import ModelError, engine
-from latent_tts.models.backbones.tokens import pad_left
+from latent_tts.models import ModelError
 from latent_tts.models.engine.attention import read_on, read_prompts, shared_attention
 from latent_tts.models.engine.cache import Group, RowCache
+from latent_tts.models.engine.prompts import pad_left
 from latent_tts.models.engine.rollouts import branch
 from latent_tts.reward import LatentRewardModel, beam_search
 from tests.models.held import held_bytes

@@ -7,8 +7,9 @@ from itertools import product
 import pytest
 import torch
 
-from latent_tts.models import ModelError, randomness
-from latent_tts.models.backbones.tokens import pad_left
+from latent_tts.models import ModelError
+from latent_tts.models.engine.prompts import pad_left
+from latent_tts.models.samplers import randomness
 from latent_tts.reward import LatentRewardModel, RewardError, beam_search
 from tests.models.reference import GOLDEN, WORD, Reference, sample_key, splitmix
 

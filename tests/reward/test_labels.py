@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from latent_tts.models import ModelError, randomness
-from latent_tts.models.backbones.tokens import pad_left
+from latent_tts.models import ModelError
+from latent_tts.models.engine.prompts import pad_left
 from latent_tts.models.engine.rollouts import branch
+from latent_tts.models.samplers import randomness
 from latent_tts.reward import RewardError
 from latent_tts.reward.labels import label_questions
 from latent_tts.tasks import Question
