@@ -30,11 +30,11 @@ class StrategyFilter(Filter):
         """Prepare the reading of plain text.
 
         Args:
-            regex: Where the answer stands in plain text: the first match, of it the first group
+            regex: where the answer stands in plain text: the first match, of it the first group
                 that matched. Without it the answer is the last number. Pools hold their answers.
 
         Raises:
-            TaskError: The expression is malformed.
+            TaskError: the expression is malformed.
         """
         try:
             self.pattern = None if regex is None else re.compile(regex)
@@ -50,8 +50,8 @@ class StrategyFilter(Filter):
         """Choose among each question's responses.
 
         Args:
-            resps: The responses to each question.
-            docs: The questions' rows, not used.
+            resps: the responses to each question.
+            docs: the questions' rows, not used.
 
         Returns:
             For each question a list of one text: the chosen candidate's, or the empty text where

@@ -217,6 +217,27 @@ def test_wrong_model_args_are_refused_before_a_task_is_loaded(checkpoints, setti
         LatentLM(**{"pretrained": str(checkpoints["coconut"]), **settings})
 
 
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [("majority", "voting"), ("voting@16", "voting"), ("pass@1", "first"), ("weighted@", None)],
+)
+def test_an_aggregation_is_any_name_that_a_report_prints(coconut, name, strategy):
+    if strategy is None:
+        with pytest.raises(TaskError, match="no aggregation is called"):
+            resolve(coconut, aggregation=name)
+    else:
+        assert resolve(coconut, aggregation=name).aggregation == strategy
+
+
+def test_an_aggregation_that_rewards_decide_needs_a_reward_model(coconut):
+    options = read_options(coconut, {}, {"aggregation": "weighted_voting@8"}, scored=True)
+    assert options.aggregation == "weighted_voting"
+    with pytest.raises(ModelError, match="aggregation=best_of_n@4 needs a reward model"):
+        resolve(coconut, aggregation="best_of_n@4")
+    with pytest.raises(TaskError, match="'coverage@64' would need to know the right answer"):
+        resolve(coconut, aggregation="coverage@64")
+
+
 def test_a_wrong_aggregation_is_refused_before_a_weight_is_loaded():
     with pytest.raises(TaskError, match=r"is called 'best'; there are first, voting"):
         LatentLM("./nowhere", aggregation="best")
