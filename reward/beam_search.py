@@ -249,12 +249,17 @@ class _Search:
 
     def _best(self, beams: list[_Beam]) -> list[_Beam]:
         """Return the best k different beams of every question."""
-        kept: dict[int, list[_Beam]] = {}
-        for beam in sorted(beams, key=lambda beam: (beam.question, -beam.score)):
-            own = kept.setdefault(beam.question, [])
-            if len(own) < self.width and not any(beam.equals(other) for other in own):
+        different: dict[int, list[_Beam]] = {}
+        for beam in beams:
+            own = different.setdefault(beam.question, [])
+            # The earliest of equal ones: their scores differ in last bits, which no batch may do.
+            if not any(beam.equals(other) for other in own):
                 own.append(beam)
-        return [beam for own in kept.values() for beam in own]
+        return [
+            beam
+            for _, own in sorted(different.items())
+            for beam in sorted(own, key=lambda beam: -beam.score)[: self.width]
+        ]
 
     def _set_aside(self, best: list[_Beam], rows: Rows, thoughts: torch.Tensor) -> list[_Beam]:
         """Copy the rows whose thinking has ended out of the batch; return all that have."""

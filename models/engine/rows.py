@@ -111,21 +111,21 @@ class Record:
         self._thoughts = torch.zeros(
             (0, settings.thought_limit, size), dtype=model.dtype, device=device
         )
+        self._count = 0
         self._free: list[int] = []
 
     def take(self, count: int) -> list[int]:
-        """Return free indices; the buffers grow where there are too few."""
+        """Return free indices; the buffers grow when something is written at them."""
         lacking = count - len(self._free)
         if lacking > 0:
-            old = len(self._answers)
-            more = max(lacking, old)  # twice as many, so that few growths are enough
-            self._answers = _longer(self._answers, more)
-            self._thoughts = _longer(self._thoughts, more)
-            self._free = [*range(old + more - 1, old - 1, -1), *self._free]
+            old = self._count
+            self._count += max(lacking, old)  # twice as many, so that few growths are enough
+            self._free = [*range(self._count - 1, old - 1, -1), *self._free]
         return [self._free.pop() for _ in range(count)]
 
     def fill(self, index: torch.Tensor, thoughts: torch.Tensor) -> None:
         """Write the thoughts f[R, t, D] that rows at `index` i64[R] begin with."""
+        self._grow()
         self._thoughts[index, : thoughts.shape[1]] = thoughts.to(self._thoughts.dtype)
 
     def write(
@@ -135,6 +135,7 @@ class Record:
 
         The end marker is written nowhere.
         """
+        self._grow()
         self._thoughts[rows.index[thinks], rows.thoughts[thinks]] = inputs[thinks].to(
             self._thoughts.dtype
         )
@@ -156,6 +157,13 @@ class Record:
         """Let others have these indices."""
         self._free.extend(reversed(index))
 
+    def _grow(self) -> None:
+        self._answers = _longer(self._answers, self._count)
+        self._thoughts = _longer(self._thoughts, self._count)
 
-def _longer(buffer: torch.Tensor, more: int) -> torch.Tensor:
-    return torch.cat((buffer, buffer.new_zeros((more, *buffer.shape[1:]))))
+
+def _longer(buffer: torch.Tensor, count: int) -> torch.Tensor:
+    """Return a buffer with at least `count` rows."""
+    if len(buffer) >= count:
+        return buffer
+    return torch.cat((buffer, buffer.new_zeros((count - len(buffer), *buffer.shape[1:]))))

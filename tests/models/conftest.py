@@ -10,7 +10,14 @@ import pytest
 import torch
 import transformers
 
-from latent_tts.models import AutoLatentModel, load_tokenizer
+from latent_tts.models import (
+    AutoLatentModel,
+    EngineOptions,
+    LatentSettings,
+    Trajectory,
+    load_tokenizer,
+    sample,
+)
 from latent_tts.models.engine.trial import check_model
 from tests.models.reference import Reference
 from tests.models.sampled import COMMON, SAMPLING, thought_length
@@ -42,8 +49,8 @@ class Backbone:
     def prompts(self, count: int) -> list[list[int]]:
         """Token ids of `count` questions of mixed lengths."""
         questions = [
-            f"Tom has {place * 7 % 50} pens and buys {place * 13 % 31}." + " So?" * (place % 4)
-            for place in range(count)
+            f"Tom has {number * 7 % 50} pens and buys {number * 13 % 31}." + " So?" * (number % 4)
+            for number in range(count)
         ]
         return [self.model.encode_prompt(self.tokenizer, question) for question in questions]
 
@@ -59,6 +66,41 @@ class Backbone:
             return_dict_in_generate=True,
             **settings,
         )
+
+    def sample(
+        self,
+        settings: dict[str, Any] | LatentSettings,
+        *,
+        prompts: Sequence[Sequence[int]] | None = None,
+        questions: int = 5,
+        samples: Sequence[int] | None = None,
+        batch_size: int | None = None,
+        **options: Any,
+    ) -> dict[tuple[int, int], Trajectory]:
+        """Sample by the engine; return the trajectories by question and sample.
+
+        Args:
+            settings: resolved, or what `settings` of the model is given.
+            prompts: token ids; those of `questions` questions if None.
+            questions: how many.
+            samples: as `latent_tts.models.sample` takes them.
+            batch_size: as well.
+            **options: of the engine.
+        """
+        if not isinstance(settings, LatentSettings):
+            settings = self.model.settings(**settings)
+        prompts = self.prompts(questions) if prompts is None else prompts
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.model, "engine_options", EngineOptions(**options))
+            found = list(
+                sample(self.model, prompts, settings, samples=samples, batch_size=batch_size)
+            )
+        numbers = range(settings.num_return_sequences) if samples is None else samples
+        by_name = {(one.question, one.sample): one for one in found}
+        expected = [(question, number) for question in range(len(prompts)) for number in numbers]
+        assert sorted(by_name) == sorted(expected)  # each exactly once
+        assert len(found) == len(expected)
+        return by_name
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 
 def held_bytes(cache):
-    """The bytes of all keys and values, buffers' unfilled room included; what is shared is once."""
+    """The bytes of all keys and values, buffers' unfilled part included; what is shared is once."""
     storages = {}
     for group in cache.groups:
         prompts = group.prompts

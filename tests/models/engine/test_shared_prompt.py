@@ -9,11 +9,11 @@ from latent_tts.models import ModelError
 from latent_tts.models.engine.attention import read_on, read_prompts, shared_attention
 from latent_tts.models.engine.cache import Group, RowCache
 from latent_tts.models.engine.prompts import pad_left
-from latent_tts.models.engine.rollouts import branch
-from latent_tts.reward import LatentRewardModel, beam_search
-from tests.models.held import held_bytes
-from tests.models.repeated import repeated
-from tests.models.sampled import check_same, thought_length
+from latent_tts.models.engine.rollouts import complete
+from tests.models.engine.held import held_bytes
+from tests.models.engine.passes import watching
+from tests.models.engine.repeated import repeated
+from tests.models.sampled import check_same, check_same_output, thought_length
 
 
 @pytest.mark.parametrize(("questions", "count"), [(1, 1), (1, 7), (6, 5)])
@@ -24,117 +24,54 @@ def test_samples_are_those_of_repeated_prompts(backbone, sampling, questions, co
     found = backbone.generate(prompts, padding=3, **settings)
     with repeated():
         expected = backbone.generate(prompts, padding=3, **settings)
-    check_same(found, expected)
+    check_same_output(found, expected)
     lengths = (found.latent_lengths + found.answer_lengths).tolist()
     assert questions == 1 or len(set(lengths)) > 2  # rows leave at different times
 
 
 def test_completions_are_those_of_repeated_prompts(backbone, sampling):
     model, prompts = backbone.model, backbone.prompts(4)
-    input_ids, mask = pad_left(prompts, model.latent_tokens.pad)
     settings = model.settings(**sampling, num_return_sequences=3)
-    trajectories = backbone.generate(prompts, generation_config=settings)
+    trajectories = list(backbone.sample(settings, prompts=prompts).values())
 
-    def complete():
-        return list(
-            branch(
-                model,
-                input_ids=input_ids,
-                attention_mask=mask,
-                trajectories=trajectories,
-                settings=settings,
-                count=2,
-            )
+    def completions():
+        found = complete(model, prompts, trajectories, settings, count=2)
+        return {(leave, one.sample): one for leave, one in found}
+
+    found = completions()
+    with repeated():
+        expected = completions()
+    check_same(found, expected)
+    assert len(found) == 2 * sum(max(0, len(one.thoughts) - 1) for one in trajectories) > 20
+    for (leave, _), one in found.items():
+        assert torch.equal(
+            one.thoughts[: leave.step], trajectories[leave.trajectory].thoughts[: leave.step]
         )
 
-    found = complete()
-    with repeated():
-        expected = complete()
-    assert len(found) == len(expected) > 1
-    for ours, theirs in zip(found, expected, strict=True):
-        assert torch.equal(ours.rows, theirs.rows)
-        check_same(ours.output, theirs.output)
 
-
-@pytest.fixture
-def reward_model(backbone):
-    torch.manual_seed(1)
-    model = LatentRewardModel.from_backbone(backbone.model)
-    torch.nn.init.normal_(model.classifier.weight)
-    return model
-
-
-def test_beams_are_those_of_repeated_prompts(backbone, sampling, reward_model):
-    model = backbone.model
-    input_ids, mask = pad_left(backbone.prompts(4), model.latent_tokens.pad)
-    sizes = {"num_beams": 3, "num_beam_candidates": 2, "num_return_sequences": 6}
-    settings = model.settings(**sampling, **sizes)
-
-    def search():
-        return beam_search(
-            model, reward_model, input_ids=input_ids, attention_mask=mask, settings=settings
-        )
-
-    found = search()
-    with repeated():
-        expected = search()
-    assert torch.equal(found.questions, expected.questions)
-    check_same(found.output, expected.output)
-    torch.testing.assert_close(found.step_rewards, expected.step_rewards, rtol=1e-3, atol=1e-3)
-
-
-def test_scores_and_their_gradients_are_those_of_repeated_prompts(backbone, reward_model):
-    input_ids, mask = pad_left(backbone.prompts(3), 0)
-    thoughts = torch.randn(3, 4, 5, 48, generator=torch.Generator().manual_seed(2))
-    lengths = torch.tensor([[5, 1, 3, 5], [2, 5, 4, 0], [5, 5, 5, 5]])
-
-    def score():
-        reward_model.zero_grad()
-        rewards = reward_model(input_ids, mask, thoughts, lengths)
-        (rewards * rewards).sum().backward()
-        gradients = {
-            name: weight.grad.clone()
-            for name, weight in reward_model.named_parameters()
-            if weight.grad is not None
-        }
-        return rewards.detach(), gradients
-
-    found, gradients = score()
-    with repeated():
-        expected, theirs = score()
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
-    assert len(gradients) > 20
-    torch.testing.assert_close(gradients, theirs, rtol=1e-3, atol=1e-3)
-
-
-def test_the_models_own_attention_is_back_afterwards(backbone, monkeypatch):
+def test_the_models_own_attention_is_back_afterwards(backbone):
     model = backbone.model
     before = model.config._attn_implementation
     settings = thought_length(backbone, 2)
     seen = []
-    hook = model.base_model.register_forward_pre_hook(
-        lambda module, args: seen.append(module.config._attn_implementation)
-    )
-    backbone.generate(backbone.prompts(8), **settings)
-    hook.remove()
+    with watching(model, lambda each: seen.append(model.config._attn_implementation)):
+        backbone.generate(backbone.prompts(8), **settings)
     assert seen[0] == before
     assert set(seen[1:]) == {"latent_tts_shared_prompt"}
     assert model.config._attn_implementation == before
 
-    def fails(module, args):
-        if module.config._attn_implementation != before:
+    def fails(each):
+        if not each.prefill:
             raise KeyError
 
-    hook = model.base_model.register_forward_pre_hook(fails)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError), watching(model, fails):
         backbone.generate(backbone.prompts(8), **settings)
-    hook.remove()
     assert model.config._attn_implementation == before
 
 
 @pytest.fixture
 def qwen():
-    """A trunk that this project has no backbone for: grouped heads, biases, rotary positions."""
+    """A trunk alone: grouped heads, biases, rotary positions."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 90}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
@@ -161,25 +98,28 @@ def test_another_decoder_of_transformers_reads_on_after_shared_prompts(qwen):
     )
     for row, owner in enumerate(owners):
         prompt = qwen.embed_tokens(ids[owner][mask[owner].bool()])
-        whole = qwen(inputs_embeds=torch.cat((prompt, inputs[row]))[None]).last_hidden_state
-        torch.testing.assert_close(found[row], whole[0, -5:], rtol=0, atol=1e-5)
+        alone = qwen(inputs_embeds=torch.cat((prompt, inputs[row]))[None]).last_hidden_state
+        torch.testing.assert_close(found[row], alone[0, -5:], rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
-def test_a_few_prompts_at_a_time_are_the_same(qwen, monkeypatch):
-    ids, mask = PADDED
-    hidden, prompts = read_prompts(qwen, ids, mask)
-    monkeypatch.setattr("latent_tts.models.engine.attention._TOKENS", 16)
+def test_many_prompts_are_read_some_at_a_time(qwen):
+    """As many as have 2,048 tokens with their padding."""
+    prompts = [[4 + (n * 7) % 80] * (500 if n == 2 else 20 + n) for n in range(9)]
+    ids, mask = pad_left(prompts, 0)
     parts = []
-    some, other = read_prompts(qwen, ids, mask, lambda part, at: parts.append((part, at.tolist())))
-    # Two prompts of seven tokens are fewer than sixteen tokens, three are more.
-    assert parts == [
-        (slice(0, 2), [[0, 0, 0, 0, 1, 2, 3], [0, 0, 0, 0, 0, 0, 1]]),
-        (slice(2, 4), [[0, 1, 2, 3, 4, 5, 6]]),
-    ]
-    torch.testing.assert_close(some, hidden)
-    assert torch.equal(other.lengths, torch.tensor([4, 2, 7]))
-    torch.testing.assert_close((other.keys, other.values), (prompts.keys, prompts.values))
+    hidden, together = read_prompts(qwen, ids, mask, lambda part, at: parts.append((part, at)))
+    assert [part for part, _ in parts] == [slice(0, 4), slice(4, 8), slice(8, 12)]
+    expected = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    assert torch.equal(torch.cat([positions for _, positions in parts]), expected)
+    assert together.lengths.tolist() == [len(prompt) for prompt in prompts]
+    for number, prompt in enumerate(prompts):
+        alone, own = read_prompts(qwen, torch.tensor([prompt]), torch.ones(1, len(prompt)).long())
+        torch.testing.assert_close(hidden[number], alone[0], rtol=0, atol=1e-4)
+        states = zip(together.keys + together.values, own.keys + own.values, strict=True)
+        for ours, theirs in states:
+            ours = ours[number, :, -len(prompt) :]
+            torch.testing.assert_close(ours, theirs[0], rtol=0, atol=1e-4)
 
 
 def test_a_model_that_forgets_positions_is_refused():
@@ -210,6 +150,14 @@ def test_an_attention_of_another_kind_is_refused(qwen):
         )
 
 
+def test_activation_checkpointing_is_refused(qwen):
+    _, prompts = read_prompts(qwen, *PADDED)
+    qwen.train().activation_checkpointing_enable()
+    inputs, positions = torch.randn(3, 1, 32), torch.tensor([[4], [2], [7]])
+    with pytest.raises(ModelError, match="checkpointing drops keys and values"):
+        read_on(qwen, RowCache(Group(prompts, torch.arange(3))), inputs, positions)
+
+
 class LargestTensor(TorchDispatchMode):
     """Notes the storage of every tensor that an operation returns."""
 
@@ -223,17 +171,15 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_no_prompt_is_copied_for_every_sample(backbone, monkeypatch):
+def test_no_prompt_is_copied_for_every_sample(backbone):
     prompts, count = [(backbone.prompts(1)[0] * 9)[:150]] * 2, 32
     held = []
 
-    def watched(model, cache, *args):
-        hidden = read_on(model, cache, *args)
-        held.append(held_bytes(cache))
-        return hidden
+    def see(each):
+        if not each.prefill:
+            held.append(held_bytes(each.cache))
 
-    monkeypatch.setattr(engine, "read_on", watched)
-    with LargestTensor() as seen:
+    with LargestTensor() as seen, watching(backbone.model, see):
         backbone.generate(
             prompts,
             num_return_sequences=count,
@@ -246,5 +192,16 @@ def test_no_prompt_is_copied_for_every_sample(backbone, monkeypatch):
     position = 4 * heads * (config.hidden_size // config.num_attention_heads)
     layer = 2 * 150 * position  # one layer's prompt keys of both questions
     assert seen.largest < count * layer / 2
-    own = 2 * count * 16 * position  # a buffer begins with room for 16 positions
+    own = 2 * count * 16 * position  # a buffer begins with 16 positions
     assert max(held) == 2 * config.num_hidden_layers * (layer + own)
+
+
+def test_what_is_held_does_not_grow_with_the_number_of_questions(backbones):
+    backbone, sizes = backbones["colar"], []
+    settings = {"latent_do_sample_by": "noise", "max_new_tokens": 40, **thought_length(backbone, 5)}
+    for questions in (4, 16):
+        prompts = [backbone.prompts(1)[0] + [n] for n in range(questions)]
+        with LargestTensor() as seen:
+            backbone.sample({**settings, "num_return_sequences": 2}, prompts=prompts, max_rows=4)
+        sizes.append(seen.largest)
+    assert sizes[0] == sizes[1]

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from latent_tts.models.engine.cache import Group, RowCache
-from latent_tts.models.engine.prompts import Prompts, Seats
-from tests.models.held import held_bytes
+from latent_tts.models.engine.prompts import Prompts, Slots
+from tests.models.engine.held import held_bytes
 
-ROOM = 16  # positions that a row's buffer begins with
+FIRST = 16  # positions that a row's buffer begins with
 
 
 def made_prompts(count):
@@ -37,7 +37,7 @@ def owned(cache, *, length=20):
     for group in cache.groups:
         assert group.length == length
         keys, values = (
-            group.seats.unseat(torch.as_tensor(states[0]))[:, :, :length]
+            group.slots.gather(torch.as_tensor(states[0]))[:, :, :length]
             for states in (group.keys, group.values)
         )
         assert torch.equal(values, -keys)
@@ -68,7 +68,7 @@ def test_rows_may_forget_their_last_positions(length):
     assert owned(cache, length=25) == ([2, 0], [1, 0])
 
 
-def test_rows_that_leave_leave_empty_seats_until_half_are_empty():
+def test_rows_that_leave_leave_empty_slots_until_half_are_empty():
     names, owners = list(range(8)), [0, 0, 0, 0, 1, 1, 1, 1]
     cache = RowCache(made_group(owners, prompts=2))
     before = held_bytes(cache)
@@ -77,17 +77,17 @@ def test_rows_that_leave_leave_empty_seats_until_half_are_empty():
         names.remove(gone)
         assert owned(cache) == (names, [owners[name] for name in names])
         assert held_bytes(cache) == before
-        assert cache.groups[0].seats.count == 8
+        assert cache.groups[0].slots.count == 8
     cache.leave(stays(names, {1, 2, 4, 7}))
     assert owned(cache) == ([1, 2, 4, 7], [0, 0, 1, 1])
-    assert cache.groups[0].seats.count == 4
-    rows = 2 * 2 * (2 * ROOM) * 4  # keys and values of two heads and one number each
+    assert cache.groups[0].slots.count == 4
+    rows = 2 * 2 * (2 * FIRST) * 4  # keys and values of two heads and one number each
     assert before - held_bytes(cache) == 4 * rows
     read(cache, [1, 2, 4, 7], [20])
     assert owned(cache, length=21) == ([1, 2, 4, 7], [0, 0, 1, 1])
 
 
-def test_rows_read_on_among_empty_seats():
+def test_rows_read_on_among_empty_slots():
     cache = RowCache(made_group([1, 0, 1, 2, 2, 2]))
     cache.leave(torch.tensor([True, True, False, True, True, True]))
     read(cache, [0, 1, 3, 4, 5], range(20, 70))
@@ -104,12 +104,12 @@ def test_prompts_that_nobody_reads_are_dropped_when_they_are_many():
 
 
 def test_buffers_grow_and_keep_what_they_hold():
-    group, rooms = made_group([0, 1, 1], length=1), set()
+    group, sizes = made_group([0, 1, 1], length=1), set()
     for position in range(1, 120):
         read(RowCache(group), range(3), [position])
-        rooms.add(group.keys[0].shape[2])
+        sizes.add(group.keys[0].shape[2])
     assert owned(RowCache(group), length=120) == ([0, 1, 2], [0, 1, 1])
-    assert sorted(rooms) == [ROOM, 2 * ROOM, 4 * ROOM, 8 * ROOM]
+    assert sorted(sizes) == [FIRST, 2 * FIRST, 4 * FIRST, 8 * FIRST]
 
 
 def test_groups_that_began_apart_go_on_together():
@@ -128,12 +128,12 @@ def test_groups_that_began_apart_go_on_together():
 
 
 def test_what_groups_share_counts_once():
-    prompts, rows = made_prompts(4), 2 * 2 * ROOM * 4
+    prompts, rows = made_prompts(4), 2 * 2 * FIRST * 4
     groups = [Group(prompts, torch.tensor(owners)) for owners in ([0, 1], [1, 1, 2])]
     cache = RowCache(*groups)
     read(cache, range(5), range(3))
-    seats = 4 * 1 + 4 * 2  # prompts without rows have seats too
-    assert held_bytes(cache) == 2 * 4 * 2 * 3 * 4 + seats * rows
+    slots = 4 * 1 + 4 * 2  # prompts without rows have slots too
+    assert held_bytes(cache) == 2 * 4 * 2 * 3 * 4 + slots * rows
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -162,14 +162,14 @@ def test_a_row_attends_to_its_prompt_and_its_own_positions(padded, count):
             there = mask[owner]
             all_keys = torch.cat((prompts.keys[0][owner, shared, there], keys[name, shared]))
             all_values = torch.cat((prompts.values[0][owner, shared, there], values[name, shared]))
-            for place in range(count):
-                end = len(all_keys) - count + 1 + place
-                weights = (all_keys[:end] @ query[row, head, place]).softmax(dim=0)
-                torch.testing.assert_close(found[row, head, place], weights @ all_values[:end])
+            for last in range(count):
+                end = len(all_keys) - count + 1 + last
+                weights = (all_keys[:end] @ query[row, head, last]).softmax(dim=0)
+                torch.testing.assert_close(found[row, head, last], weights @ all_values[:end])
 
 
 @pytest.mark.parametrize(
-    ("owners", "prompts", "width", "places"),
+    ("owners", "prompts", "width", "index"),
     [
         ([0, 0, 1, 1], 2, 2, None),
         ([1, 0, 1], 2, 2, [2, 0, 3]),
@@ -178,17 +178,17 @@ def test_a_row_attends_to_its_prompt_and_its_own_positions(padded, count):
         ([0, 1], 3, 1, [0, 1]),
     ],
 )
-def test_rows_are_seated_by_prompt(owners, prompts, width, places):
-    seats = Seats.of(torch.tensor(owners), prompts)
-    assert (seats.prompts, seats.width, seats.count) == (prompts, width, prompts * width)
-    assert (None if seats.places is None else seats.places.tolist()) == places
+def test_rows_have_slots_by_prompt(owners, prompts, width, index):
+    slots = Slots.of(torch.tensor(owners), prompts)
+    assert (slots.prompts, slots.width, slots.count) == (prompts, width, prompts * width)
+    assert (None if slots.index is None else slots.index.tolist()) == index
     rows = torch.arange(1.0, len(owners) * 30 + 1).view(len(owners), 3, 2, 5)
-    seated = seats.seat(rows)
-    assert torch.equal(seats.unseat(seated), rows)
-    assert seated.sum() == rows.sum()  # empty seats are zero
-    grouped = seats.by_prompt(seated)
+    laid_out = slots.scatter(rows)
+    assert torch.equal(slots.gather(laid_out), rows)
+    assert laid_out.sum() == rows.sum()  # empty slots are zero
+    grouped = slots.by_prompt(laid_out)
     assert grouped.shape == (prompts, 3, width * 2, 5)
-    assert torch.equal(seats.by_row(grouped), seated)
+    assert torch.equal(slots.by_row(grouped), laid_out)
     for owner, row in zip(owners, rows, strict=True):
         parts = grouped[owner].split(2, dim=1)
         assert sum(torch.equal(part, row) for part in parts) == 1
