@@ -1,30 +1,37 @@
 """Packed weights and fused activations compute what the model's own layers do."""
 
 import gc
+import weakref
 from types import SimpleNamespace
-from weakref import WeakKeyDictionary
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
 from latent_tts.models import EngineOptions
+from latent_tts.models.engine.head import likeliest
 from latent_tts.models.engine.kernels import cpu as module
-from latent_tts.models.engine.kernels.cpu import drop_stale, fast, likeliest, stop_packing
+from latent_tts.models.engine.kernels.cpu import drop_stale, fast, packed_head, stop_packing
+from tests.models.engine.passes import watching
 from tests.models.sampled import check_same
 
 pytestmark = pytest.mark.skipif(not module._kernel_exists(), reason="torch has no packed kernel")
 
 
 @pytest.fixture(autouse=True)
-def packed(monkeypatch):
-    """What is packed, nothing to begin with; tiny weights are as good as large ones."""
-    made = WeakKeyDictionary()
-    monkeypatch.setattr(module, "_packed", made)
+def tiny_weights(monkeypatch):
+    """Tiny weights are as good as large ones."""
     monkeypatch.setattr(module, "_LEAST_BYTES", 0)
-    return made
+
+
+@torch.no_grad()
+def packed(model, *layers):
+    """Whether each of the layers computes by a packed weight."""
+    with fast(model):
+        return ["forward" in vars(layer) for layer in layers]
 
 
 def made_layer(kind, inputs, outputs, *, bias=True):
@@ -38,11 +45,10 @@ def made_layer(kind, inputs, outputs, *, bias=True):
 def model_of(*layers, head=None, **options):
     """What `fast` and `likeliest` ask of a model."""
     trunk = nn.Sequential(*layers)
-    engine = EngineOptions(**options)
     return SimpleNamespace(
         base_model=trunk,
         device=torch.device("cpu"),
-        engine=engine,
+        engine_options=EngineOptions(**options),
         get_output_embeddings=lambda: head,
         modules=lambda: [*trunk.modules(), *([head] if head else [])],
         parameters=lambda: [*trunk.parameters(), *(head.parameters() if head else ())],
@@ -59,7 +65,7 @@ def product(layer, inputs):
 @pytest.mark.parametrize(("kind", "bias"), [(nn.Linear, True), (nn.Linear, False), (Conv1D, True)])
 @pytest.mark.parametrize(("inputs", "outputs"), [(7, 5), (48, 144), (512, 600)])
 @torch.no_grad()
-def test_a_packed_layer_multiplies_by_its_weight(packed, kind, bias, inputs, outputs):
+def test_a_packed_layer_multiplies_by_its_weight(kind, bias, inputs, outputs):
     layer = made_layer(kind, inputs, outputs, bias=bias)
     model = model_of(layer)
     for shape in ((1,), (31,), (32,), (70,), (3, 5), (2, 1)):
@@ -67,21 +73,26 @@ def test_a_packed_layer_multiplies_by_its_weight(packed, kind, bias, inputs, out
         with fast(model):
             found = model.base_model(states)
         torch.testing.assert_close(found, product(layer, states), rtol=1e-5, atol=1e-4)
-    assert list(packed) == [layer]
+    assert packed(model, layer) == [True]
 
 
-def test_samples_are_those_of_plain_weights(backbone, sampling, packed, monkeypatch):
-    model, prompts = backbone.model, backbone.prompts(7)
-    packed.clear()  # of what loading has packed
+def test_samples_are_those_of_plain_weights(backbone, sampling):
+    model, seen = backbone.model, set()
+
+    def see(each):
+        layers = [part for part in model.base_model.modules() if type(part) in (nn.Linear, Conv1D)]
+        seen.add(sum("forward" in vars(layer) for layer in layers))
+
     settings = {**sampling, "num_return_sequences": 5}
-    monkeypatch.setattr(model, "engine", EngineOptions(packed_weights=False))
-    expected = backbone.generate(prompts, **settings)
-    assert not packed
-    monkeypatch.setattr(model, "engine", EngineOptions())
-    check_same(backbone.generate(prompts, **settings), expected)
-    # Four layers in each of GPT-2's three blocks, seven in Llama's, and the head.
-    assert len(packed) == (22 if backbone.kind == "colar" else 13)
-    assert model.get_output_embeddings() in packed
+    with watching(model, see):
+        expected = backbone.sample(settings, questions=7, packed_weights=False)
+        assert seen == {0}
+        seen.clear()
+        check_same(backbone.sample(settings, questions=7), expected)
+    # Four layers in each of GPT-2's three blocks, seven in Llama's.
+    assert seen == {21 if backbone.kind == "colar" else 12}
+    with torch.no_grad():
+        assert len(packed_head(model)) == 1
 
 
 def optimizer_step(kind):
@@ -150,13 +161,13 @@ def test_changed_weights_are_packed_anew(kind, change):
     assert change is to_half_and_back or (found - before).abs().min() > 0.01
 
 
-def test_what_is_packed_goes_with_its_layer(packed):
+def test_what_is_packed_goes_with_its_layer():
     layer = made_layer(nn.Linear, 8, 8)
-    with torch.no_grad(), fast(model_of(layer)):
-        assert len(packed) == 1
+    assert packed(model_of(layer), layer) == [True]
+    left = weakref.ref(layer)
     del layer
     gc.collect()
-    assert not packed
+    assert left() is None
 
 
 def short_of_memory(monkeypatch):
@@ -173,33 +184,26 @@ def small(monkeypatch):
 
 
 @pytest.mark.parametrize("prevented", [short_of_memory, without_kernel, small])
-@torch.no_grad()
-def test_where_packing_gains_nothing_layers_are_left_alone(packed, monkeypatch, prevented):
+def test_where_packing_gains_nothing_layers_are_left_alone(monkeypatch, prevented):
     layer = made_layer(nn.Linear, 8, 8, bias=False)
     prevented(monkeypatch)
-    with fast(model_of(layer)):
-        assert "forward" not in vars(layer)
-    assert not packed
+    assert packed(model_of(layer), layer) == [False]
     monkeypatch.undo()  # and with the same layer it does gain
     monkeypatch.setattr(module, "_LEAST_BYTES", 256)
-    with fast(model_of(layer)):
-        assert "forward" in vars(layer)
+    assert packed(model_of(layer), layer) == [True]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-@torch.no_grad()
-def test_other_precisions_are_left_alone(packed, dtype):
+def test_other_precisions_are_left_alone(dtype):
     layer = made_layer(nn.Linear, 8, 8).to(dtype)
-    with fast(model_of(layer)):
-        assert "forward" not in vars(layer)
-    assert not packed
+    assert packed(model_of(layer), layer) == [False]
 
 
-def test_gradients_are_those_of_the_layers_themselves(packed):
+def test_gradients_are_those_of_the_layers_themselves():
     layers = made_layer(nn.Linear, 8, 12), NewGELUActivation(), made_layer(Conv1D, 12, 3)
     model, states = model_of(*layers), torch.randn(5, 8)
-    with torch.no_grad(), fast(model):  # packed for other steps, which take no gradient
-        assert len(packed) == 2
+    # Packed for other steps, which take no gradient.
+    assert packed(model, *layers) == [True] * 3
     gradients = []
     for context in (fast(model), torch.enable_grad()):
         model.base_model.zero_grad()
@@ -222,7 +226,7 @@ def test_the_activation_of_gpt2_is_one_kernel_even_without_packing():
 
 
 @torch.no_grad()
-def test_layers_are_as_they_were_afterwards(packed):
+def test_layers_are_as_they_were_afterwards():
     layers = made_layer(nn.Linear, 8, 8), NewGELUActivation(), made_layer(Conv1D, 8, 8)
     with fast(model_of(*layers)):
         assert all("forward" in vars(layer) for layer in layers)
@@ -232,25 +236,28 @@ def test_layers_are_as_they_were_afterwards(packed):
     assert not any("forward" in vars(layer) for layer in layers)
 
 
-@torch.no_grad()
-def test_layers_are_as_they_were_where_memory_runs_out_in_the_middle(monkeypatch):
-    layers, packed = (made_layer(nn.Linear, 8, 8), made_layer(nn.Linear, 8, 8)), []
+class FailingPacking(TorchDispatchMode):
+    """Lets memory run out when a second weight is packed."""
 
-    def once(*args):
-        if packed:
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += "_reorder_linear_weight" in str(function)
+        if self.count == 2:
             raise MemoryError
-        packed.append(args)
-        return made(*args)
+        return function(*args, **(kwargs or {}))
 
-    made = module._Packed
-    monkeypatch.setattr(module, "_Packed", once)
-    with pytest.raises(MemoryError), fast(model_of(*layers)):
+
+@torch.no_grad()
+def test_layers_are_as_they_were_where_memory_runs_out_in_the_middle():
+    layers = made_layer(nn.Linear, 8, 8), made_layer(nn.Linear, 8, 8)
+    with pytest.raises(MemoryError), FailingPacking(), fast(model_of(*layers)):
         pass
     assert not any("forward" in vars(layer) for layer in layers)
 
 
 @torch.no_grad()
-def test_what_another_program_put_into_a_layer_stays(packed):
+def test_what_another_program_put_into_a_layer_stays():
     layer = made_layer(nn.Linear, 8, 9)
     layer.forward = lambda states: states * 2  # as accelerate's hooks do
     other, states = layer.forward, torch.randn(3, 8)
@@ -259,86 +266,29 @@ def test_what_another_program_put_into_a_layer_stays(packed):
         assert torch.equal(model.base_model(states), states * 2)
     assert layer.forward is other
     assert torch.equal(likeliest(model, states)[0], (states * 2).amax(dim=1))
-    assert not packed
+    assert not packed_head(model)
 
 
 @torch.no_grad()
-def test_hooks_see_and_change_what_packed_layers_give(packed):
+def test_hooks_see_and_change_what_packed_layers_give():
     layer, states = made_layer(nn.Linear, 8, 8), torch.randn(3, 8)
     layer.register_forward_hook(lambda module, args, output: output * 10)
     model = model_of(layer)
     with fast(model):
         found = model.base_model(states)
-    assert layer in packed
+    assert packed(model, layer) == [True]
     torch.testing.assert_close(found, 10 * product(layer, states), rtol=1e-5, atol=1e-4)
 
 
-def head_of(vocabulary, **options):
-    return model_of(head=made_layer(nn.Linear, 16, vocabulary, **options))
-
-
-@pytest.fixture(params=[True, False], ids=["packed", "plain"])
-def in_parts(request, monkeypatch):
-    """Parts of 100 tokens where the head is packed; all tokens at once where it is not."""
-    monkeypatch.setattr(module, "_TOKENS", 100)
-    if not request.param:
-        monkeypatch.setattr(module, "_kernel_exists", lambda: False)
-
-
-@pytest.mark.parametrize("vocabulary", [5, 100, 130, 350])
-@pytest.mark.parametrize("bias", [False, True])
-@torch.no_grad()
-def test_the_likeliest_token_is_that_of_all_logits(in_parts, vocabulary, bias):
-    model = head_of(vocabulary, bias=bias)
-    hidden = torch.randn(60, 16)
-    largest, tokens = likeliest(model, hidden)
-    logits = product(model.get_output_embeddings(), hidden)
-    assert torch.equal(tokens, logits.argmax(dim=-1))
-    torch.testing.assert_close(largest, logits.amax(dim=-1))
-    assert vocabulary <= 100 or tokens.max() >= 100
-
-
-@torch.no_grad()
-def test_the_first_of_equal_logits_wins(in_parts):
-    model = head_of(350, bias=False)
-    weight = model.get_output_embeddings().weight
-    weight.zero_()
-    weight[[7, 99, 100, 340], 0] = 1.0
-    weight[[199, 200], 1] = 1.0
-    hidden = torch.zeros(3, 16)
-    hidden[0, 0], hidden[1, 1], hidden[2, 0] = 2.0, 1.0, -1.0
-    assert likeliest(model, hidden)[1].tolist() == [7, 199, 0]
-
-
-@torch.no_grad()
-def test_what_is_not_a_number_is_the_largest(in_parts):
-    model = head_of(350)
-    model.get_output_embeddings().weight[240] = torch.nan
-    largest, tokens = likeliest(model, torch.ones(2, 16))
-    assert largest.isnan().all()
-    assert tokens.tolist() == [240, 240]
-
-
-@torch.no_grad()
-def test_a_head_of_another_kind_is_asked_as_it_is():
-    head, hidden = nn.Sequential(nn.Linear(4, 9), nn.Tanh()), torch.randn(3, 4)
-    logits = head(hidden)
-    largest, tokens = likeliest(model_of(head=head), hidden)
-    assert torch.equal(largest, logits.amax(dim=-1))
-    assert torch.equal(tokens, logits.argmax(dim=-1))
-
-
-def test_few_trained_numbers_are_noticed(packed):
+def test_few_trained_numbers_are_noticed():
     """A fused step raises no version, and few numbers are not among those compared."""
     layer, states = made_layer(nn.Linear, 64, 96), torch.randn(4, 64)
     other, model = made_layer(nn.Linear, 8, 8), model_of(layer)
-    with torch.no_grad(), fast(model), fast(model_of(other)):
-        assert len(packed) == 2
+    assert packed(model, layer) + packed(model_of(other), other) == [True, True]
     optimizer = torch.optim.AdamW(layer.parameters(), lr=0.5, weight_decay=0.0, fused=True)
     layer.weight.grad, layer.bias.grad = torch.zeros_like(layer.weight), None
     layer.weight.grad[3, 5] = 1.0
     optimizer.step()
-    assert list(packed) == [other]
     with torch.no_grad(), fast(model):
         found = model.base_model(states)
     torch.testing.assert_close(found, product(layer, states), rtol=1e-5, atol=1e-4)
@@ -346,7 +296,7 @@ def test_few_trained_numbers_are_noticed(packed):
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning")
 @torch.no_grad()
-def test_weights_that_a_hook_makes_are_not_packed(packed):
+def test_weights_that_a_hook_makes_are_not_packed():
     layer, states = nn.utils.weight_norm(made_layer(nn.Linear, 8, 8)), torch.randn(3, 8)
     model = model_of(layer)
     for _ in range(2):
@@ -354,15 +304,15 @@ def test_weights_that_a_hook_makes_are_not_packed(packed):
             found = model.base_model(states)
         torch.testing.assert_close(found, layer(states))
         layer.weight_g *= 2
-    assert not packed
+    assert packed(model, layer) == [False]
 
 
 @torch.no_grad()
-def test_hooks_of_a_packed_head_and_of_all_modules_see_everything(packed):
+def test_hooks_of_a_packed_head_and_of_all_modules_see_everything():
     head, states = made_layer(nn.Linear, 8, 9), torch.randn(3, 8)
     model = model_of(made_layer(nn.Linear, 8, 8), head=head)
     best = likeliest(model, states)[1]
-    assert head in packed
+    assert packed_head(model)
     expected = head(states).scatter(1, best[:, None], -torch.inf).max(dim=1)
 
     def ban(module, args, output):
@@ -376,24 +326,45 @@ def test_hooks_of_a_packed_head_and_of_all_modules_see_everything(packed):
         torch.testing.assert_close(largest, expected.values)
 
 
-@torch.no_grad()
-def test_whether_copies_fit_is_asked_once_a_prompt(packed, monkeypatch):
+def test_whether_copies_fit_is_asked_once_a_prompt(monkeypatch):
     asked = []
     monkeypatch.setattr(module, "free_memory", lambda device: asked.append(device) or 0)
-    model = model_of(made_layer(nn.Linear, 8, 8), made_layer(nn.Linear, 8, 8))
+    layers = made_layer(nn.Linear, 8, 8), made_layer(nn.Linear, 8, 8)
+    model = model_of(*layers)
     for prompts in range(3):
         drop_stale(model)
         for _ in range(4):
-            with fast(model):
-                assert not packed
+            assert packed(model, *layers) == [False, False]
         assert len(asked) == prompts + 1
 
 
-@torch.no_grad()
-def test_where_memory_has_run_out_nothing_is_packed_again(packed):
-    model, other = (model_of(made_layer(nn.Linear, 8, 8)) for _ in range(2))
-    with fast(model), fast(other):
-        assert len(packed) == 2
-    stop_packing(model)
-    with fast(model):
-        assert list(packed) == list(other.base_model)
+def test_where_memory_has_run_out_nothing_is_packed_again():
+    layers = made_layer(nn.Linear, 8, 8), made_layer(nn.Linear, 8, 8)
+    first, other = (model_of(layer) for layer in layers)
+    assert packed(first, layers[0]) + packed(other, layers[1]) == [True, True]
+    stop_packing(first)
+    assert packed(first, layers[0]) + packed(other, layers[1]) == [False, True]
+
+
+IMPORT = """
+import torch
+from torch.nn.modules import module
+from torch.optim import optimizer
+import transformers, accelerate
+
+def hooks():
+    tables = [
+        value for owner in (module, optimizer) for name, value in sorted(vars(owner).items())
+        if name.startswith("_global") and isinstance(value, dict)
+    ]
+    assert len(tables) > 5
+    return [list(table) for table in tables]
+
+before = hooks()
+import latent_tts.models
+assert hooks() == before, hooks()
+"""
+
+
+def test_importing_the_models_hooks_no_optimizer_and_no_module(run_python):
+    run_python("-c", IMPORT)
