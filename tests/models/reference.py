@@ -1,9 +1,9 @@
 """A slow, independent computation of what the engine should return.
 
 One sample of one question at a time: plain transformers models, the projector and latent head by
-torch's functions from the safetensors file, no cache, no padding; the whole sequence of input
-embeddings is read again for every new input. Random numbers come from `models.randomness` at the
-documented addresses, and their keys from Python's integers.
+torch's functions from the safetensors file, no cache, no padding; the sequence of input embeddings
+is read again from its beginning for every new input. Random numbers come from
+`models.samplers.randomness` at the documented addresses, and their keys from Python's integers.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch.nn import functional
-from transformers import GPT2LMHeadModel, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from latent_tts.models.samplers import randomness
 
@@ -46,6 +46,15 @@ class Dropout:
     site: str
     scope: str
     key: torch.Tensor
+    mask: str = "step"
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What the noise of a sample depends on."""
+
+    std: float
+    key: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,7 @@ class Reference:
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
         self.weights = load_file(folder / "model.safetensors")
-        plain: Any = LlamaForCausalLM if kind == "colar" else GPT2LMHeadModel
-        self.model = plain.from_pretrained(folder).eval()
+        self.model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
         # Eager attention, and with it another code path than the engine's.
         self.model.set_attn_implementation("eager")
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
@@ -73,7 +81,7 @@ class Reference:
         self.end = tokenizer.convert_tokens_to_ids("###" if kind == "colar" else "<|end-latent|>")
         self.latent = self.eos if kind == "colar" else tokenizer.convert_tokens_to_ids("<|latent|>")
         self.positions = self.model.config.max_position_embeddings
-        self._keep: dict[str, torch.Tensor] | None = None
+        self.size = self.model.config.hidden_size
 
     def next_thought(self, hidden: torch.Tensor) -> torch.Tensor:
         """The next input embedding f[D] after the last hidden state f[D]."""
@@ -92,15 +100,16 @@ class Reference:
             inner = functional.gelu(linear("projector.1", hidden))
             return norm("projector.4", linear("projector.3", inner))
         inner = linear("lt_head.fc.2", functional.gelu(linear("lt_head.fc.0", hidden)))
-        return 0.018 * linear("lt_head.mean", norm("lt_head.fc.3", inner))
+        std: float = getattr(self.model.config, "latent_embedding_std", 0.018)
+        return std * linear("lt_head.mean", norm("lt_head.fc.3", inner))
 
     def embed(self, ids: Sequence[int]) -> list[torch.Tensor]:
         """The rows of the input embedding matrix."""
         return list(self.model.get_input_embeddings().weight[list(ids)])
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits f[V]; the output matrix is tied to the input's."""
-        return self.model.get_input_embeddings().weight @ hidden
+        """Logits f[V]."""
+        return self.model.get_output_embeddings().weight @ hidden
 
     def hidden(
         self, inputs: list[torch.Tensor], masked: list[bool] | None = None, dropout: Any = None
@@ -116,17 +125,18 @@ class Reference:
 
     def _mask_branches(self, masked: list[bool], dropout: Dropout) -> list[Any]:
         """Replace the forward method of every branch's last layer by a masked one."""
-        colar = self.kind == "colar"
-        blocks = self.model.model.layers if colar else self.model.transformer.h
+        gpt2 = self.model.config.model_type == "gpt2"
         branches = []
-        for block in blocks:
+        for block in self.model.transformer.h if gpt2 else self.model.model.layers:
             if dropout.site == "residual":
-                branches.append(block.self_attn.o_proj if colar else block.attn.c_proj)
-            branches.append(block.mlp.down_proj if colar else block.mlp.c_proj)
+                branches.append(block.attn.c_proj if gpt2 else block.self_attn.o_proj)
+            branches.append(block.mlp.c_proj if gpt2 else block.mlp.down_proj)
         positions = torch.arange(len(masked))
+        if dropout.mask == "sample":
+            positions = torch.zeros_like(positions)
         for site, module in enumerate(branches):
             keep = randomness.bernoulli(
-                dropout.key.expand(len(masked)), positions, site=site, size=48, p=dropout.p
+                dropout.key.expand(len(masked)), positions, site=site, size=self.size, p=dropout.p
             )
             scale = torch.where(
                 torch.tensor(masked)[:, None], keep.float() / (1 - dropout.p), torch.tensor(1.0)
@@ -144,17 +154,21 @@ class Reference:
         most: int | None = None,
         max_new_tokens: int,
         dropout: Dropout | None = None,
+        noise: Noise | None = None,
     ) -> Answered:
         """Think `length` thoughts, or until the end marker is likeliest but `most`; then answer."""
         inputs = self.embed(prompt)
-        whole = dropout is not None and dropout.scope == "prompt_and_thoughts"
-        masked = [whole] * len(prompt)
+        masked = [dropout is not None and dropout.scope == "prompt_and_thoughts"] * len(prompt)
         thoughts: list[torch.Tensor] = []
         while len(thoughts) < (most if length is None else length):
             hidden = self.hidden(inputs, masked, dropout)
             if length is None and int(self.logits(hidden).argmax()) == self.end:
                 break
             thoughts.append(self.next_thought(hidden))
+            if noise is not None:
+                at = torch.tensor(len(inputs))
+                drawn = randomness.normal(noise.key, at, site=0, size=self.size)
+                thoughts[-1] = thoughts[-1] + noise.std * drawn.float()
             inputs.append(thoughts[-1])
             # The last of a fixed number of thoughts is read as the answer is.
             masked.append(self.kind == "colar" or len(thoughts) < length)
@@ -167,7 +181,7 @@ class Reference:
             sequence.append(int(self.logits(self.hidden(inputs, masked, dropout)).argmax()))
             inputs += self.embed(sequence[-1:])
             masked.append(self.kind == "colar")
-        stacked = torch.stack(thoughts) if thoughts else torch.zeros(0, 48)
+        stacked = torch.stack(thoughts) if thoughts else torch.zeros(0, self.size)
         return Answered(sequence, stacked, sequence[-1] != self.eos, len(sequence) - begin)
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 
 from latent_tts.models import AutoLatentModel, LatentGenerationConfig, ModelError, load_tokenizer
@@ -137,7 +138,7 @@ def test_an_unknown_architecture_is_refused_and_backbone_helps(copy, backbones):
     folder = edit_config(copy("coconut"), architectures=["GPT2LMHeadModel"])
     message = (
         r"has architectures \['GPT2LMHeadModel'\], none of them a latent reasoner known here: "
-        r"COCONUTGPT2 \(coconut\), CODIGPT2 \(codi\), ColarLlama \(colar\)\..*say so with backbone="
+        r"COCONUTGPT2 \(coconut\), CODIGPT2 \(codi\), ColarGPT2 \(colar\)\..*say so with backbone="
     )
     with pytest.raises(ModelError, match=message):
         AutoLatentModel.from_pretrained(folder)
@@ -156,15 +157,31 @@ def test_a_config_without_architectures_is_refused(copy):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("cocont", "backbone='cocont'; Did you mean coconut? Allowed are: coconut, codi, colar."),
-        ("rot", "backbone='rot'; Allowed are: coconut, codi, colar."),
-        ("colar", "backbone='colar' is built on llama, but the checkpoint "),
+        (
+            "cocont",
+            "No backbone is called 'cocont'. Did you mean coconut? Allowed are: coconut, codi, "
+            "colar.",
+        ),
+        ("rot", "No backbone is called 'rot'. Allowed are: coconut, codi, colar."),
+        ("colar", "says that it is coconut: its architectures are ['COCONUTGPT2']. Leave backbone"),
     ],
 )
 def test_a_wrong_backbone_is_refused(checkpoints, name, message):
-    with pytest.raises(ModelError, match=re.escape(message)) as raised:
+    with pytest.raises(ModelError, match=re.escape(message)):
         AutoLatentModel.from_pretrained(checkpoints["coconut"], backbone=name)
-    assert name != "colar" or str(raised.value).endswith("is a gpt2 model.")
+
+
+def test_what_is_no_causal_language_model_is_refused(tmp_path):
+    transformers.T5Config().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="is a t5 model, which transformers knows as no causal"):
+        AutoLatentModel.from_pretrained(tmp_path, backbone="coconut")
+
+
+def test_weights_that_a_backbone_needs_are_not_made_up(checkpoints, copy):
+    folder = edit_config(copy("coconut"), architectures=["GPT2LMHeadModel"])
+    message = r"lacks weights that its config\.json calls for: lt_head\.fc\.0\.bias.* and 5 more"
+    with pytest.raises(ModelError, match=message):
+        AutoLatentModel.from_pretrained(folder, backbone="colar")
 
 
 @pytest.mark.parametrize("name", ["nowhere", "./nowhere", "/nowhere/at/all", "a/b/c", "~/nowhere"])

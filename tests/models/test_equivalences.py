@@ -2,105 +2,122 @@
 
 import hashlib
 import json
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
-from latent_tts.models import ModelError
-from latent_tts.models.samplers import DropoutSampler, NoiseSampler, Sampler
-from tests.models.sampled import COMMON, SAMPLING, thought_length
+from latent_tts.models import ModelError, Reading, Sampler
+from latent_tts.models.samplers import Dropout, Noise
+from tests.models.sampled import COMMON, SAMPLING, check_same, thought_length
 
 
-def trajectories(backbone, prompts, *, padding=0, **settings):
-    """Per row: what was generated, and the thoughts."""
-    output = backbone.generate(prompts, padding=padding, **settings)
-    width = max(map(len, prompts)) + padding
-    rows = []
-    for row in range(len(output.sequences)):
-        thoughts = int(output.latent_lengths[row])
-        new = thoughts + 1 + int(output.answer_lengths[row])
-        ids = tuple(output.sequences[row, width : width + new].tolist())
-        rows.append((ids, output.latent_thoughts[row, :thoughts]))
-    return rows
-
-
-def check_equal(rows, expected):
-    assert len(rows) == len(expected)
-    for (ids, thoughts), (expected_ids, expected_thoughts) in zip(rows, expected, strict=True):
-        assert ids == expected_ids
-        torch.testing.assert_close(thoughts, expected_thoughts, rtol=0, atol=1e-4)
+def some(found, *, question=None, samples=None):
+    """The trajectories of one question, as if it were alone, or of some samples."""
+    return {
+        (0 if question is not None else name[0], name[1]): one
+        for name, one in found.items()
+        if question in (None, name[0]) and (samples is None or name[1] in samples)
+    }
 
 
 @pytest.mark.parametrize(("questions", "count"), [(1, 1), (7, 1), (8, 8)])
 def test_a_question_alone_and_in_a_batch(backbone, sampling, questions, count):
-    prompts = backbone.prompts(questions)
     settings = {**sampling, "num_return_sequences": count}
-    together = trajectories(backbone, prompts, **settings)
-    alone = [row for ids in prompts for row in trajectories(backbone, [ids], **settings)]
-    check_equal(together, alone)
-    assert count == 1 or len({ids for ids, _ in together}) > questions
+    together = backbone.sample(settings, questions=questions)
+    for question, ids in enumerate(backbone.prompts(questions)):
+        check_same(some(together, question=question), backbone.sample(settings, prompts=[ids]))
+    assert count == 1 or len({one.answer_ids for one in together.values()}) > questions
 
 
 def test_the_order_of_questions(backbone, sampling):
     prompts, order = backbone.prompts(7), [3, 0, 6, 2, 5, 1, 4]
-    plain = trajectories(backbone, prompts, **sampling)
-    shuffled = trajectories(backbone, [prompts[place] for place in order], **sampling)
-    check_equal(shuffled, [plain[place] for place in order])
+    plain = backbone.sample(sampling, prompts=prompts)
+    shuffled = backbone.sample(sampling, prompts=[prompts[question] for question in order])
+    check_same({(order[at], number): one for (at, number), one in shuffled.items()}, plain)
 
 
 def test_a_question_that_is_asked_twice_has_the_same_samples(backbone, sampling):
     prompts = backbone.prompts(2)
-    rows = trajectories(backbone, [*prompts, *prompts], num_return_sequences=3, **sampling)
-    check_equal(rows[:6], rows[6:])
+    found = backbone.sample({**sampling, "num_return_sequences": 3}, prompts=[*prompts, *prompts])
+    for question in (0, 1):
+        check_same(some(found, question=question), some(found, question=question + 2))
 
 
 def test_padding(backbone, sampling):
-    prompts = backbone.prompts(5)
-    plain = trajectories(backbone, prompts, num_return_sequences=2, **sampling)
-    padded = trajectories(backbone, prompts, padding=13, num_return_sequences=2, **sampling)
-    check_equal(padded, plain)
+    settings = {**sampling, "num_return_sequences": 2}
+    plain = backbone.generate(backbone.prompts(5), **settings)
+    padded = backbone.generate(backbone.prompts(5), padding=13, **settings)
+    assert padded.answer_ids() == plain.answer_ids()
+    assert torch.equal(padded.truncated, plain.truncated)
+    assert torch.equal(padded.latent_lengths, plain.latent_lengths)
+    torch.testing.assert_close(padded.latent_thoughts, plain.latent_thoughts, rtol=0, atol=1e-4)
 
 
 def test_the_first_of_more_samples_and_the_later_ones(backbone, sampling):
-    prompts = backbone.prompts(3)
-
-    def run(count, offset=0):
-        settings = {**sampling, "num_return_sequences": count, "sample_offset": offset}
-        rows = trajectories(backbone, prompts, **settings)
-        return [rows[start : start + count] for start in range(0, len(rows), count)]
-
-    sixteen, first, last = run(16), run(8), run(8, offset=8)
-    for all_rows, first_rows, last_rows in zip(sixteen, first, last, strict=True):
-        check_equal(all_rows[:8], first_rows)
-        check_equal(all_rows[8:], last_rows)
+    sixteen = backbone.sample({**sampling, "num_return_sequences": 16}, questions=3)
+    first = backbone.sample({**sampling, "num_return_sequences": 8}, questions=3)
+    check_same(first, some(sixteen, samples=range(8)))
+    for samples in (range(8, 16), [11, 2, 15]):
+        later = backbone.sample(sampling, questions=3, samples=samples)
+        check_same(later, some(sixteen, samples=samples))
 
 
 def test_another_seed_gives_other_samples(backbone, sampling):
-    prompts = backbone.prompts(8)
-    first = [ids for ids, _ in trajectories(backbone, prompts, **sampling)]
-    other = [ids for ids, _ in trajectories(backbone, prompts, **{**sampling, "seed": 5})]
+    found = [backbone.sample({**sampling, "seed": seed}, questions=8) for seed in (4, 5)]
+    first, other = ([one.answer_ids for one in own.values()] for own in found)
     assert first != other
 
 
+@dataclass(frozen=True, kw_only=True)
+class RepeatedNoise(Noise):
+    """Noise whose samples read their prompts by themselves, for nothing."""
+
+    prompt_varies = True
+
+
+class ThoughtsAlone(Reading):
+    """Dropout's masks, but none of the prompt."""
+
+    def __init__(self, masks):
+        self.masks, self.prompts = masks, []
+
+    def address(self, keys, positions, active=None):
+        if active is None:  # a prompt
+            self.prompts.append(len(keys))
+            active = torch.zeros_like(keys, dtype=torch.bool)
+        self.masks.address(keys, positions, active)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatedDropout(Dropout):
+    """Dropout over thoughts whose samples read their prompts by themselves, for nothing."""
+
+    prompt_varies = True
+
+    @contextmanager
+    def installed(self, model):
+        with super().installed(model) as masks:
+            yield ThoughtsAlone(masks)
+
+
 @pytest.mark.parametrize("name", ["noise", "dropout over thoughts"])
-def test_a_shared_and_a_repeated_prefill(backbone, monkeypatch, name):
+def test_a_shared_and_a_repeated_prefill(backbone, name):
     settings = {**COMMON, **thought_length(backbone, 5), **SAMPLING[name]}
-    settings["num_return_sequences"] = 4
-    prompts = backbone.prompts(5)
-    shared = trajectories(backbone, prompts, **settings)
-    kind = NoiseSampler if name == "noise" else DropoutSampler
-    address, prompt_rows = kind.address, []
-
-    def address_thoughts(self, keys, positions, active=None):
-        if active is None:  # the prompt, which stays free of dropout
-            prompt_rows.append(len(keys))
-        else:
-            address(self, keys, positions, active)
-
-    monkeypatch.setattr(kind, "prompt_varies", property(lambda self: True))
-    monkeypatch.setattr(kind, "address", address_thoughts)
-    check_equal(trajectories(backbone, prompts, **settings), shared)
-    assert prompt_rows == [20]
+    settings = backbone.model.settings(**settings, num_return_sequences=4)
+    kind = RepeatedNoise if name == "noise" else RepeatedDropout
+    repeated = replace(settings, sampler=kind(**vars(settings.sampler)))
+    read = []
+    hook = backbone.model.base_model.register_forward_hook(
+        lambda module, args, output: read.append(len(output.last_hidden_state))
+    )
+    try:
+        check_same(backbone.sample(repeated, max_rows=40), backbone.sample(settings, max_rows=40))
+    finally:
+        hook.remove()
+    assert read[0] == 20
+    assert 5 in read
 
 
 def test_a_prompt_is_read_once_where_no_sample_reads_it_differently(backbone, sampling):
@@ -112,10 +129,11 @@ def test_a_prompt_is_read_once_where_no_sample_reads_it_differently(backbone, sa
         backbone.generate(backbone.prompts(2), num_return_sequences=3, **sampling)
     finally:
         hook.remove()
-    whole = "dropout_p" in sampling and "dropout_scope" not in sampling
-    assert rows[:2] == [6 if whole else 2, 6]
+    each = "dropout_p" in sampling and "dropout_scope" not in sampling
+    assert rows[:2] == [6 if each else 2, 6]
 
 
+@pytest.mark.slow
 def test_two_processes(backbones, run_python):
     settings = {"num_return_sequences": 3, "dropout_p": 0.1, "max_new_tokens": 70, "seed": 9}
     expected = {}
@@ -152,11 +170,11 @@ def count_hooks(model):
 
 
 def test_no_hook_stays_after_generating(backbone, sampling):
-    prompts = backbone.prompts(2)
-    before = trajectories(backbone, prompts, **{**sampling, "latent_do_sample": False})
-    trajectories(backbone, prompts, **sampling)
+    plain = {**sampling, "latent_do_sample": False}
+    before = backbone.sample(plain, questions=2)
+    backbone.sample(sampling, questions=2)
     assert count_hooks(backbone.model) == 0
-    check_equal(trajectories(backbone, prompts, **{**sampling, "latent_do_sample": False}), before)
+    check_same(backbone.sample(plain, questions=2), before)
 
 
 def test_no_hook_stays_after_an_error(backbone, monkeypatch):
@@ -173,11 +191,12 @@ def test_no_hook_stays_after_an_error(backbone, monkeypatch):
 
 
 def test_the_plain_sampler_changes_nothing(backbone):
-    sampler = Sampler(None)
-    thought = torch.ones(2, 48)
+    sampler, hidden = Sampler(), torch.randn(2, 48)
     assert not sampler.prompt_varies
-    assert not sampler.varies(None, backbone.model)
-    with sampler.installed(backbone.model):
+    assert not sampler.reading_varies
+    assert not sampler.varies(backbone.model, 6)
+    with sampler.installed(backbone.model) as reading, torch.no_grad():
         assert count_hooks(backbone.model) == 0
-        sampler.address(torch.zeros(2).long(), torch.zeros(2, 1).long())
-    assert sampler.perturb(thought, torch.zeros(2).long(), torch.zeros(2).long()) is thought
+        reading.address(torch.zeros(2).long(), torch.zeros(2, 1).long())
+        thought = sampler.think(backbone.model, hidden, None)
+    assert torch.equal(thought, backbone.model.next_thought(hidden))

@@ -9,7 +9,8 @@ from transformers import GenerationConfig
 
 from latent_tts.errors import LatentTTSError
 from latent_tts.models import LatentGenerationConfig, LatentSettings, ModelError
-from latent_tts.models.settings import LATENT_FIELDS, check_names
+from latent_tts.models.samplers import Dropout, Noise, Sampler
+from latent_tts.models.settings import check_names, latent_fields
 
 
 @pytest.fixture
@@ -56,9 +57,11 @@ BAD = [
     ({"do_sample": "true"}, "do_sample='true'; allowed are true and false"),
     (
         {"latent_do_sample_by": "droput"},
-        "latent_do_sample_by='droput'; Did you mean dropout? Allowed are: dropout, noise.",
+        "No sampler (latent_do_sample_by) is called 'droput'. Did you mean dropout? Allowed are: "
+        "dropout, noise.",
     ),
-    ({"latent_do_sample_by": "gumbel"}, "latent_do_sample_by='gumbel'; Allowed are: dropout, "),
+    ({"latent_do_sample_by": "gumbel"}, "is called 'gumbel'. Allowed are: dropout, noise."),
+    ({"latent_do_sample_by": 3}, "is called 3. Allowed are: dropout, noise."),
     ({"dropout_site": "feedforward"}, "dropout_site='feedforward'; Did you mean feed_forward?"),
     ({"dropout_site": 1}, "dropout_site=1; Allowed are: feed_forward, residual."),
     ({"dropout_scope": "thought"}, "dropout_scope='thought'; Did you mean thoughts"),
@@ -119,8 +122,9 @@ def test_one_of_the_two_lengths_is_needed():
     ids=str,
 )
 def test_the_edges_of_the_allowed_ranges(coconut, good):
-    settings = coconut.settings(**good)
-    assert {name: getattr(settings, name) for name in good} == good
+    by = "noise" if "noise_std" in good else "dropout"
+    record = coconut.settings(latent_do_sample_by=by, **good).record()
+    assert {name: record[name] for name in good} == good
 
 
 def test_an_error_is_a_value_error_whose_message_users_see(coconut):
@@ -130,24 +134,57 @@ def test_an_error_is_a_value_error_whose_message_users_see(coconut):
 
 
 def test_the_backbones_defaults_are_the_released_scripts(backbones):
-    strengths = {
-        kind: (backbone.model.settings().dropout_p, backbone.model.settings().noise_std)
-        for kind, backbone in backbones.items()
+    def defaults(kind, **asked):
+        return backbones[kind].model.settings(**asked)
+
+    for kind, p, site, std in (
+        ("coconut", 0.2, "residual", 0.6),
+        ("codi", 0.2, "residual", 1.4),
+        ("colar", 0.03, "feed_forward", 0.01),
+    ):
+        assert defaults(kind).sampler == Dropout(
+            dropout_p=p, dropout_site=site, dropout_scope="prompt_and_thoughts", dropout_mask="step"
+        )
+        assert defaults(kind, latent_do_sample_by="noise").sampler == Noise(noise_std=std)
+        assert not defaults(kind).do_sample
+    assert defaults("coconut").latent_length == 6
+    assert defaults("codi").latent_length == 6
+    assert defaults("colar").max_latent_length == 64
+
+
+def test_without_sampling_there_is_no_sampler(coconut):
+    settings = coconut.settings(latent_do_sample=False, noise_std=0.5)
+    assert settings.sampler == Sampler()
+    assert not settings.latent_do_sample
+
+
+def test_a_record_has_what_users_type_and_the_chosen_sampler_alone(coconut):
+    settings = coconut.settings(latent_do_sample_by="noise", dropout_p=0.5, num_return_sequences=16)
+    assert settings.record() == {
+        "latent_length": 6,
+        "max_latent_length": None,
+        "latent_do_sample": True,
+        "latent_do_sample_by": "noise",
+        "noise_std": 0.6,
+        "sampler_strength": "noise_std",
+        "seed": 0,
+        "num_return_sequences": 16,
+        "num_beams": None,
+        "num_beam_candidates": None,
+        "max_new_tokens": 128,
+        "do_sample": False,
+        "temperature": 1.0,
     }
-    assert strengths == {"coconut": (0.2, 0.6), "codi": (0.2, 1.4), "colar": (0.03, 0.01)}
-    for kind, site in [("coconut", "residual"), ("codi", "residual"), ("colar", "feed_forward")]:
-        settings = backbones[kind].model.settings()
-        assert settings.dropout_site == site
-        assert settings.dropout_scope == "prompt_and_thoughts"
-        assert not settings.do_sample
-    assert backbones["coconut"].model.settings().latent_length == 6
-    assert backbones["codi"].model.settings().latent_length == 6
-    assert backbones["colar"].model.settings().max_latent_length == 64
+    plain = coconut.settings(latent_do_sample=False).record()
+    assert plain.keys() == settings.record().keys() - {
+        *("latent_do_sample_by", "noise_std", "sampler_strength")
+    }
+    assert coconut.settings(latent_do_sample=False, seed=3).record() == plain | {"seed": 3}
 
 
 def test_overrides_win_over_the_config_over_the_checkpoint_over_the_backbone(coconut, monkeypatch):
     def sigma(config=None, **overrides):
-        return coconut.settings(config, **overrides).noise_std
+        return coconut.settings(config, latent_do_sample_by="noise", **overrides).sampler.noise_std
 
     assert sigma() == 0.6  # the backbone's
     stored = LatentGenerationConfig(noise_std=0.7, latent_length=4)
@@ -159,11 +196,12 @@ def test_overrides_win_over_the_config_over_the_checkpoint_over_the_backbone(coc
     assert sigma(config) == 0.8
     assert sigma(config, noise_std=0.9) == 0.9
     assert sigma(config, noise_std=None) == 0.8
-    settings = coconut.settings(config, noise_std=0.9)
+    settings = coconut.settings(config, latent_do_sample_by="noise", noise_std=0.9)
     assert settings.latent_length == 4  # the rest still comes from the checkpoint
-    assert settings.dropout_p == 0.2  # and the backbone
     assert sigma(settings) == 0.9  # resolved settings resolve to themselves
     assert coconut.settings(settings) == settings
+    for other in (coconut.settings(), coconut.settings(latent_do_sample=False)):
+        assert coconut.settings(other) == other
 
 
 def test_a_checkpoints_chat_settings_do_not_sample_answers(coconut, monkeypatch):
@@ -264,7 +302,7 @@ def test_a_generation_config_survives_its_json_file(coconut, tmp_path):
     )
     config.save_pretrained(tmp_path)
     expected = coconut.settings(config)
-    assert (expected.latent_length, expected.noise_std, expected.seed) == (5, 0.25, 7)
+    assert (expected.latent_length, expected.sampler.noise_std, expected.seed) == (5, 0.25, 7)
     assert coconut.settings(LatentGenerationConfig.from_pretrained(tmp_path)) == expected
 
 
@@ -285,7 +323,10 @@ def test_what_transformers_refuses_is_refused(coconut):
 
 def test_latent_fields_are_unset_by_default():
     config = LatentGenerationConfig(max_new_tokens=9)
-    assert {name: getattr(config, name) for name in LATENT_FIELDS} == dict.fromkeys(LATENT_FIELDS)
+    assert {name: getattr(config, name) for name in latent_fields()} == dict.fromkeys(
+        latent_fields()
+    )
+    assert set(latent_fields()) >= {"latent_length", "noise_std", "dropout_mask"}
     assert config.max_new_tokens == 9
 
 
@@ -298,7 +339,8 @@ def test_names_may_be_allowed_beside_the_settings():
 
 
 def test_settings_read_objects_with_attributes(coconut):
-    assert coconut.settings(SimpleNamespace(noise_std=0.3, other=1)).noise_std == 0.3
+    given = SimpleNamespace(noise_std=0.3, latent_do_sample_by="noise", other=1)
+    assert coconut.settings(given).sampler == Noise(noise_std=0.3)
 
 
 def test_a_typo_in_a_generation_config_is_named():

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from latent_tts.models import BACKBONES, LatentBackbone
-from latent_tts.models.backbone import last_number
 
 PROMPTS = {
     "coconut": "2 + 2?\n<|start-latent|>",
@@ -35,6 +34,7 @@ def test_prompts_are_those_of_the_released_scripts(backbone):
         ("codi", "-7", "-7"),
         ("codi", "9 -.5", "-.5"),
         ("codi", "none", None),
+        ("codi", "1, 2 and 3,000", "3000"),
         ("codi", "", None),
         ("colar", "Answer: 18", "18"),
         ("colar", "Answer:1 Answer:\\frac{1}{2}###", "\\frac{1}{2}"),
@@ -44,11 +44,6 @@ def test_prompts_are_those_of_the_released_scripts(backbone):
 )
 def test_answers_are_read_out_of_the_text(backbones, kind, text, answer):
     assert backbones[kind].model.read_answer(text) == answer
-
-
-def test_the_last_number():
-    assert last_number("1, 2 and 3,000") == "3000"
-    assert last_number("no") is None
 
 
 def test_the_table_names_every_backbone():

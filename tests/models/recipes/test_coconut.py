@@ -21,7 +21,6 @@ from latent_tts.models.recipes.coconut import (
     coconut_loss,
     train_stage,
 )
-from latent_tts.models.recipes.tokenizer import EOS, LATENT_TOKENS, train_tokenizer
 
 EXAMPLES = [
     Example(
@@ -191,6 +190,7 @@ def run_stage(checkpoint: Path, folder: Path, callbacks=()):
     return model.state_dict()
 
 
+@pytest.mark.slow
 def test_a_killed_stage_goes_on_and_ends_as_an_uninterrupted_one(checkpoints, tmp_path, run_python):
     # Three batches an epoch: update 9 is the last of the third epoch, and the newest checkpoint, of
     # update 8, lies within that epoch. Dropout is on.
@@ -270,20 +270,3 @@ def test_the_trainers_loss_is_the_stages(coconut, tmp_path):
     loss, outputs = trainer.compute_loss(model, batch, return_outputs=True)
     assert torch.equal(loss, expected)
     assert outputs == {}
-
-
-def test_every_digit_is_a_token_and_any_text_comes_back():
-    texts = [f"Tom has {number} pens. {number}*2={number * 2}\n" for number in range(200)]
-    tokenizer = train_tokenizer(texts, vocab_size=264)
-    assert len(tokenizer) == 264
-    assert tokenizer.tokenize("12305") == list("12305")
-    assert not [token for token in tokenizer.get_vocab() if len(token) > 1 and token.isdigit()]
-    text = "Ünïcode “quotes”\t9,000.50 € ###\n"
-    ids = tokenizer.encode(text)
-    assert tokenizer.decode(ids) == text
-    assert len(tokenizer.encode("Tom has")) < len("Tom has")
-    assert tokenizer.eos_token == tokenizer.pad_token == EOS
-    assert tokenizer.padding_side == "left"
-    for token in LATENT_TOKENS:
-        assert tokenizer.encode(token) == [tokenizer.convert_tokens_to_ids(token)]
-        assert tokenizer.decode(tokenizer.encode(token), skip_special_tokens=True) == token

@@ -366,5 +366,6 @@ assert hooks() == before, hooks()
 """
 
 
+@pytest.mark.slow
 def test_importing_the_models_hooks_no_optimizer_and_no_module(run_python):
     run_python("-c", IMPORT)
