@@ -18,23 +18,27 @@ COMMANDS = {
         "latent_tts.harness.annotate:annotate",
         "Label thoughts by rollouts, to train a reward model on.",
     ),
-    "baseline": ("latent_tts.results.keep:baseline", "Store a run, small enough to commit."),
     "bench": (
         "latent_tts.harness.bench.command:bench",
         "Measure samples per second, and what the engine gains.",
     ),
-    "check": ("latent_tts.results.check:check", "Fail if a run is worse than its baseline."),
+    "check": (
+        "latent_tts.harness.commands.check:check",
+        "Fail if a run is worse than its baseline.",
+    ),
     "compare": (
-        "latent_tts.results.compare:compare",
+        "latent_tts.harness.commands.compare:compare",
         "Compare runs and strategies on the same questions.",
     ),
-    "curve": ("latent_tts.results.curves:curve", "Draw coverage and voting accuracy against N."),
+    "curve": (
+        "latent_tts.harness.commands.curve:curve",
+        "Draw coverage and voting accuracy against N.",
+    ),
     "leaderboard": (
-        "latent_tts.results.board.command:leaderboard",
+        "latent_tts.harness.commands.leaderboard:leaderboard",
         "Write a web page, a table and pictures of all runs.",
     ),
-    "pool": ("latent_tts.results.importing:pool", "Read candidates made by other programs."),
-    "readme": ("latent_tts.results.readme:readme", "Write the README's results and pictures."),
+    "pool": ("latent_tts.harness.commands.pool:pool", "Read candidates made by other programs."),
     "reward-table": (
         "latent_tts.harness.reward_table:reward_table",
         "Compare reward models with the vote on identical pools.",

@@ -11,8 +11,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..models import AutoLatentModel, LatentSettings, load_tokenizer
-from ..results.paired import paired_difference
-from ..results.rewards import rewards_table
+from ..results.reports.rewards import rewards_table
+from ..results.statistics import paired_difference
 from ..reward import LatentRewardModel, RewardError
 from ..reward.auto import check_pair
 from ..tasks import Pool, Question, pool_metrics, sources

@@ -1,38 +1,48 @@
-"""Records of runs and what is made of them: tables, comparisons, gates and pictures."""
+"""Records of runs and what is made of them: tables, comparisons, gates and charts."""
 
-from .curves import curve_table, draw_curves
 from .errors import ResultsError
-from .falls import fall_p_value
-from .paired import (
+from .frames import candidates, runs
+from .reports.curve import curve_table
+from .runs import (
+    Estimate,
+    LoggedQuestion,
+    Problem,
+    QuestionTable,
+    Run,
+    RunConfig,
+    collect,
+    judge,
+    read_log,
+)
+from .statistics import (
     McNemar,
     NoiseFloor,
     PairedDifference,
+    drop_p_value,
     mcnemar,
     noise_floor,
     paired_difference,
 )
-from .records import Estimate, Problem, Run, RunConfig, collect
-from .samples import QuestionMetrics, RunSamples, find_samples, read_metrics, read_samples
 
 __all__ = [
     "Estimate",
+    "LoggedQuestion",
     "McNemar",
     "NoiseFloor",
     "PairedDifference",
     "Problem",
-    "QuestionMetrics",
+    "QuestionTable",
     "ResultsError",
     "Run",
     "RunConfig",
-    "RunSamples",
+    "candidates",
     "collect",
     "curve_table",
-    "draw_curves",
-    "fall_p_value",
-    "find_samples",
+    "drop_p_value",
+    "judge",
     "mcnemar",
     "noise_floor",
     "paired_difference",
-    "read_metrics",
-    "read_samples",
+    "read_log",
+    "runs",
 ]

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from latent_tts.harness.lm import LatentLM
-from latent_tts.results import curve_table, find_samples, read_samples
+from latent_tts.results import collect, curve_table
 from latent_tts.tasks import Pool
 from tests.harness.evaluation import BENCHMARKS, evaluate, pools
 
@@ -54,7 +54,8 @@ def test_two_processes_give_the_samples_of_one(checkpoints, data, tmp_path, quic
     assert results["config"]["latent_tts"]["processes"] == 2
     assert done.stdout.count("coverage@3") == 1  # one process reports
     # Padding is no sample of its own to those who read the log.
-    curve = curve_table(read_samples(find_samples(tmp_path / "out")[0], name="two"))
+    (run,), _ = collect([tmp_path / "out"])
+    curve = curve_table(run)
     assert curve["questions"].tolist() == [9, 9, 9]
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from latent_tts.harness.reward_table import reward_table
 from latent_tts.harness.sampling import draw_pools
 from latent_tts.models import AutoLatentModel, load_tokenizer
-from latent_tts.results.rewards import rewards_table
+from latent_tts.results.reports.rewards import rewards_table
 from latent_tts.reward import LatentRewardModel, RewardError
 from latent_tts.tasks import pool_metrics, sources
 

@@ -5,6 +5,7 @@ import statistics
 from decimal import Decimal
 from itertools import repeat
 
+from latent_tts.results import Run, RunConfig, read_log
 from latent_tts.tasks import Candidate, Pool, pool_metrics
 
 DATE = "2030-01-02T03-04-05.678000"
@@ -28,6 +29,34 @@ def make_pool(*answers, rewards=None):
             for a, r in zip(answers, rewards or repeat(None), strict=False)
         )
     )
+
+
+def run_of(log, **config):
+    """A run whose log this is, of which nothing else matters."""
+    return Run(
+        name="a run",
+        task="latent_tts_arith",
+        task_version="1.0",
+        date=DATE,
+        config=RunConfig(
+            **{"backbone": None, "checkpoint": "tiny", "sampler": "none", "strength": None}
+            | {"samples": None}
+            | config
+        ),
+        metrics={},
+        higher_is_better={},
+        questions=1,
+        questions_hash=None,
+        throughput=None,
+        tolerance="0",
+        results=log.parent / f"results_{DATE}.json",
+        samples=log,
+    )
+
+
+def pools_of(run):
+    """All pools of a run, in the log's order."""
+    return [logged.pool() for logged in read_log(run)]
 
 
 def write_log(folder, samples, *, task="latent_tts_arith", date="2030-01-02T03-04-05.678"):
@@ -144,6 +173,25 @@ def log_of(results):
     """The only sample log beside a results file."""
     (log,) = results.parent.glob("samples_*")
     return log
+
+
+def add_metric(results, name, judge):
+    """Add a metric to a run: `judge(gold, pool)` gives each question's value."""
+    log = log_of(results)
+    samples = [json.loads(line) for line in log.read_text().splitlines()]
+    for sample in samples:
+        sample[name] = judge(sample["target"], Pool.from_json(sample["resps"][0][0]))
+        sample["metrics"].append(name)
+    log.write_text("".join(f"{json.dumps(sample)}\n" for sample in samples))
+
+    def change(content):
+        (task,) = content["configs"]
+        values = [sample[name] for sample in samples]
+        content["results"][task][f"{name},none"] = sum(values) / len(values)
+        content["results"][task][f"{name}_stderr,none"] = 0.01
+        content["higher_is_better"][task][name] = True
+
+    edit(results, change)
 
 
 def _numbers(metrics):

@@ -1,0 +1,1 @@
+"""The commands: one short file each; what they print is printed here."""

@@ -1,0 +1,185 @@
+"""Candidates made by any other program, as JSON Lines.
+
+One JSON object a line, one line a question:
+
+    {"id": "7", "question": "What is 2 + 3?", "gold": "5",
+     "candidates": [{"answer": "5", "text": "2 + 3 = 5", "reward": 0.9}, {"answer": null}]}
+
+`id` is the question's name, unique in the file; `gold` the right answer, a number; `question` may
+be left out. Each candidate needs its `answer`, null where it has none; it may have `text`, `reward`
+and `step_rewards` (numbers, a list of these; null, NaN and what float64 cannot hold are scores
+that are no number), `thoughts` and `answer_tokens` (counts), and `truncated` (true where a limit
+cut it off). Ids, gold answers and answers may be given as numbers or as texts. Candidates stand in
+the order in which they were sampled: tied votes go to the earliest. Other fields are ignored, blank
+lines too.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from ...tasks import Candidate, Pool, Question, canonical
+from ..errors import ResultsError
+
+_EXAMPLE = '{"id": "7", "gold": "5", "candidates": [{"answer": "5"}, {"answer": null}]}'
+_NO_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b')
+_COUNTED = ("thoughts", "answer_tokens", "truncated")
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Candidate(msgspec.Struct):
+    answer: msgspec.Raw  # raw, so that a number stays as it is written
+    text: str | msgspec.UnsetType = msgspec.UNSET
+    reward: msgspec.Raw = msgspec.Raw()
+    step_rewards: list[msgspec.Raw] | None = None
+    thoughts: _Count | msgspec.UnsetType = msgspec.UNSET
+    answer_tokens: _Count | msgspec.UnsetType = msgspec.UNSET
+    truncated: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Line(msgspec.Struct):
+    id: msgspec.Raw
+    gold: msgspec.Raw
+    candidates: Annotated[list[_Candidate], msgspec.Meta(min_length=1)]
+    question: str = ""
+
+
+_LINE = msgspec.json.Decoder(_Line)
+_TEXT = msgspec.json.Decoder(str | None)
+
+
+@dataclass(frozen=True)
+class PoolLine:
+    """One question of a pool file.
+
+    Attributes:
+        where: file and line, for error messages.
+        question: with "" as text where the file has none.
+        pool: its candidates.
+        counted: the fields among `thoughts`, `answer_tokens` and `truncated` that all have.
+    """
+
+    where: str
+    question: Question
+    pool: Pool
+    counted: frozenset[str]
+
+
+def read_pools(file: Path) -> list[PoolLine]:
+    """Read a pool file.
+
+    Raises:
+        ResultsError: a line is not JSON, lacks a field or has one of the wrong kind, with file,
+            line and field named; an id comes twice; or there is no line.
+    """
+    lines: list[PoolLine] = []
+    seen: dict[str, str] = {}
+    for where, text in _lines(file):
+        try:
+            line = _read_line(_decode(text), where)
+        except msgspec.ValidationError as error:
+            raise ResultsError(f"{where}: {error}. Expected {_EXAMPLE}") from error
+        except (ValueError, RecursionError) as error:
+            raise ResultsError(f"{where} {_trouble(text, error)}") from error
+        key = line.question.id
+        if key in seen:
+            raise ResultsError(
+                f"{where}: 'id' {key!r} stands already at {seen[key]}. Give every question one of "
+                "its own, and all its candidates in one line."
+            )
+        seen[key] = where
+        lines.append(line)
+    if not lines:
+        raise ResultsError(f"{file} holds no pools. Expected a line a question: {_EXAMPLE}")
+    return lines
+
+
+def _lines(file: Path) -> Iterator[tuple[str, bytes]]:
+    content = file.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        raise ResultsError(f"{file} is not UTF-8 text ({error}). Save it as UTF-8.") from error
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            yield f"{file}:{number}", line
+
+
+def _decode(line: bytes) -> _Line:
+    try:
+        return _LINE.decode(line)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:  # as many programs write it, with NaN for no number
+        strict = _NO_NUMBER.sub(lambda m: m[0] if m[0].startswith(b'"') else b"null", line)
+        return _LINE.decode(strict)
+
+
+def _trouble(line: bytes, error: Exception) -> str:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return f"is not JSON ({error}); was it cut off? Expected a line a question: {_EXAMPLE}"
+    return (
+        "holds half of a character, which cannot be stored. It may have been cut in two; write the "
+        "whole one, or leave it out."
+    )
+
+
+def _read_line(line: _Line, where: str) -> PoolLine:
+    key, gold = (_text(line.id) or "").strip(), canonical(_text(line.gold))
+    if not key:
+        raise msgspec.ValidationError("`id` must be a text or number with something in it")
+    if gold is None:
+        raise msgspec.ValidationError(
+            f"`gold` is {bytes(line.gold).decode()}, but must be a number, such as 5 or '-1234.5'"
+        )
+    counted = [
+        name
+        for name in _COUNTED
+        if all(getattr(one, name) is not msgspec.UNSET for one in line.candidates)
+    ]
+    pool = Pool(tuple(_candidate(one, i) for i, one in enumerate(line.candidates)))
+    return PoolLine(
+        where, Question(id=key, text=line.question, gold=gold), pool, frozenset(counted)
+    )
+
+
+def _candidate(row: _Candidate, index: int) -> Candidate:
+    place = f"$.candidates[{index}]"
+    answer = _text(row.answer, place=f"{place}.answer")
+    steps = row.step_rewards
+    return Candidate(
+        text=(answer or "") if row.text is msgspec.UNSET else row.text,
+        answer=answer or None,
+        thoughts=row.thoughts or 0,
+        answer_tokens=row.answer_tokens or 0,
+        truncated=bool(row.truncated),
+        reward=_reward(row.reward, place) if bytes(row.reward) else None,
+        step_rewards=None if steps is None else tuple(_reward(step, place) for step in steps),
+    )
+
+
+def _text(raw: msgspec.Raw, *, place: str = "$") -> str | None:
+    """Return a text, or a number digit for digit: 0.1 must not become a binary fraction."""
+    text = bytes(raw)
+    if text.startswith((b"{", b"[", b"t", b"f")):
+        raise msgspec.ValidationError(f"Expected a text or a number - at `{place}`")
+    return _TEXT.decode(text) if text.startswith((b'"', b"n")) else text.decode()
+
+
+def _reward(raw: msgspec.Raw, place: str) -> float:
+    text = bytes(raw)
+    if text == b"null":
+        return math.nan
+    if text[:1] not in b"-0123456789":
+        raise msgspec.ValidationError(f"Expected a number or null as reward - at `{place}`")
+    value = float(text)
+    return value if math.isfinite(value) else math.nan

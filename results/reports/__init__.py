@@ -1,0 +1,1 @@
+"""What is made of runs: comparisons, gates, charts, tables and the leaderboard."""

@@ -1,0 +1,138 @@
+"""How the candidates of one question voted, and why the vote failed where it did."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import cast
+
+from ....tasks import STRATEGIES, Pool, canonical, is_correct, vote_keys, vote_weights
+from ...runs.log import LoggedCandidate, LoggedPool
+
+OUTCOMES = {
+    "right": "the majority is right",
+    "outvoted": "a wrong answer had more votes than the right one",
+    "tied": "a wrong answer had as many votes and came first",
+    "never sampled": "no candidate has the right answer",
+    "no answer": "no candidate has an answer",
+}
+"""What a vote can come to, with its sentence."""
+
+
+@dataclass(frozen=True)
+class Votes:
+    """The vote over a question's candidates.
+
+    Attributes:
+        answers: what was voted for, by `vote_keys`, in the order in which they first appeared.
+        counts: votes for each answer.
+        right: whether each answer is right.
+        of_candidate: the answer each candidate voted for, an index into `answers`; -1 for none.
+        winner: the index of the winning answer; None where nobody voted.
+        outcome: of `OUTCOMES`.
+    """
+
+    answers: list[str]
+    counts: list[int]
+    right: list[bool]
+    of_candidate: list[int]
+    winner: int | None
+    outcome: str
+
+    @property
+    def right_votes(self) -> int:
+        """How many candidates have a right answer."""
+        return sum(count for count, right in zip(self.counts, self.right, strict=True) if right)
+
+
+def count_votes(
+    candidates: Sequence[LoggedCandidate], gold: str, *, tolerance: Decimal = Decimal(0)
+) -> Votes:
+    """Count the votes; the earliest of tied answers wins.
+
+    Args:
+        candidates: of one question, in the order in which they were sampled.
+        gold: the right answer.
+        tolerance: the largest difference from gold that counts as right.
+
+    Returns:
+        The vote.
+    """
+    keys = vote_keys([candidate.answer for candidate in candidates])
+    index_of: dict[str, int] = {}
+    counts: list[int] = []
+    of_candidate = []
+    for key in keys:
+        index = -1 if key is None else index_of.setdefault(key, len(counts))
+        if index == len(counts):
+            counts.append(0)
+        if index >= 0:
+            counts[index] += 1
+        of_candidate.append(index)
+    right = [is_correct(answer, gold, tolerance=tolerance) for answer in index_of]
+    winner = counts.index(max(counts)) if counts else None
+    outcome = _outcome(counts, right, winner)
+    return Votes(list(index_of), counts, right, of_candidate, winner, outcome)
+
+
+def weigh_votes(candidates: Sequence[LoggedCandidate], votes: Votes) -> list[float]:
+    """Return what the votes for each answer weigh together, the heaviest single vote being 1.
+
+    Args:
+        candidates: of one question.
+        votes: over them.
+
+    Returns:
+        A sum of `vote_weights` for each of the answers.
+    """
+    sums = [0.0] * len(votes.answers)
+    weights = vote_weights([candidate.reward for candidate in candidates])
+    for index, weight in zip(votes.of_candidate, weights.tolist(), strict=True):
+        if index >= 0:
+            sums[index] += weight
+    return sums
+
+
+def choices(
+    pool: LoggedPool, votes: Votes, strategies: Iterable[str]
+) -> dict[str, tuple[int, int | None]]:
+    """Return what strategies chose.
+
+    Args:
+        pool: the candidates and beams of a question.
+        votes: over the candidates.
+        strategies: names; one that is not installed, or that lacks what it needs, is left out.
+
+    Returns:
+        Strategy -> the index of its candidate, beams coming after all candidates, and the index
+        of its answer; -1 for no vote, None where only a beam has that answer. A strategy that
+        chose nothing is not in it.
+    """
+    both = [*pool.candidates, *pool.beams]
+    # A logged pool has what strategies read: candidates and beams with the fields of `Candidate`.
+    plain = cast(Pool, pool)
+    found: dict[str, tuple[int, int | None]] = {}
+    for name in strategies:
+        if name not in STRATEGIES or not STRATEGIES[name].fits(plain):
+            continue
+        chosen: object = STRATEGIES[name].choose(plain)
+        index = next((i for i, one in enumerate(both) if one is chosen), None)
+        if index is None:
+            continue
+        if index < len(pool.candidates):
+            found[name] = index, votes.of_candidate[index]
+        else:
+            key = canonical(both[index].answer)
+            known = votes.answers.index(key) if key in votes.answers else None
+            found[name] = index, -1 if key is None else known
+    return found
+
+
+def _outcome(counts: list[int], right: list[bool], winner: int | None) -> str:
+    if winner is None:
+        return "no answer"
+    if right[winner]:
+        return "right"
+    best = max((n for n, is_right in zip(counts, right, strict=True) if is_right), default=0)
+    if not best:
+        return "never sampled"
+    return "tied" if best == counts[winner] else "outvoted"

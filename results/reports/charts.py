@@ -1,0 +1,150 @@
+"""Accuracy against samples and compute: one Vega-Lite chart, for the page and for PNG and SVG."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+CHART = Path(__file__).with_name("chart.vl.json").read_text(encoding="utf-8")
+"""The chart, with `$X` and `$Y` for the titles; its data are rows of `x`, `y`, `stderr`, `line`
+(a colour each) and `kind` (a dash each), with `n`, `tokens` and `questions` for tooltips."""
+
+_LINES = 8  # more cannot be told apart
+_SAMPLES = "samples per question, N"
+_TOKENS = "tokens per question, N × (thoughts + answer)"
+_LOOK = {
+    "background": "white",
+    "view": {"stroke": None},
+    "axis": {"titleFontWeight": "normal", "gridOpacity": 0.6},
+    "legend": {
+        "orient": "bottom",
+        "columns": 2,
+        "labelLimit": 0,
+        "symbolType": "stroke",
+        "symbolOpacity": 1,
+        "symbolStrokeWidth": 2,
+    },
+}
+
+
+class _Panel(NamedTuple):
+    """What a chart shows; the first bears the task's name instead of a title."""
+
+    x: str
+    y: str
+    title: str
+    x_title: str
+    y_title: str
+
+
+_PANELS = (
+    _Panel("n", "accuracy", "", _SAMPLES, "accuracy, %"),
+    _Panel("n", "coverage", "coverage", _SAMPLES, "some candidate is right, %"),
+    _Panel("tokens", "accuracy", "accuracy against compute", _TOKENS, "accuracy, %"),
+)
+
+
+def chart(points: pd.DataFrame, *, x_title: str, y_title: str, title: str) -> dict[str, object]:
+    """Return one chart of points, which have the columns that `CHART` names."""
+    spec = json.loads(CHART.replace("$X", x_title).replace("$Y", y_title))
+    # Through JSON, which knows NumPy's numbers not, but Python's, and null for NaN.
+    spec["data"]["values"] = json.loads(points.to_json(orient="records"))
+    return {**spec, "title": title, "width": 380, "height": 280}
+
+
+def task_chart(rows: pd.DataFrame) -> dict[str, object]:
+    """Return accuracy and coverage against N, and accuracy against compute, with 95% bands.
+
+    Coverage and compute are left out where no line has any that is known.
+
+    Args:
+        rows: of `board_rows`, all of one task.
+    """
+    shown = pd.concat([_line(rows, *line) for line in best_lines(rows)] or [rows])
+    parts = [(panel, _points(shown, panel)) for panel in _PANELS]
+    charts = [
+        chart(
+            points, x_title=panel.x_title, y_title=panel.y_title, title=panel.title or _title(rows)
+        )
+        for panel, points in parts
+        if panel is _PANELS[0] or not points.empty
+    ]
+    return {"hconcat": charts, "resolve": {"scale": {"color": "shared", "strokeDash": "shared"}}}
+
+
+def curve_chart(table: pd.DataFrame) -> dict[str, object]:
+    """Return coverage (solid) and voting (dashed) against k, a colour a run, with 95% bands.
+
+    Args:
+        table: rows of `curve_table`, of one run or several.
+    """
+    parts = [
+        pd.DataFrame(
+            {
+                "x": table["k"],
+                "y": table[kind],
+                "stderr": table[f"{kind}_stderr"],
+                "line": table["run"],
+                "kind": kind,
+            }
+        )
+        for kind in ("coverage", "voting")
+    ]
+    return chart(
+        pd.concat(parts),
+        x_title=_SAMPLES,
+        y_title="questions answered right, %",
+        title=_title(table),
+    )
+
+
+def save(spec: dict[str, object], paths: Sequence[Path]) -> None:
+    """Write a chart as pictures.
+
+    Args:
+        spec: of `task_chart` or `curve_chart`.
+        paths: PNG or SVG files.
+    """
+    import vl_convert
+
+    text = json.dumps({**spec, "config": _LOOK})
+    for path in paths:
+        if path.suffix == ".svg":
+            path.write_text(vl_convert.vegalite_to_svg(text), encoding="utf-8")
+        else:
+            path.write_bytes(vl_convert.vegalite_to_png(text, scale=2))
+
+
+def best_lines(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return which lines a picture shows: (run, aggregation), best with all candidates first.
+
+    A single sample is left out where its run has an aggregation of several.
+    """
+    several = rows.loc[rows["n"] > 1, "run"].unique()
+    most = rows.groupby(["run", "aggregation"])["n"].transform("max")
+    full = rows[rows["full"] & ~((most == 1) & rows["run"].isin(several))]
+    best = full.sort_values("accuracy", ascending=False, kind="stable").head(_LINES)
+    return list(best[["run", "aggregation"]].itertuples(index=False, name=None))
+
+
+def _line(rows: pd.DataFrame, run: str, aggregation: str) -> pd.DataFrame:
+    chosen = (rows["run"] == run) & (rows["aggregation"] == aggregation)
+    own = rows[chosen].sort_values("n")
+    return own.assign(line=f"{run}, {aggregation}", kind=aggregation)
+
+
+def _points(rows: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
+    """Return what a panel can show: known numbers, and x on a logarithmic axis."""
+    finite = rows[[panel.x, panel.y]].map(math.isfinite).all(axis=1)
+    known = rows[finite & (rows[panel.x] > 0)]
+    columns = {"x": known[panel.x], "y": known[panel.y], "stderr": known[f"{panel.y}_stderr"]}
+    return pd.DataFrame(columns | {name: known[name] for name in ("line", "kind")})
+
+
+def _title(rows: pd.DataFrame) -> str:
+    least, most = rows["questions"].min(), rows["questions"].max()
+    count = f"{most}" if least == most else f"{least} to {most}"
+    return f"{rows['task'].iloc[0]}, {count} questions"

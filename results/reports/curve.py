@@ -1,0 +1,40 @@
+"""Coverage and voting accuracy against the number of samples, from one run's pools."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ...tasks import default_ks, pool_metrics, read_tolerance
+from ..runs.log import read_log
+from ..runs.record import Run
+
+
+def curve_table(run: Run, ks: Sequence[int] | None = None) -> pd.DataFrame:
+    """Return the mean and standard error over questions of pass@k and voting@k.
+
+    pass@k = 1 - C(N-c, k) / C(N, k) (arXiv 2107.03374, equation 1) is coverage with k samples.
+
+    Args:
+        run: one task of one run.
+        ks: sample counts; powers of two and N if None.
+
+    Returns:
+        One row a k: task, run, k, coverage, coverage_stderr, voting, voting_stderr, questions.
+
+    Raises:
+        ResultsError: the run's log cannot be read.
+    """
+    pools = [(logged.pool(), logged.question.gold) for logged in read_log(run)]
+    sizes = tuple(ks) if ks is not None else default_ks(min(len(p.candidates) for p, _ in pools))
+    tolerance = read_tolerance(run.tolerance)
+    metrics = pd.DataFrame(
+        pool_metrics(pool, gold, ks=sizes, tolerance=tolerance) for pool, gold in pools
+    )
+    columns = {"coverage": "pass", "voting": "voting"}
+    return pd.DataFrame(
+        {"task": run.task, "run": run.name, "k": k}
+        | {name: metrics[f"{metric}@{k}"].mean() for name, metric in columns.items()}
+        | {f"{name}_stderr": metrics[f"{metric}@{k}"].sem() for name, metric in columns.items()}
+        | {"questions": len(pools)}
+        for k in sizes
+    )[["task", "run", "k", "coverage", "coverage_stderr", "voting", "voting_stderr", "questions"]]

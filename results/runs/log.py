@@ -1,0 +1,231 @@
+"""The one reader of sample logs, which `lm_eval --output_path DIR --log_samples` writes.
+
+A log is read one question at a time; of a line only what is wanted is decoded, and its pools when
+they are asked for.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import msgspec
+
+from ...tasks import Pool, Question, TaskError, is_pool, join_pools
+from ..errors import ResultsError
+from .lenient import decode
+from .lm_eval_files import open_log
+from .record import Run
+
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+"""What reading a packed log raises where it was cut off or changed."""
+
+
+class LoggedCandidate(msgspec.Struct, gc=False):
+    """A candidate as a pool's JSON has it.
+
+    A `Candidate` with its checks for each of the millions of candidates of a leaderboard would take
+    minutes; the decoder checks the types. The rewards of thoughts, most of a log's numbers, stay
+    JSON: nothing is computed from them.
+    """
+
+    text: str
+    answer: str | None
+    thoughts: int
+    answer_tokens: int
+    truncated: bool
+    reward: float | None = None
+    step_rewards: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class LoggedPool(msgspec.Struct, gc=False):
+    """A pool's JSON: the candidates, and those that beam search ended with, the best first."""
+
+    candidates: list[LoggedCandidate]
+    beams: list[LoggedCandidate] = []
+
+
+class LoggedQuestion(msgspec.Struct, frozen=True):
+    """A question of a run with its candidates.
+
+    Attributes:
+        where: file and line, for messages.
+        question: its text is "" where the log has none.
+        responses: its pools' JSON, one for each of lm-eval's repeats.
+        metrics: those that were asked for and that were logged.
+    """
+
+    where: str
+    question: Question
+    responses: tuple[str, ...]
+    metrics: dict[str, float]
+
+    def pool(self) -> Pool:
+        """Return the candidates, checked; the pools of repeats are joined.
+
+        Raises:
+            ResultsError: a pool is damaged.
+        """
+        try:
+            return join_pools([Pool.from_json(response) for response in self.responses])
+        except TaskError as error:
+            raise ResultsError(f"{self.where}: {error}") from error
+
+    def logged_pool(self) -> LoggedPool:
+        """Return the same, fast.
+
+        Raises:
+            ResultsError: a pool is damaged.
+        """
+        try:
+            pools = [_POOL.decode(response) for response in self.responses]
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise ResultsError(f"{self.where}: a damaged pool ({error}). Run again.") from error
+        if len(pools) == 1:
+            return pools[0]
+        return LoggedPool([one for pool in pools for one in pool.candidates], pools[0].beams)
+
+
+_POOL = msgspec.json.Decoder(LoggedPool)
+
+
+def read_log(run: Run, metrics: Sequence[str] = ()) -> Iterator[LoggedQuestion]:
+    """Read a run's sample log, one question after another.
+
+    Args:
+        run: whose log.
+        metrics: whose values are wanted for each question, such as `voting@64`.
+
+    Yields:
+        The questions of the log's first filter, in the log's order.
+
+    Raises:
+        ResultsError: a line is no JSON, holds no pool or no gold answer, or lacks a metric that it
+            lists, or a question comes twice, with file and line named; or there is none.
+    """
+    metrics = tuple(dict.fromkeys(metrics))
+    lines = msgspec.json.Decoder(_line_type(metrics))
+    first_filter = None
+    seen: dict[str, int] = {}
+    for number, line in _lines(run.samples):
+        where = f"{run.samples}:{number}"
+        try:
+            sample = decode(line, lines)
+        except msgspec.ValidationError as error:
+            raise ResultsError(f"{where} cannot be read: {error}. Run again.") from error
+        except (ValueError, RecursionError) as error:
+            raise ResultsError(
+                f"{where} is not JSON ({error}): the file was cut off. Run again."
+            ) from error
+        first_filter = first_filter or sample.filter
+        if sample.filter != first_filter:
+            continue
+        found = _question(sample, where, metrics, repeats=run.config.repeats)
+        key = found.question.id
+        if seen.setdefault(key, number) != number:
+            raise ResultsError(
+                f"{where}: question {key!r} comes a second time, after line {seen[key]}. Two runs "
+                "wrote into one log, or the data has an id twice."
+            )
+        yield found
+    if not seen:
+        raise ResultsError(f"{run.samples} holds no samples. Run again.")
+
+
+class Survey(NamedTuple):
+    """What is known of a log without decoding it.
+
+    Attributes:
+        lines: a count.
+        ended: whether the last line ends, so that nothing was cut off.
+        pools: whether the first line holds a pool of candidates; that of a damaged log may.
+    """
+
+    lines: int
+    ended: bool
+    pools: bool
+
+
+def survey(log: Path) -> Survey:
+    """Count a log's lines, and look whether they hold pools."""
+    lines, last, pools = 0, b"\n", True
+    try:
+        with open_log(log) as stream:
+            first = stream.readline()
+            pools = not first or b'\\"candidates\\":' in first
+            lines, last = first.count(b"\n"), first[-1:] or last
+            while block := stream.read(1 << 20):
+                lines += block.count(b"\n")
+                last = block[-1:]
+    except _DAMAGED:
+        return Survey(lines, False, pools)
+    return Survey(lines + (last != b"\n"), last == b"\n", pools)
+
+
+class _Doc(msgspec.Struct):
+    id: object = None
+    question: object = None
+
+
+class _Line(msgspec.Struct):
+    doc_id: object
+    target: object
+    resps: list[list[str]]
+    doc: _Doc = msgspec.field(default_factory=_Doc)
+    arguments: object = None
+    filter: str = "none"
+    metrics: list[str] = []
+
+
+def _line_type(metrics: Sequence[str]) -> type[_Line]:
+    """Return the type of a log's lines; fields that it lacks are skipped, not decoded."""
+    columns = [(f"metric_{i}", float | None, None) for i in range(len(metrics))]
+    names = {f"metric_{i}": name for i, name in enumerate(metrics)}
+    return cast(type[_Line], msgspec.defstruct("Line", columns, bases=(_Line,), rename=names))
+
+
+def _lines(log: Path) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    try:
+        with open_log(log) as stream:
+            for number, line in enumerate(stream, start=1):
+                yield number, line
+    except _DAMAGED as error:
+        raise ResultsError(
+            f"{log}:{number + 1} is not JSON ({error}): the file was cut off. Run again."
+        ) from error
+
+
+def _question(sample: _Line, where: str, metrics: Sequence[str], *, repeats: int) -> LoggedQuestion:
+    # Several processes pad the last question with copies, which are not its candidates.
+    responses = [response for group in sample.resps for response in group][:repeats]
+    if not responses or not all(map(is_pool, responses)):
+        raise ResultsError(
+            f"{where} holds no pool of candidates: only this project's tasks, run with "
+            "--model latent_tts, log them."
+        )
+    values = {name: getattr(sample, f"metric_{i}") for i, name in enumerate(metrics)}
+    lacking = [name for name in sample.metrics if values.get(name, 0.0) is None]
+    if lacking:
+        raise ResultsError(f"{where} lacks {lacking[0]!r}, a metric that it lists. Run again.")
+    doc = sample.doc
+    return LoggedQuestion(
+        where=where,
+        question=Question(
+            id=str(sample.doc_id if doc.id is None else doc.id),
+            # A task of one's own may call it otherwise: then the prompt tells.
+            text=_prompt(sample.arguments) if doc.question is None else str(doc.question),
+            gold=str(sample.target),
+        ),
+        responses=tuple(responses),
+        metrics={name: value for name, value in values.items() if value is not None},
+    )
+
+
+def _prompt(arguments: object) -> str:
+    """Return the prompt in what lm-eval logged of a request, "" where it logged none."""
+    try:
+        return str(arguments["gen_args_0"]["arg_0"])  # type: ignore[index]
+    except (KeyError, TypeError):
+        return ""

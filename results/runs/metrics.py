@@ -1,0 +1,54 @@
+"""What a metric's name says: which strategy it judges, and with how many candidates."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ...tasks import LOWER_IS_BETTER, NEUTRAL, strategy_of
+
+_ORACLES = frozenset({"pass", "coverage"})  # they know the right answer, so they judge no strategy
+
+
+class Judged(NamedTuple):
+    """The strategy that a metric judges.
+
+    Attributes:
+        strategy: its name; that of a strategy which is not installed stands in the metric.
+        k: candidates that it chose from; None where the metric does not say.
+        has_k: whether the strategy is judged for several k.
+    """
+
+    strategy: str
+    k: int | None
+    has_k: bool
+
+
+def judged_by(metric: str) -> Judged | None:
+    """Return what a metric judges, None where that is no strategy, or one without k not known."""
+    found = strategy_of(metric)
+    if found is not None:
+        return Judged(found[0].name, found[1], found[0].has_k)
+    family, _, k = metric.partition("@")
+    if k.isdecimal() and family not in _ORACLES:
+        return Judged(family, int(k), True)
+    return None
+
+
+def is_accuracy(metric: str) -> bool:
+    """Tell whether a metric says how many questions were answered right."""
+    return metric not in NEUTRAL | LOWER_IS_BETTER
+
+
+def largest_k(metrics: Iterable[str]) -> int:
+    """Return the largest k that any metric speaks of, 1 where none does."""
+    sizes = (name.rpartition("@")[2] for name in metrics if "@" in name)
+    return max([1, *(int(size) for size in sizes if size.isdecimal())])
+
+
+def strategies_at_most(metrics: Iterable[str]) -> dict[str, str]:
+    """Return strategy -> its metric with the most candidates, in the metrics' order."""
+    found: dict[str, tuple[int, str]] = {}
+    for metric in metrics:
+        judged = judged_by(metric)
+        if judged is not None and (judged.k or 0) >= found.get(judged.strategy, (0, ""))[0]:
+            found[judged.strategy] = judged.k or 0, metric
+    return {strategy: metric for strategy, (_, metric) in found.items()}

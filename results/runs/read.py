@@ -1,0 +1,122 @@
+"""From lm-eval's results file to records, one a task."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ...tasks import TaskError, read_tolerance
+from ..errors import ResultsError
+from .lm_eval_files import Found, Made, Model, Sampled, log_beside
+from .log import survey
+from .record import Estimate, Problem, Run, RunConfig
+from .settings import Known, sampler_of
+
+
+def read_runs(file: Found) -> tuple[list[Run], list[Problem]]:
+    """Return the records of a results file's tasks, and what of it cannot be used."""
+    runs, problems = [], []
+    config = file.content.config
+    if config.latent_tts is None:
+        return [], [Problem(file.path, f"made by --model {config.model}, not by latent_tts.")]
+    for task in file.content.configs:
+        try:
+            runs.append(_read_task(file, task, config.latent_tts))
+        except _NotOursError as error:
+            problems.append(Problem(file.path, str(error)))
+        except ResultsError as error:
+            problems.append(Problem(file.path, str(error), lost=True))
+        except KeyError as error:
+            message = f"{task} lacks what lm-eval writes ({error!r}); run lm_eval again."
+            problems.append(Problem(file.path, message, lost=True))
+        except (TaskError, ValueError, OSError) as error:
+            message = f"{task} cannot be read: {error}. Run lm_eval again."
+            problems.append(Problem(file.path, message, lost=True))
+    return runs, problems
+
+
+class _NotOursError(ResultsError):
+    """A task whose answers are no pools: not read, and not missed."""
+
+
+def _read_task(file: Found, task: str, made: Made) -> Run:
+    content, config = file.content, file.content.configs[task]
+    log = log_beside(file.path, task)
+    if log is None:
+        raise ResultsError(f"{task} has no sample log beside it. Run lm_eval with --log_samples.")
+    seen = survey(log)
+    if seen.lines and seen.ended and not seen.pools:
+        raise _NotOursError(f"{task} is no task of this project: {log.name} holds no pools.")
+    metrics, filters = _read_metrics(content.results[task])
+    version, questions = content.versions[task], content.asked[task].effective
+    if seen.lines != questions * filters or not seen.ended:
+        torn = "" if seen.ended else ", the last torn"
+        raise ResultsError(
+            f"{log.name} was cut off or added to: {seen.lines} lines{torn}, expected "
+            f"{questions * filters}. Run again."
+        )
+    own = made.tasks.get(task, Sampled())
+    timing = own.throughput
+    tolerance = (config.metadata or {}).get("tolerance", 0)
+    read_tolerance(tolerance)
+    better = content.higher_is_better.get(task, {})
+    return Run(
+        name=file.name,
+        task=task,
+        task_version=None if version is None else str(version),
+        date=file.date,
+        config=_read_config(file, own.settings or made.settings or {}, config.repeats or 1),
+        metrics=metrics,
+        higher_is_better={name: more for name, more in better.items() if more is not None},
+        questions=questions,
+        questions_hash=(content.task_hashes or {}).get(task),
+        throughput=timing.samples / timing.seconds if timing and timing.seconds else None,
+        tolerance=str(tolerance),
+        results=file.path,
+        samples=log,
+    )
+
+
+def _read_metrics(numbers: Mapping[str, object]) -> tuple[dict[str, Estimate], int]:
+    """Return the metrics of a task's first filter, and how many filters there are."""
+    keys = [key.rpartition(",") for key in numbers if "," in key]
+    filters = list(dict.fromkeys(name for _, _, name in keys))
+    metrics = {}
+    for metric, _, name in keys:
+        if name != filters[0] or metric.endswith("_stderr") or metric == "bypass":
+            continue
+        error = numbers.get(f"{metric}_stderr,{name}")
+        stderr = float(error) if isinstance(error, int | float) else None  # "N/A"
+        value = msgspec.convert(numbers[f"{metric},{name}"], float)
+        metrics[metric] = Estimate(value, stderr)
+    if not metrics:
+        raise ResultsError("no metrics in it: --predict_only judges nothing. Run without it.")
+    return metrics, len(filters)
+
+
+def _read_config(file: Found, settings: Mapping[str, object], repeats: int) -> RunConfig:
+    config = file.content.config
+    made = config.latent_tts or Made()
+    checkpoint, reward = made.checkpoint or Model(), made.reward_model or Model()
+    known = msgspec.convert(settings, Known)
+    sampler, strength = sampler_of(settings)
+    count = known.num_return_sequences
+    return RunConfig(
+        backbone=made.backbone,
+        checkpoint=str(checkpoint.name),
+        weights_sha256=checkpoint.weights_sha256,
+        revision=checkpoint.commit or checkpoint.revision,
+        parameters=config.model_num_parameters,
+        sampler=sampler,
+        strength=strength,
+        samples=None if count is None else count * repeats,
+        repeats=repeats,
+        aggregation=made.aggregation,
+        seed=known.seed,
+        reward_model=reward.name,
+        reward_sha256=reward.weights_sha256,
+        prompt_format=made.prompt_format,
+        device=made.device,
+        dtype=config.model_dtype,
+        settings=dict(settings),
+        versions={name: str(version) for name, version in (made.versions or {}).items()},
+    )

@@ -1,0 +1,16 @@
+"""Statistics of paired numbers: arrays in, one number a question, and frozen results out."""
+
+from .drop import drop_p_value, holm
+from .noise import NoiseFloor, noise_floor
+from .paired import McNemar, PairedDifference, mcnemar, paired_difference
+
+__all__ = [
+    "McNemar",
+    "NoiseFloor",
+    "PairedDifference",
+    "drop_p_value",
+    "holm",
+    "mcnemar",
+    "noise_floor",
+    "paired_difference",
+]

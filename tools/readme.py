@@ -1,0 +1,158 @@
+"""Write the README's results and pictures, from the runs that are committed beside it.
+
+python tools/readme.py            # write
+python tools/readme.py --check    # change nothing; exit with 1 on a difference
+"""
+
+import hashlib
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import pandas as pd
+from PIL import Image, PngImagePlugin
+
+from latent_tts.results import ResultsError, Run, collect
+from latent_tts.results.reports.charts import curve_chart, save
+from latent_tts.results.reports.rewards import rewards_table
+from latent_tts.results.reports.table import plus_minus
+from latent_tts.results.runs.metrics import is_accuracy
+
+ROOT = Path(__file__).parent.parent
+REWARDS = "rewards.csv"
+"""What `latent-tts reward-table` wrote, beside the runs."""
+
+_SECTION = re.compile(
+    r"(?P<start><!-- latent-tts: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- /latent-tts -->)", re.DOTALL
+)
+_LABELS = {"pass": "coverage"}  # pass@k is coverage with k samples
+_REPEATED = frozenset({"coverage"})
+
+
+def results_table(runs: Sequence[Run]) -> str:
+    """Return the accuracies of runs against N as a Markdown table, in per cent ± standard error."""
+    ks = sorted({k for run in runs for k in _ks(run)})
+    lines = [
+        f"| task | sampler | metric | {' | '.join(f'N = {k}' for k in ks)} |",
+        f"|{'---|' * (3 + len(ks))}",
+    ]
+    for run in runs:
+        strength = f" {run.config.strength:g}" if run.config.strength else ""
+        for family in _families(run):
+            found = [run.metrics.get(f"{family}@{k}", (None, None)) for k in ks]
+            label = _LABELS.get(family, family.replace("_", " "))
+            start = f"| {run.task} | {run.config.sampler}{strength} | {label} |"
+            lines.append(f"{start} {' | '.join(plus_minus(*cell) for cell in found)} |")
+    return "\n".join(lines)
+
+
+def curve_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the table that `curve_chart` shows, of all runs with several samples."""
+    return pd.DataFrame(
+        {"task": run.task, "run": run.config.sampler, "questions": run.questions, "k": k}
+        | {
+            f"{name}{part}": value
+            for name, metric in (("coverage", "pass"), ("voting", "voting"))
+            for part, value in zip(("", "_stderr"), run.metrics[f"{metric}@{k}"], strict=True)
+        }
+        for run in runs
+        for k in _ks(run)
+        if len(_ks(run)) > 1
+    )
+
+
+def fill_sections(text: str, sections: dict[str, str]) -> str:
+    """Return a README with the text between its markers replaced.
+
+    Args:
+        text: with `<!-- latent-tts: NAME -->` … `<!-- /latent-tts -->`.
+        sections: name -> what stands between.
+
+    Raises:
+        ResultsError: a marker names no section, or a section has no marker.
+    """
+    found = [match["name"] for match in _SECTION.finditer(text)]
+    if sorted(found) != sorted(sections):
+        raise ResultsError(
+            f"The README has the sections {', '.join(found) or 'none'}, but must have each of "
+            f"{', '.join(sections)} once, as <!-- latent-tts: NAME --> … <!-- /latent-tts -->."
+        )
+    return _SECTION.sub(
+        lambda match: f"{match['start']}{sections[match['name']]}\n{match['end']}", text
+    )
+
+
+@click.command()
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; fail on a difference.")
+@click.option("--readme", "file", default=ROOT / "README.md", type=click.Path(path_type=Path))
+@click.option(
+    "--baselines", default=ROOT / "results" / "baselines", type=click.Path(path_type=Path)
+)
+def main(only_check: bool, file: Path, baselines: Path) -> None:
+    """Write the README's results and pictures, from the runs that are committed beside it."""
+    runs, problems = collect([baselines])
+    if problems or not runs:
+        listed = "; ".join(map(str, problems)) or f"{baselines} holds no runs."
+        raise ResultsError(f"Every committed run must be usable: {listed}")
+    runs.sort(key=lambda run: (run.task, run.config.sampler, run.config.strength or 0.0))
+    text = file.read_text(encoding="utf-8")
+    sections = {"results": results_table(runs)}
+    if (baselines / REWARDS).is_file():
+        sections["rewards"] = rewards_table(pd.read_csv(baselines / REWARDS))
+    filled = fill_sections(text, sections)
+    tables = {
+        baselines / f"{task}.png": curve_table([run for run in runs if run.task == task])
+        for task in dict.fromkeys(run.task for run in runs)
+    }
+    stale = {path: table for path, table in tables.items() if _stale(path, table)}
+    if only_check:
+        different = [str(file)] * (filled != text) + [str(path) for path in stale]
+        click.echo(
+            f"Not as the runs in {baselines} say: {', '.join(different)}. Run tools/readme.py."
+            if different
+            else f"{file} and its pictures are as the runs in {baselines} say."
+        )
+        sys.exit(int(bool(different)))
+    if filled != text:
+        file.write_text(filled, encoding="utf-8")
+    for path, table in stale.items():
+        save(curve_chart(table), [path])
+        _note(path, _digest(table))
+
+
+def _stale(picture: Path, table: pd.DataFrame) -> bool:
+    """Tell whether a picture shows other numbers; its pixels differ between versions and fonts."""
+    if table.empty:
+        return False
+    if not picture.is_file():
+        return True
+    with Image.open(picture) as image:
+        return bool(image.info.get("Description") != _digest(table))
+
+
+def _note(picture: Path, description: str) -> None:
+    """Store a text in a PNG file, beside the picture."""
+    with Image.open(picture) as image:
+        texts = PngImagePlugin.PngInfo()
+        texts.add_text("Description", description)
+        image.save(picture, pnginfo=texts, optimize=True)
+
+
+def _digest(table: pd.DataFrame) -> str:
+    return hashlib.sha256(table.to_csv(float_format="%.12g").encode()).hexdigest()
+
+
+def _ks(run: Run) -> list[int]:
+    return [int(name.removeprefix("pass@")) for name in run.metrics if name.startswith("pass@")]
+
+
+def _families(run: Run) -> list[str]:
+    names = [name.partition("@") for name in run.metrics if is_accuracy(name)]
+    families = dict.fromkeys(family for family, _, k in names if k)
+    return [family for family in families if family not in _REPEATED]
+
+
+if __name__ == "__main__":
+    main()
