@@ -35,7 +35,7 @@ def test_two_processes_give_the_samples_of_one(checkpoints, data, tmp_path, quic
     )
     assert done.returncode == 0, done.stderr
     one = evaluate(checkpoints["coconut"], data, model_args=settings)
-    (file,) = find_samples(tmp_path / "out")
+    (file,) = (tmp_path / "out").rglob("samples_*.jsonl")
     samples = [json.loads(line) for line in file.read_text().splitlines()]
     samples.sort(key=lambda sample: sample["doc_id"])
     assert len(samples) == 9  # odd, so one process has a question less and pads

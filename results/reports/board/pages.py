@@ -92,7 +92,7 @@ def _script(job: PageJob) -> Iterator[bytes]:
         votes = count_votes(pool.candidates, logged.question.gold, tolerance=tolerance)
         for name, value in _summary(logged, votes, job.strategies).items():
             columns.setdefault(name, []).append(value)
-        yield _call("pool", _pool(pool, votes, logged.question.gold, tolerance, job.strategies))
+        yield _call("pool", _pool(pool, votes, logged.question.gold, tolerance))
     yield _call("questions", columns)
 
 
@@ -119,9 +119,7 @@ def _summary(logged: LoggedQuestion, votes: Votes, strategies: dict[str, str]) -
     }
 
 
-def _pool(
-    pool: LoggedPool, votes: Votes, gold: str, tolerance: Decimal, strategies: Iterable[str]
-) -> dict[str, object]:
+def _pool(pool: LoggedPool, votes: Votes, gold: str, tolerance: Decimal) -> dict[str, object]:
     """Return a pool column by column; a text that candidates share is written once."""
     candidates = pool.candidates
     texts: dict[tuple[str, str | None], int] = {}
@@ -144,7 +142,7 @@ def _pool(
         columns["steps"] = msgspec.Raw(b"[%s]" % steps)
     if pool.beams:
         columns["beams"] = [_beam(beam, gold, tolerance) for beam in pool.beams]
-    columns["chosen"] = choices(pool, votes, strategies)
+    columns["chosen"] = choices(pool, votes)
     return columns
 
 

@@ -1,6 +1,6 @@
 """How the candidates of one question voted, and why the vote failed where it did."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
@@ -92,29 +92,26 @@ def weigh_votes(candidates: Sequence[LoggedCandidate], votes: Votes) -> list[flo
     return sums
 
 
-def choices(
-    pool: LoggedPool, votes: Votes, strategies: Iterable[str]
-) -> dict[str, tuple[int, int | None]]:
-    """Return what strategies chose.
+def choices(pool: LoggedPool, votes: Votes) -> dict[str, tuple[int, int | None]]:
+    """Return what every strategy chose that the pool has enough for.
 
     Args:
         pool: the candidates and beams of a question.
         votes: over the candidates.
-        strategies: names; one that is not installed, or that lacks what it needs, is left out.
 
     Returns:
         Strategy -> the index of its candidate, beams coming after all candidates, and the index
         of its answer; -1 for no vote, None where only a beam has that answer. A strategy that
-        chose nothing is not in it.
+        chose nothing is not in it, and neither is a single sample, which is no choice.
     """
     both = [*pool.candidates, *pool.beams]
     # A logged pool has what strategies read: candidates and beams with the fields of `Candidate`.
     plain = cast(Pool, pool)
     found: dict[str, tuple[int, int | None]] = {}
-    for name in strategies:
-        if name not in STRATEGIES or not STRATEGIES[name].fits(plain):
+    for name, strategy in STRATEGIES.items():
+        if not (strategy.has_k or strategy.needs) or not strategy.fits(plain):
             continue
-        chosen: object = STRATEGIES[name].choose(plain)
+        chosen: object = strategy.choose(plain)
         index = next((i for i, one in enumerate(both) if one is chosen), None)
         if index is None:
             continue

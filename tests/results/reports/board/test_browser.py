@@ -9,7 +9,7 @@ import pytest
 
 from latent_tts.results.reports.board import build_board
 from latent_tts.tasks import Pool, aggregate
-from tests.results.made import add_metric, log_of
+from tests.results.made import log_of
 from tests.results.reports.board.random_runs import random_run, rewrite
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -39,7 +39,6 @@ def board(tmp_path_factory):
     runs = folder / "runs"
     ranked = random_run(runs / "ranked", questions=40, seed=1, skill=0.7, rewards=True, steps=True)
     rewrite(log_of(ranked), lambda place, sample: add_beams(sample))
-    add_metric(ranked, "beam_search", lambda gold, pool: 1.0)
     hostile = f"hostile{HOSTILE.replace('/', '')}"
     random_run(runs / hostile, questions=40, seed=2, skill=0.3, text=HOSTILE)
     dropout = {"settings": {"latent_do_sample_by": "dropout"}}
