@@ -1,6 +1,7 @@
 """The `latent-tts` command; each subcommand's module is imported only when it is asked for."""
 
 import importlib
+import importlib.util
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -82,8 +83,11 @@ def print_task_folder() -> None:
 
 
 def task_folder() -> Path:
-    """Return the installed folder of task YAMLs."""
-    return Path(__file__).parent / "benchmarks"
+    """Return the installed folder of task YAMLs, without importing the tasks."""
+    spec = importlib.util.find_spec("latent_tts.tasks")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("latent_tts.tasks is not installed; reinstall latent-tts")
+    return Path(spec.submodule_search_locations[0], "benchmarks")
 
 
 def run_lm_eval(arguments: Sequence[str]) -> None:

@@ -8,11 +8,11 @@ from lm_eval import simple_evaluate
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 
-from latent_tts.harness.cli import task_folder
+from latent_tts import tasks
 from latent_tts.harness.lm_eval_seam import KEEPS_REPEATS
 from latent_tts.tasks import Pool
 
-BENCHMARKS = task_folder()
+BENCHMARKS = Path(tasks.__file__).parent / "benchmarks"
 FILES = {
     "latent_tts_gsm8k": "gsm8k_test.jsonl",
     "latent_tts_gsm_hard": "gsm_hard.jsonl",

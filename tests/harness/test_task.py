@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import statistics
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,11 +13,11 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import make_table
 
-from latent_tts.harness.cli import task_folder
+from latent_tts import tasks
 from latent_tts.harness.task import PoolTask
 from latent_tts.tasks import Candidate, Pool, TaskError, pool_metrics
 
-BENCHMARKS = task_folder()
+BENCHMARKS = Path(tasks.__file__).parent / "benchmarks"
 GOLDS = ["5", "-7", "0.5", "1000"]
 NAMES = {
     *("pass@1", "pass@2", "pass@4", "coverage@4", "voting@1", "voting@2", "voting@4"),
