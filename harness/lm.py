@@ -164,14 +164,14 @@ class LatentLM(ProcessLM):
         responses: dict[int, list[str]] = {}
 
         def done(index: int, pool: Pool) -> None:
+            question = questions[index]
             parts = [
                 Pool(pool.candidates[start : start + count], pool.beams, pool.question)
                 for start in range(0, count * repeats, count)
             ]
             responses[index] = [_respond(part, options) for part in parts]
-            arguments = questions[index].arguments
             # At once, so that a run that is killed loses nothing.
-            self.cache_hook.add_partial("generate_until", arguments, responses[index][0])
+            self.cache_hook.add_partial("generate_until", question.arguments, responses[index][0])
             bar.update()
 
         sample_pools(

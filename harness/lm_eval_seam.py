@@ -10,7 +10,10 @@ What differs between 0.4.13 and 0.5.0.dev1 (neither discovers plugins by itself)
 - `construct_requests` returns one request; from 0.5 on a list of requests.
 - `process_results` is given one entry, a text or, under `repeats`, a list; from 0.5 on all texts.
 - Without a filter list all responses but the first are thrown away; from 0.5 on none is.
-- From 0.5 on `--repeats` changes a task that is already built.
+- From 0.5 on `--repeats` changes a task that is already built, a task in a group is called
+  `group::task`, and `filtered_resps` in the sample log holds a list even without `repeats`.
+- 0.5.0.dev1 itself fails under `--predict_only` (its `bypass` metric is a number where it wants a
+  list) unless a task gives the metric, as ours does.
 """
 
 import sys
@@ -32,6 +35,10 @@ KEEPS_REPEATS = hasattr(lm_eval.api.task, "GenerateTask")
 GenerateTask: Any = (
     lm_eval.api.task.GenerateTask if KEEPS_REPEATS else lm_eval.api.task.ConfigurableTask
 )
+
+# Keys of a task's configuration that are no settings of it: its class, and the name that 0.5 gives
+# it in a group (`group::task`). Without that it is called in results as it always was.
+NOT_FIELDS = frozenset({"class", "_qualified_name"})
 
 
 def keep_repeats(count: int) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from ..tasks import (
 )
 from .lm_eval_seam import (
     KEEPS_REPEATS,
+    NOT_FIELDS,
     GenerateTask,
     keep_repeats,
     list_requests,
@@ -50,7 +51,7 @@ class PoolTask(GenerateTask):
         Raises:
             TaskError: `ks`, `tolerance` or `repeats` cannot be used, or the data cannot be read.
         """
-        fields = {key: value for key, value in (config or {}).items() if key != "class"}
+        fields = {key: value for key, value in (config or {}).items() if key not in NOT_FIELDS}
         metadata = fields.get("metadata") or {}
         self.ks = _read_ks(metadata.get("ks"))
         self.tolerance = read_tolerance(metadata.get("tolerance", 0))
@@ -108,9 +109,9 @@ class PoolTask(GenerateTask):
     def override_metric(self, metric_name: str) -> None:
         """Replaces all metrics by one of lm-eval's, as --predict_only does."""
         super().override_metric(metric_name)
-        self._predicts_only = True
+        self._predicts_only = metric_name == "bypass"
 
-    def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, Any] | None:
+    def process_results(self, doc: dict[str, Any], results: Sequence[Any]) -> dict[str, Any]:
         """Judges the responses to one question.
 
         Args:
@@ -118,14 +119,13 @@ class PoolTask(GenerateTask):
             results: The responses, see `list_responses`.
 
         Returns:
-            Metric name -> value, see `pool_metrics`; lm-eval's own choice under --predict_only.
+            Metric name -> value, see `pool_metrics`; nothing but `bypass` under --predict_only.
 
         Raises:
             TaskError: A response is a damaged pool, or too small for `ks`.
         """
         if self._predicts_only:
-            chosen: dict[str, Any] | None = super().process_results(doc, results)
-            return chosen
+            return {"bypass": None}
         # What is more than `repeats` is padding of several processes.
         responses = list_responses(results)[: self.config.repeats]
         pool = join_pools([read_response(response) for response in responses])

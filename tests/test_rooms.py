@@ -59,13 +59,7 @@ def test_a_room_imports_only_what_the_table_allows(room, repository_files):
             assert room in RESERVED.get(top, {room}), f"{path}: {name}"
 
 
-@pytest.mark.parametrize(
-    "room",
-    [
-        pytest.param(room, marks=[pytest.mark.xfail(reason="_pool.yaml")] * (room == "tasks"))
-        for room in MAY_IMPORT
-    ],
-)
+@pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_yaml_names_only_rooms_that_its_own_may_import(room, repository_files):
     files = [f for f in repository_files if f.parts[0] == room and f.suffix == ".yaml"]
     for path in files:

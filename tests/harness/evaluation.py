@@ -77,4 +77,10 @@ def evaluate(
 def pools(results: dict[str, Any], task: str = "latent_tts_gsm8k") -> list[Pool]:
     """The logged pools of a task, in the order of its questions."""
     samples = sorted(results["samples"][task], key=lambda sample: sample["doc_id"])
-    return [Pool.from_json(sample["filtered_resps"][0]) for sample in samples]
+    return [Pool.from_json(filtered(sample)) for sample in samples]
+
+
+def filtered(sample: dict[str, Any]) -> str:
+    """The response that a sample log's filter chain left; lm-eval 0.5 logs a list of one."""
+    (response,) = sample["filtered_resps"]
+    return response if isinstance(response, str) else response[0]

@@ -1,5 +1,6 @@
 """What a user sees of a mistake: one line where lm-eval's command is the program."""
 
+import json
 import os
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def test_a_wrong_question_is_one_line(run_lm_eval, checkpoints, tmp_path):
     write_questions(tmp_path, [*make_rows(2), {"id": 2, "question": "How many?"}])
     done = run_lm_eval(
         *("--model_args", f"pretrained={checkpoints['coconut']}", "--tasks", "latent_tts_gsm8k"),
-        *("--metadata", f"data_dir={tmp_path}", "--output_path", "out"),
+        *("--metadata", json.dumps({"data_dir": str(tmp_path)}), "--output_path", "out"),
     )
     check_one_line(done, "gsm8k_test.jsonl, line 3: field 'answer' is missing")
     assert not (tmp_path / "out").exists()

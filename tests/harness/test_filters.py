@@ -58,5 +58,5 @@ def test_other_filters_can_follow():
     instance = make_request("?", {}, task="task", number=0, repeats=3)
     instance.resps = ["7", "8", "8"]
     FilterEnsemble("majority", [filters.voting, TakeFirstFilter]).apply([instance])
-    assert instance.filtered_resps == {"majority": "8"}
+    assert list(instance.filtered_resps["majority"]) == ["8"]  # a text or, from 0.5 on, a list
     assert list(filters.first().apply([], [])) == []

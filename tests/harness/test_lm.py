@@ -166,7 +166,7 @@ def test_the_batch_size_changes_no_sample(kind, checkpoints, data):
 def test_fewer_samples_are_the_first_of_more(kind, checkpoints, data):
     more = sample(kind, checkpoints, data, model_args={"num_return_sequences": 16}, batch_size=9)
     half = sample(kind, checkpoints, data, model_args={"num_return_sequences": 8}, batch_size=9)
-    assert half == [Pool(pool.candidates[:8]) for pool in more]
+    assert half == [Pool(pool.candidates[:8], question=pool.question) for pool in more]
 
 
 def test_repeats_go_on_where_the_first_copy_stopped(checkpoints, data, tmp_path):

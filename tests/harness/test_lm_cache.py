@@ -1,5 +1,6 @@
 """`--use_cache`: a run goes on from what another one, or itself before it was killed, has done."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -127,7 +128,12 @@ def test_a_killed_run_goes_on_where_it_stopped(run_cached, tmp_path, checkpoints
         [
             *(sys.executable, "-m", "lm_eval", "run", "--model", "latent_tts"),
             *("--model_args", settings, "--tasks", "latent_tts_gsm8k"),
-            *("--include_path", str(BENCHMARKS), "--metadata", f"data_dir={folder}"),
+            *(
+                "--include_path",
+                str(BENCHMARKS),
+                "--metadata",
+                json.dumps({"data_dir": str(folder)}),
+            ),
             *("--use_cache", str(tmp_path / "cache"), "--batch_size", "1"),
         ],
         env={**os.environ, **quick_lm_eval},

@@ -8,7 +8,7 @@ import yaml
 from latent_tts.harness.lm import LatentLM
 from latent_tts.models import ModelError
 from latent_tts.tasks import Pool, TaskError, find_strategy, join_pools
-from tests.harness.evaluation import evaluate, make_request, make_rows
+from tests.harness.evaluation import evaluate, filtered, make_request, make_rows
 
 SETTINGS = {"latent_do_sample_by": "noise", "noise_std": 1.0, "max_new_tokens": 20}
 
@@ -122,7 +122,7 @@ def test_repeats_become_responses_of_their_own(run_task, drawn):
     for sample, pool in zip(samples, drawn, strict=True):
         parts = [Pool(pool.candidates[start : start + 5]) for start in (0, 5, 10)]
         assert sample["resps"] == [[find_strategy("majority").pick(part).text for part in parts]]
-        assert sample["filtered_resps"] == sample["resps"][0][:1]  # lm-eval's own take_first
+        assert filtered(sample) == sample["resps"][0][0]
 
 
 def test_a_filter_of_this_project_aggregates_the_repeats(run_task, drawn):
@@ -143,7 +143,7 @@ def test_a_filter_of_this_project_aggregates_the_repeats(run_task, drawn):
         three = first(pool, 3)
         assert sample["resps"] == [[candidate.text for candidate in three.candidates]]
         # The filter reads plain texts as answers: the last number of each.
-        assert sample["filtered_resps"][0] == find_strategy(sample["filter"]).pick(three).text
+        assert filtered(sample) == find_strategy(sample["filter"]).pick(three).text
 
 
 def test_repeats_of_pools_are_joined_by_the_filter(run_task, drawn):
@@ -156,8 +156,8 @@ def test_repeats_of_pools_are_joined_by_the_filter(run_task, drawn):
     _, samples = run_task(repeats=3, filter_list=filters, gen_kwargs={"return_pool": True})
     for sample, pool in zip(samples, drawn, strict=True):
         joined = join_pools([Pool.from_json(text) for text in sample["resps"][0]])
-        assert joined == pool
-        assert sample["filtered_resps"] == [find_strategy("majority").pick(pool).text]
+        assert joined.candidates == pool.candidates
+        assert filtered(sample) == find_strategy("majority").pick(pool).text
 
 
 def test_until_cuts_the_text_before_the_answer_is_read(run_task, drawn):
@@ -210,7 +210,7 @@ def test_a_limit_of_answer_tokens(run_task):
         ({"gen_kwargs": {"until": 5}}, ModelError, "until=5; allowed is a text or a list"),
         ({"gen_kwargs": {"max_gen_toks": 0}}, ModelError, "max_gen_toks=0; allowed is a whole"),
         (
-            {"output_type": "loglikelihood"},
+            {"output_type": "loglikelihood", "doc_to_target": "{{question}}"},
             ModelError,
             r"generate_until tasks only; this task asks for log-likelihoods.* output_type",
         ),
@@ -219,7 +219,11 @@ def test_a_limit_of_answer_tokens(run_task):
             ModelError,
             "generate_until tasks only",
         ),
-        ({"output_type": "loglikelihood_rolling"}, ModelError, "generate_until tasks only"),
+        (
+            {"output_type": "loglikelihood_rolling", "doc_to_target": "{{question}}"},
+            ModelError,
+            "generate_until tasks only",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused(run_task, options, error, message):

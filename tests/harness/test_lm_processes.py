@@ -10,7 +10,7 @@ import pytest
 from latent_tts.harness.lm import LatentLM
 from latent_tts.results import collect, curve_table
 from latent_tts.tasks import Pool
-from tests.harness.evaluation import BENCHMARKS, evaluate, pools
+from tests.harness.evaluation import BENCHMARKS, evaluate, filtered, pools
 
 
 def test_two_processes_give_the_samples_of_one(checkpoints, data, tmp_path, quick_lm_eval):
@@ -23,7 +23,7 @@ def test_two_processes_give_the_samples_of_one(checkpoints, data, tmp_path, quic
             *("--nproc_per_node", "2"),
             *("-m", "lm_eval", "run", "--model", "latent_tts", "--batch_size", "2"),
             *("--model_args", f"pretrained={checkpoints['coconut']},{written}"),
-            *("--include_path", str(BENCHMARKS), "--metadata", f"data_dir={data}"),
+            *("--include_path", str(BENCHMARKS), "--metadata", json.dumps({"data_dir": str(data)})),
             *("--tasks", "latent_tts_gsm8k", "--log_samples", "--output_path", "out"),
             *("--use_cache", "cache"),
         ],
@@ -39,7 +39,7 @@ def test_two_processes_give_the_samples_of_one(checkpoints, data, tmp_path, quic
     samples = [json.loads(line) for line in file.read_text().splitlines()]
     samples.sort(key=lambda sample: sample["doc_id"])
     assert len(samples) == 9  # odd, so one process has a question less and pads
-    assert [Pool.from_json(sample["filtered_resps"][0]) for sample in samples] == pools(one)
+    assert [Pool.from_json(filtered(sample)) for sample in samples] == pools(one)
     for sample, alone in zip(samples, one["samples"]["latent_tts_gsm8k"], strict=True):
         assert sample["doc"] == alone["doc"]
         assert sample["coverage@3"] == alone["coverage@3"]

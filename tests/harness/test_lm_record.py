@@ -12,7 +12,7 @@ from lm_eval._cli import HarnessCLI
 
 from latent_tts.harness.lm import LatentLM
 from latent_tts.tasks import Pool
-from tests.harness.evaluation import BENCHMARKS, evaluate, pools, question
+from tests.harness.evaluation import BENCHMARKS, evaluate, filtered, pools, question
 
 
 @pytest.fixture
@@ -24,7 +24,12 @@ def run_command(monkeypatch, tmp_path, checkpoints, data):
         monkeypatch.setattr(lm_eval.tasks, "TaskManager", manager)
         command = ["lm_eval", "run", "--model", "latent_tts", "--include_path", str(BENCHMARKS)]
         command += ["--model_args", f"pretrained={checkpoints[kind]}", *model_args]
-        command += ["--metadata", f"data_dir={data}", "--output_path", str(tmp_path / "out")]
+        command += [
+            "--metadata",
+            json.dumps({"data_dir": str(data)}),
+            "--output_path",
+            str(tmp_path / "out"),
+        ]
         monkeypatch.setattr(sys, "argv", [*command, *arguments])
         monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)  # undone with the rest
         parser = HarnessCLI()
@@ -114,12 +119,12 @@ def test_the_sample_log_holds_every_pool_as_one_json_object(run_command, checkpo
     expected = pools(evaluate(checkpoints["coconut"], data, model_args=settings))
     for sample, pool in zip(samples, expected, strict=True):
         content = json.loads(sample["resps"][0][0])
-        assert list(content) == ["candidates"]
+        assert list(content) == ["candidates", "question"]
         assert len(content["candidates"]) == 3
         for candidate in content["candidates"]:
             assert {"text", "answer", "thoughts", "answer_tokens", "truncated"} <= set(candidate)
             assert candidate["thoughts"] == 6
-        assert Pool.from_json(sample["filtered_resps"][0]) == pool
+        assert Pool.from_json(filtered(sample)) == pool
         assert 0 <= sample["coverage@3"] <= 1
         assert sample["thoughts"] == 6
 

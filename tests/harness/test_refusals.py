@@ -100,10 +100,14 @@ def own_task(tmp_path, monkeypatch):
     return write
 
 
-def test_readmes_task_runs(checkpoints, data, own_task):
-    results = evaluate(
-        checkpoints["coconut"], data, names=("my_task",), include=own_task("2"), limit=1
-    )
+@pytest.mark.parametrize("name", ["latent_tts.tasks.classes", "latent_tts.harness.task"])
+def test_readmes_task_runs(checkpoints, data, own_task, name):
+    """The second name stands in copies of `_pool.yaml` that were made before."""
+    folder = own_task("2")
+    file = folder / "_pool.yaml"
+    file.write_text(file.read_text().replace("latent_tts.tasks.classes.", f"{name}."))
+    assert f"{name}.PoolTask" in file.read_text()
+    results = evaluate(checkpoints["coconut"], data, names=("my_task",), include=folder, limit=1)
     assert results["results"]["my_task"]["sample_len"] == 1
 
 
