@@ -20,7 +20,7 @@ COMMANDS = {
         "Label thoughts by rollouts, to train a reward model on.",
     ),
     "bench": (
-        "latent_tts.harness.bench.command:bench",
+        "latent_tts.harness.commands.bench:bench",
         "Measure samples per second, and what the engine gains.",
     ),
     "check": (

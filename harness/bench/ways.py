@@ -9,12 +9,12 @@ from torch.nn import functional
 from transformers import DynamicCache, GenerationConfig, GenerationMixin
 
 from ...models import LatentSettings
+from ...models.samplers import Dropout, Noise
+from ...models.samplers.dropout import SITES
 
 
 @torch.no_grad()
-def straightforward(
-    model: Any, input_ids: torch.Tensor, settings: LatentSettings
-) -> tuple[torch.Tensor, torch.Tensor]:
+def plain_loop(model: Any, input_ids: torch.Tensor, settings: LatentSettings) -> torch.Tensor:
     """Sample as a plain loop around transformers' forward does, and as the released code did.
 
     Every prompt is repeated N times, every forward pass returns the hidden states of all layers
@@ -22,14 +22,14 @@ def straightforward(
     stays whole until its last row ends.
 
     Args:
-        model: the backbone.
+        model: the backbone, which thinks a fixed number of thoughts.
         input_ids: i64[B, P].
         settings: as the engine's; dropout and noise are torch's own.
 
     Returns:
-        i64[B * N, L] thoughts (as placeholders), end marker and answer, and f[B * N, T, D].
+        i64[B * N, L] thoughts (as placeholders), end marker and answer.
     """
-    tokens = model.latent_tokens
+    tokens, sampler = model.latent_tokens, settings.sampler
     ends = torch.tensor(tokens.eos, dtype=torch.long, device=input_ids.device)
     input_ids = input_ids.repeat_interleave(settings.num_return_sequences, dim=0)
     embed = model.get_input_embeddings()
@@ -39,8 +39,7 @@ def straightforward(
     with _dropout(model, settings) as switch:
         for step in range(settings.max_new_tokens):
             # The prompt is read at step 0, thought t at step t, and the last one as the answer is.
-            sampled = step > 0 or settings.dropout_scope == "prompt_and_thoughts"
-            switch["on"] = sampled and step < settings.thought_limit
+            switch["on"] = (step > 0 or sampler.prompt_varies) and step < settings.thought_limit
             output = model(
                 inputs_embeds=inputs[:, read:],
                 past_key_values=cache,
@@ -51,8 +50,8 @@ def straightforward(
             read = inputs.shape[1]
             if step < settings.thought_limit:
                 following = model.next_thought(output.hidden_states[-1][:, -1])
-                if settings.latent_do_sample and settings.latent_do_sample_by == "noise":
-                    following = following + settings.noise_std * torch.randn_like(following)
+                if isinstance(sampler, Noise):
+                    following = following + sampler.noise_std * torch.randn_like(following)
                 chosen = torch.full_like(input_ids[:, 0], tokens.placeholder)
             elif step == settings.thought_limit:
                 chosen = torch.full_like(input_ids[:, 0], tokens.end)
@@ -66,25 +65,23 @@ def straightforward(
             if not bool(going.any()):
                 break
             inputs = torch.cat((inputs, following.unsqueeze(1)), dim=1)
-    thoughts = inputs[:, input_ids.shape[1] :][:, : settings.thought_limit]
-    return torch.stack(steps, dim=1), thoughts
+    return torch.stack(steps, dim=1)
 
 
 @contextmanager
 def _dropout(model: Any, settings: LatentSettings) -> Iterator[dict[str, bool]]:
     """Put torch's own dropout after the modules of the site, where the sampler is dropout."""
-    switch = {"on": False}
-    hooks = []
+    switch, hooks, sampler = {"on": False}, [], settings.sampler
+    if isinstance(sampler, Dropout):
+        p = sampler.dropout_p
 
-    def drop(module: torch.nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor:
-        return functional.dropout(output, settings.dropout_p) if switch["on"] else output
+        def drop(module: torch.nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor:
+            return functional.dropout(output, p) if switch["on"] else output
 
-    if settings.latent_do_sample and settings.latent_do_sample_by == "dropout":
-        ends = model.dropout_modules[settings.dropout_site]
         hooks = [
             module.register_forward_hook(drop)
             for name, module in model.named_modules()
-            if name.endswith(ends)
+            if name.endswith(SITES[sampler.dropout_site])
         ]
     try:
         yield switch
@@ -93,25 +90,17 @@ def _dropout(model: Any, settings: LatentSettings) -> Iterator[dict[str, bool]]:
             hook.remove()
 
 
-def explicit(model: Any, input_ids: torch.Tensor, *, count: int, tokens: int) -> torch.Tensor:
-    """Write N texts after each prompt by transformers' own generate.
+def generate_texts(model: Any, input_ids: torch.Tensor, *, count: int, tokens: int) -> torch.Tensor:
+    """Write N texts of so many tokens after each prompt by transformers' own generate.
 
-    One text alone is greedy, as generate is quickest; several are drawn from all tokens.
-
-    Args:
-        model: the backbone; its thoughts are not used.
-        input_ids: i64[B, P].
-        count: N.
-        tokens: of each text; none ends earlier.
-
-    Returns:
-        i64[B * N, P + tokens].
+    One text alone is greedy, as generate is quickest; several are sampled from all tokens.
     """
     config = GenerationConfig(
         do_sample=count > 1,
         top_k=0 if count > 1 else None,
         num_return_sequences=count,
         max_new_tokens=tokens,
+        min_new_tokens=tokens,
         pad_token_id=0,
     )
     # The class is named, because a backbone's own generate thinks in latents.

@@ -1,147 +1,87 @@
-"""What every way is given: a GPT-2 with random weights, and prompts; and what that costs."""
+"""What every way is given, and what it costs at least."""
 
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import GPT2Config, set_seed
 
-from ...models import COCONUTGPT2, LatentSettings, ModelError, load_tokenizer
-from ...models.tokens import LatentTokens
-from ...tasks.arith import generate
+from ...models import COCONUTGPT2, AutoLatentModel, LatentSettings, ModelError
+from ...models.backbones.tokens import LatentTokens
 
-TOKENIZER = "tiny-coconut"
-LEAST_VOCABULARY = 1200  # what the tokenizer knows, and some tokens that no prompt holds
-_END, _PLACEHOLDER = 1, 2  # which tokens they are matters to none of the ways
-
-# Sampler and scope of each setting.
-SAMPLERS = {
-    "noise": ("noise", "thoughts"),
-    "dropout-thoughts": ("dropout", "thoughts"),
-    "dropout-prompt-and-thoughts": ("dropout", "prompt_and_thoughts"),
+SAMPLERS: dict[str, dict[str, str]] = {
+    "noise": {"latent_do_sample_by": "noise"},
+    "dropout over thoughts": {"latent_do_sample_by": "dropout", "dropout_scope": "thoughts"},
+    "dropout over prompt and thoughts": {
+        "latent_do_sample_by": "dropout",
+        "dropout_scope": "prompt_and_thoughts",
+    },
 }
+THOUGHTS, ANSWER_TOKENS = 6, 10
+NEW_TOKENS = THOUGHTS + 1 + ANSWER_TOKENS
 
 
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """What every way is given.
+def load(pretrained: str | None, device: torch.device, *, seed: int) -> Any:
+    """Return a checkpoint, or a COCONUT of GPT-2 small's size with random weights.
 
-    Attributes:
-        layers, width, heads, vocabulary: sizes of the GPT-2.
-        questions: B, in one batch.
-        prompt_tokens: P of each.
-        thoughts: T of each sample.
-        answer_tokens: of each sample; no sample ends earlier.
-        reasoning_tokens: before the answer of an explicit text. Reasoning in GSM8K's formulas takes
-            about as many (arXiv 2412.06769, table 1).
-        seed: of weights, problems and samples.
+    Its answers never end by themselves, so that every way does equally much.
+    """
+    if pretrained is not None:
+        model = AutoLatentModel.from_pretrained(pretrained, device_map=str(device))
+        model.latent_tokens = replace(model.latent_tokens, eos=())
+        return model
+    set_seed(seed)
+    model = COCONUTGPT2(GPT2Config(vocab_size=50260, bos_token_id=None, eos_token_id=None))
+    model.latent_tokens = LatentTokens(end=50258, placeholder=50259, eos=(), pad=0)
+    return model.to(device).eval()
+
+
+def settings(model: Any, sampler: str, count: int, *, seed: int) -> LatentSettings:
+    """Return the settings of N = `count` samples by one of `SAMPLERS`.
 
     Raises:
-        ModelError: a width that the heads do not divide, or too small a vocabulary.
+        ModelError: a backbone that stops thinking by itself, which the other ways cannot do.
     """
-
-    layers: int = 12
-    width: int = 768
-    heads: int = 12
-    vocabulary: int = 50260
-    questions: int = 2
-    prompt_tokens: int = 65
-    thoughts: int = 6
-    answer_tokens: int = 10
-    reasoning_tokens: int = 24
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check what the model could not be built with."""
-        if self.width % self.heads:
-            raise ModelError(
-                f"width={self.width} with heads={self.heads}; allowed is a width that the heads "
-                "divide. Change --width or --heads."
-            )
-        if self.vocabulary < LEAST_VOCABULARY:
-            raise ModelError(
-                f"vocabulary={self.vocabulary}; allowed are at least {LEAST_VOCABULARY} tokens, so "
-                "that the prompts' tokens are among them. Raise --vocabulary."
-            )
-
-    @property
-    def text_tokens(self) -> int:
-        """Tokens of an explicit reasoning and its answer."""
-        return self.reasoning_tokens + self.answer_tokens
-
-    @property
-    def new_tokens(self) -> int:
-        """Thoughts, the end marker and the answer."""
-        return self.thoughts + 1 + self.answer_tokens
-
-    def settings(self, model: Any, sampler: str, count: int) -> LatentSettings:
-        """Return the engine's settings for N = `count` samples."""
-        kind, scope = SAMPLERS[sampler]
-        return model.settings(
-            latent_do_sample_by=kind,
-            dropout_scope=scope,
-            latent_length=self.thoughts,
-            max_new_tokens=self.new_tokens,
-            num_return_sequences=count,
-            seed=self.seed,
+    if model.chooses_length:
+        raise ModelError(
+            f"{model.name_or_path!r} stops thinking by itself; bench compares backbones that think "
+            "a fixed number of thoughts. Give another --pretrained."
         )
-
-    def model(self, device: torch.device, dtype: torch.dtype) -> Any:
-        """Return a COCONUT with random weights whose answers never end by themselves."""
-        set_seed(self.seed)
-        config = GPT2Config(
-            vocab_size=self.vocabulary,
-            n_embd=self.width,
-            n_layer=self.layers,
-            n_head=self.heads,
-            n_positions=self.prompt_tokens + max(self.new_tokens, self.text_tokens),
-            bos_token_id=None,
-            eos_token_id=None,
-        )
-        model: Any = COCONUTGPT2(config)
-        model.latent_tokens = LatentTokens(_END, _PLACEHOLDER, eos=(), pad=0)
-        return model.to(device, dtype).eval()
-
-    def prompts(self) -> torch.Tensor:
-        """Return i64[B, P]: each a problem, and the next ones after it, cut to P tokens."""
-        tokenizer: Any = load_tokenizer(TOKENIZER)
-        count = self.questions + self.prompt_tokens  # no problem has no token
-        problems = list(generate(split="validation", count=count, seed=self.seed))
-        prompts = []
-        for place in range(self.questions):
-            ids: list[int] = []
-            for problem in islice(problems, place, None):
-                ids += tokenizer.encode(problem.question)
-                if len(ids) >= self.prompt_tokens:
-                    break
-            prompts.append(ids[: self.prompt_tokens])
-        return torch.tensor(prompts)
+    found: LatentSettings = model.settings(
+        latent_length=THOUGHTS,
+        max_new_tokens=NEW_TOKENS,
+        num_return_sequences=count,
+        seed=seed,
+        **SAMPLERS[sampler],
+    )
+    return found
 
 
-def needed(model: Any, work: Work, sampler: str, count: int) -> tuple[int, float]:
-    """Return the token-forwards and the floating-point operations that a batch must take.
+def prompts(model: Any, *, tokens: int, seed: int) -> torch.Tensor:
+    """Return one prompt of random token ids, i64[1, P]."""
+    generator = torch.Generator().manual_seed(seed)
+    most = model.get_input_embeddings().num_embeddings - 3
+    return torch.randint(0, most, (1, tokens), generator=generator).to(model.device)
 
-    The prompt is read once a question, or once a sample where dropout makes each read it
-    differently; the last answer token is not read. Matrix products alone are counted, two
-    operations for each multiply and add: all layers for every token read, attention to itself and
-    what stands before it, and the language-model head once for each answer token.
 
-    Args:
-        model: of `work`.
-        work: sizes and lengths.
-        sampler: a name in `SAMPLERS`.
-        count: N.
+def operations(model: Any, given: LatentSettings, *, tokens: int) -> float:
+    """Return the floating-point operations that the samples of one prompt must take.
+
+    The prompt is read once, or once a sample where dropout makes each read it differently; the
+    last answer token is not read. Matrix products alone are counted, two operations for each
+    multiply and add: all layers for every token read, attention to itself and what stands before
+    it, and the language-model head once for each answer token.
     """
-    samples = work.questions * count
-    reads = samples if SAMPLERS[sampler] == ("dropout", "prompt_and_thoughts") else work.questions
-    fed = work.new_tokens - 1
-    forwards = reads * work.prompt_tokens + samples * fed
-    weights = sum(
-        parameter.numel() for parameter in model.base_model.h.parameters() if parameter.dim() == 2
+    samples, fed = given.num_return_sequences, NEW_TOKENS - 1
+    reads = samples if given.sampler.prompt_varies else 1
+    config = model.config.get_text_config()
+    trunk = [m for m in model.base_model.modules() if not isinstance(m, nn.Embedding)]
+    own = (weight for part in trunk for weight in part.parameters(recurse=False))
+    weights = sum(weight.numel() for weight in own if weight.dim() == 2)
+    attended = reads * tokens * (tokens + 1) // 2 + samples * sum(
+        range(tokens + 1, tokens + fed + 1)
     )
-    attended = reads * sum(range(1, work.prompt_tokens + 1)) + samples * sum(
-        range(work.prompt_tokens + 1, work.prompt_tokens + fed + 1)
-    )
-    head = samples * work.answer_tokens * work.width * work.vocabulary
-    return forwards, 2.0 * (forwards * weights + 2 * attended * work.layers * work.width + head)
+    head = samples * ANSWER_TOKENS * config.hidden_size * config.vocab_size
+    attention = 2 * attended * config.num_hidden_layers * config.hidden_size
+    return 2.0 * ((reads * tokens + samples * fed) * weights + attention + head)

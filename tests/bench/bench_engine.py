@@ -2,15 +2,20 @@
 
 import pytest
 import torch
+from transformers import GPT2Config
 
-from latent_tts.harness.bench import Work, explicit, straightforward
-from latent_tts.harness.bench.endless import endless_ways
-from latent_tts.harness.bench.setup import Setup
-from latent_tts.models import AutoLatentModel, LatentGenerationConfig, load_tokenizer
+from latent_tts.harness.bench.ways import generate_texts, plain_loop
+from latent_tts.harness.bench.work import NEW_TOKENS, prompts, settings
+from latent_tts.models import (
+    COCONUTGPT2,
+    AutoLatentModel,
+    LatentGenerationConfig,
+    load_tokenizer,
+)
+from latent_tts.models.backbones.tokens import LatentTokens
 from latent_tts.tasks.arith import generate
 
 QUESTIONS = [problem.question for problem in generate(split="validation", count=16, seed=0)]
-WORK = Work(layers=4, width=256, heads=4, vocabulary=5000, questions=2)
 
 
 @pytest.fixture(scope="module")
@@ -59,53 +64,49 @@ def test_questions_in_a_batch(versus, sample):
 
 
 @pytest.fixture(scope="module")
-def ways():
-    """The engine and a plain loop around transformers' forward, 32 samples a question."""
-    model, input_ids = WORK.model(torch.device("cpu"), torch.float32), WORK.prompts()
+def model():
+    """A COCONUT of four layers with random weights, whose answers never end by themselves."""
+    torch.manual_seed(0)
+    sizes = {"n_embd": 256, "n_layer": 4, "n_head": 4, "vocab_size": 5000}
+    model = COCONUTGPT2(GPT2Config(**sizes, bos_token_id=None, eos_token_id=None)).eval()
+    model.latent_tokens = LatentTokens(end=4998, placeholder=4999, eos=(), pad=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def ways(model):
+    """The engine and a plain loop around transformers' forward, 64 samples of a question."""
+    input_ids = prompts(model, tokens=65, seed=0)
 
     def of(sampler):
-        settings = WORK.settings(model, sampler, 32)
+        given = settings(model, sampler, 64, seed=0)
         return {
-            "slow": lambda: straightforward(model, input_ids, settings),
-            "fast": lambda: model.generate(input_ids, **vars(settings)),
+            "slow": lambda: plain_loop(model, input_ids, given),
+            "fast": lambda: model.generate(input_ids, generation_config=given),
         }
 
     return of
 
 
-def test_straightforward_noise(versus, ways):
+def test_plain_loop_noise(versus, ways):
     versus(bound=2.0, **ways("noise"))
 
 
-def test_straightforward_dropout_over_thoughts(versus, ways):
-    versus(bound=2.0, **ways("dropout-thoughts"))
+def test_plain_loop_dropout_over_thoughts(versus, ways):
+    versus(bound=2.0, **ways("dropout over thoughts"))
 
 
-def test_straightforward_dropout_over_prompts(versus, ways):
+def test_plain_loop_dropout_over_prompts(versus, ways):
     """Here every sample reads its prompt by itself."""
-    versus(bound=1.0, **ways("dropout-prompt-and-thoughts"))
+    versus(bound=1.0, **ways("dropout over prompt and thoughts"))
 
 
-def test_one_sample_against_generate(versus):
+def test_one_sample_against_generate(versus, model):
     """As many tokens by transformers' own generate, greedily."""
-    model, input_ids = WORK.model(torch.device("cpu"), torch.float32), WORK.prompts()
-    settings = WORK.settings(model, "noise", 1)
+    input_ids = prompts(model, tokens=65, seed=0)
+    given = settings(model, "noise", 1, seed=0)
     versus(
         bound=0.9,
-        slow=lambda: explicit(model, input_ids, count=1, tokens=WORK.new_tokens),
-        fast=lambda: model.generate(input_ids, **vars(settings)),
+        slow=lambda: generate_texts(model, input_ids, count=1, tokens=NEW_TOKENS),
+        fast=lambda: model.generate(input_ids, generation_config=given),
     )
-
-
-def test_one_endless_sample(versus):
-    """The batch in which all end is the slow side: the other may not take much longer."""
-    setup = Setup(
-        work=WORK,
-        samplers=(),
-        counts=(),
-        rounds=1,
-        device=torch.device("cpu"),
-        dtype=torch.float32,
-    )
-    ways = endless_ways(setup, questions=8, samples=64, tokens=512)
-    versus(bound=0.6, slow=ways["ending"], fast=ways["endless"])

@@ -1,6 +1,6 @@
 """Samples by the published code, in a process and a Python of its own.
 
-Run by `compare.py` as a script, with the published code's requirements and none of this package.
+Run by `reference.py` as a script, with the published code's requirements and none of this package.
 Reads the setting from the first line of its input, then one question a line, and answers each.
 """
 
