@@ -51,7 +51,7 @@ def _candidates(folder: Path) -> Iterator[dict[str, object]]:
         tolerance = read_tolerance(run.tolerance)
         for logged in read_log(run):
             question = logged.question
-            for index, one in enumerate(logged.logged_pool().candidates):
+            for index, one in enumerate(logged.pool().candidates):
                 yield {
                     "run": run.name,
                     "task": run.task,

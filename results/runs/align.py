@@ -63,13 +63,11 @@ def judge(run: Run, *, ks: Sequence[int] = ()) -> QuestionTable:
     questions, answers, rows = [], [], []
     for logged in read_log(run, tuple(run.metrics)):
         question = logged.question
+        pool, more = logged.pool(), {}
         if ks:
-            pool = logged.pool()
             _check_ks(ks, pool, question, name=run.name)
-            answer = pool.candidates[0].answer
             more = pool_metrics(pool, question.gold, ks=ks, tolerance=tolerance)
-        else:
-            answer, more = logged.logged_pool().candidates[0].answer, {}
+        answer = pool.candidates[0].answer
         right = is_correct(answer, question.gold, tolerance=tolerance)
         rows.append(more | {FIRST: float(right)} | logged.metrics)
         questions.append(question)

@@ -22,30 +22,6 @@ _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 """What reading a packed log raises where it was cut off or changed."""
 
 
-class LoggedCandidate(msgspec.Struct, gc=False):
-    """A candidate as a pool's JSON has it.
-
-    A `Candidate` with its checks for each of the millions of candidates of a leaderboard would take
-    minutes; the decoder checks the types. The rewards of thoughts, most of a log's numbers, stay
-    JSON: nothing is computed from them.
-    """
-
-    text: str
-    answer: str | None
-    thoughts: int
-    answer_tokens: int
-    truncated: bool
-    reward: float | None = None
-    step_rewards: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class LoggedPool(msgspec.Struct, gc=False):
-    """A pool's JSON: the candidates, and those that beam search ended with, the best first."""
-
-    candidates: list[LoggedCandidate]
-    beams: list[LoggedCandidate] = []
-
-
 class LoggedQuestion(msgspec.Struct, frozen=True):
     """A question of a run with its candidates.
 
@@ -62,7 +38,7 @@ class LoggedQuestion(msgspec.Struct, frozen=True):
     metrics: dict[str, float]
 
     def pool(self) -> Pool:
-        """Return the candidates, checked; the pools of repeats are joined.
+        """Return the candidates; the pools of repeats are joined.
 
         Raises:
             ResultsError: a pool is damaged.
@@ -71,23 +47,6 @@ class LoggedQuestion(msgspec.Struct, frozen=True):
             return join_pools([Pool.from_json(response) for response in self.responses])
         except TaskError as error:
             raise ResultsError(f"{self.where}: {error}") from error
-
-    def logged_pool(self) -> LoggedPool:
-        """Return the same, fast.
-
-        Raises:
-            ResultsError: a pool is damaged.
-        """
-        try:
-            pools = [_POOL.decode(response) for response in self.responses]
-        except (msgspec.MsgspecError, RecursionError) as error:
-            raise ResultsError(f"{self.where}: a damaged pool ({error}). Run again.") from error
-        if len(pools) == 1:
-            return pools[0]
-        return LoggedPool([one for pool in pools for one in pool.candidates], pools[0].beams)
-
-
-_POOL = msgspec.json.Decoder(LoggedPool)
 
 
 def read_log(run: Run, metrics: Sequence[str] = ()) -> Iterator[LoggedQuestion]:

@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from ..errors import ResultsError
 from .record import Run
+from .settings import new_since
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Pairing:
 def pair_runs(new: Sequence[Run], old: Sequence[Run]) -> Pairing:
     """Find for every old run all new ones with its task and settings.
 
-    Seed, checkpoint and package versions may differ. Where both sides have one run of a task they
-    are paired although their settings differ, with a note.
+    Seed, checkpoint and package versions may differ. Runs are paired although their settings
+    differ, with a note, where an old record is of before its sampler had a parameter, or where both
+    sides have one run of a task.
 
     Raises:
         ResultsError: no run has a partner.
@@ -37,10 +39,12 @@ def pair_runs(new: Sequence[Run], old: Sequence[Run]) -> Pairing:
     pairs, missing, notes = [], [], []
     for before in old:
         same = [run for run in new if _purpose(run) == _purpose(before)]
+        same = same or [run for run in new if _as_far_as_known(run, before)]
         alone = [run for run in new if run.task == before.task]
         if not same and len(alone) == 1 and sum(run.task == before.task for run in old) == 1:
             same = alone
-            notes.append(f"settings differ: {_differences(alone[0], before)}.")
+        differences = (_differences(run, before) for run in same)
+        notes += [f"settings differ: {before.task}; {text}." for text in differences if text]
         pairs += [(run, before) for run in same]
         if not same:
             missing.append(before)
@@ -68,8 +72,14 @@ def _purpose(run: Run) -> dict[str, object]:
     }
 
 
+def _as_far_as_known(new: Run, old: Run) -> bool:
+    unknown = new_since(new.config.settings, old.config.settings)
+    ours = {name: value for name, value in _purpose(new).items() if name not in unknown}
+    return ours == _purpose(old)
+
+
 def _differences(new: Run, old: Run) -> str:
     ours, theirs = _purpose(new), _purpose(old)
     names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     listed = [f"{name} is {ours.get(name)}, was {theirs.get(name)}" for name in names]
-    return "; ".join([new.task, *listed])
+    return "; ".join(listed)

@@ -85,6 +85,16 @@ def chosen_settings(settings: Mapping[str, object]) -> dict[str, object]:
     }
 
 
+def new_since(new: Mapping[str, object], old: Mapping[str, object]) -> set[str]:
+    """Return the sampler's parameters in a record that an old one, of the same sampler, lacks.
+
+    They came later, so the old record cannot say how they were.
+    """
+    if "sampler_strength" in old or "sampler_strength" not in new:
+        return set()
+    return chosen_settings(new).keys() - chosen_settings(old).keys() - _NO_SAMPLER_S
+
+
 def _is_own(name: str, sampler: object, *, old: bool) -> bool:
     return sampler is not None and (not old or name.startswith(f"{sampler}_"))
 

@@ -4,17 +4,24 @@ The page's data is a script beside it, because a page opened from disk may not f
 question's pool is JSON in a string of its own, which the page parses when the question is opened.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
-from ....tasks import STRATEGIES, canonical, find_strategy, is_correct, read_tolerance
+from ....tasks import (
+    STRATEGIES,
+    Candidate,
+    Pool,
+    canonical,
+    find_strategy,
+    is_correct,
+    read_tolerance,
+)
 from ...errors import ResultsError
-from ...runs.log import LoggedCandidate, LoggedPool, LoggedQuestion, read_log
+from ...runs.log import LoggedQuestion, read_log
 from ...runs.record import Problem, Run
 from .cautions import DAMAGE
 from .templating import render, write_text
@@ -23,8 +30,7 @@ from .votes import OUTCOMES, Votes, choices, count_votes, weigh_votes
 VOTE = find_strategy("voting").name
 """The strategy that a page is about; the others have columns beside it."""
 
-_DECIMALS = 4  # of rewards on the page
-_SURPLUS_DIGITS = re.compile(rb"(?<=\.\d{3})\d+")  # of JSON's numbers
+_DECIMALS, _STEP_DECIMALS = 4, 3  # of rewards on the page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +93,8 @@ def _script(job: PageJob) -> Iterator[bytes]:
     tolerance = read_tolerance(job.run.tolerance)
     columns: dict[str, list[object]] = {}
     for logged in read_log(job.run, tuple(job.strategies.values())):
-        pool = logged.logged_pool()
-        pool.candidates = pool.candidates[: job.run.config.samples]
+        pool = logged.pool()
+        pool = Pool(pool.candidates[: job.run.config.samples], pool.beams)
         votes = count_votes(pool.candidates, logged.question.gold, tolerance=tolerance)
         for name, value in _summary(logged, votes, job.strategies).items():
             columns.setdefault(name, []).append(value)
@@ -119,7 +125,7 @@ def _summary(logged: LoggedQuestion, votes: Votes, strategies: dict[str, str]) -
     }
 
 
-def _pool(pool: LoggedPool, votes: Votes, gold: str, tolerance: Decimal) -> dict[str, object]:
+def _pool(pool: Pool, votes: Votes, gold: str, tolerance: Decimal) -> dict[str, object]:
     """Return a pool column by column; a text that candidates share is written once."""
     candidates = pool.candidates
     texts: dict[tuple[str, str | None], int] = {}
@@ -137,19 +143,17 @@ def _pool(pool: LoggedPool, votes: Votes, gold: str, tolerance: Decimal) -> dict
     if any(c.reward is not None for c in candidates):
         columns["reward"] = [_rounded(c.reward) for c in candidates]
         columns["weight"] = [_rounded(weight) for weight in weigh_votes(candidates, votes)]
-    steps = _steps(candidates)
-    if b"[" in steps:
-        columns["steps"] = msgspec.Raw(b"[%s]" % steps)
+    if any(c.step_rewards is not None for c in candidates):
+        columns["steps"] = [_steps(c) for c in candidates]
     if pool.beams:
         columns["beams"] = [_beam(beam, gold, tolerance) for beam in pool.beams]
     columns["chosen"] = choices(pool, votes)
     return columns
 
 
-def _steps(candidates: Iterable[LoggedCandidate]) -> bytes:
-    """Return candidates' rewards of thoughts as JSON with few digits, comma between."""
-    steps = b",".join(bytes(c.step_rewards) for c in candidates)
-    return _SURPLUS_DIGITS.sub(b"", steps).translate(None, b" ")
+def _steps(candidate: Candidate) -> list[float] | None:
+    steps = candidate.step_rewards
+    return None if steps is None else [round(step, _STEP_DECIMALS) for step in steps]
 
 
 def _column(values: list[int]) -> int | list[int]:
@@ -161,7 +165,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, _DECIMALS)
 
 
-def _beam(beam: LoggedCandidate, gold: str, tolerance: Decimal) -> list[object]:
+def _beam(beam: Candidate, gold: str, tolerance: Decimal) -> list[object]:
     number = canonical(beam.answer)
     return [
         beam.text,
@@ -171,5 +175,5 @@ def _beam(beam: LoggedCandidate, gold: str, tolerance: Decimal) -> list[object]:
         int(beam.truncated),
         _rounded(beam.reward),
         None if number is None else is_correct(number, gold, tolerance=tolerance),
-        msgspec.Raw(_steps([beam])),
+        _steps(beam),
     ]

@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import cast
 
-from ....tasks import STRATEGIES, Pool, canonical, is_correct, vote_keys, vote_weights
-from ...runs.log import LoggedCandidate, LoggedPool
+from ....tasks import (
+    STRATEGIES,
+    Candidate,
+    Pool,
+    canonical,
+    is_correct,
+    vote_keys,
+    vote_weights,
+)
 
 OUTCOMES = {
     "right": "the majority is right",
@@ -45,7 +51,7 @@ class Votes:
 
 
 def count_votes(
-    candidates: Sequence[LoggedCandidate], gold: str, *, tolerance: Decimal = Decimal(0)
+    candidates: Sequence[Candidate], gold: str, *, tolerance: Decimal = Decimal(0)
 ) -> Votes:
     """Count the votes; the earliest of tied answers wins.
 
@@ -74,7 +80,7 @@ def count_votes(
     return Votes(list(index_of), counts, right, of_candidate, winner, outcome)
 
 
-def weigh_votes(candidates: Sequence[LoggedCandidate], votes: Votes) -> list[float]:
+def weigh_votes(candidates: Sequence[Candidate], votes: Votes) -> list[float]:
     """Return what the votes for each answer weigh together, the heaviest single vote being 1.
 
     Args:
@@ -92,7 +98,7 @@ def weigh_votes(candidates: Sequence[LoggedCandidate], votes: Votes) -> list[flo
     return sums
 
 
-def choices(pool: LoggedPool, votes: Votes) -> dict[str, tuple[int, int | None]]:
+def choices(pool: Pool, votes: Votes) -> dict[str, tuple[int, int | None]]:
     """Return what every strategy chose that the pool has enough for.
 
     Args:
@@ -105,13 +111,11 @@ def choices(pool: LoggedPool, votes: Votes) -> dict[str, tuple[int, int | None]]
         chose nothing is not in it, and neither is a single sample, which is no choice.
     """
     both = [*pool.candidates, *pool.beams]
-    # A logged pool has what strategies read: candidates and beams with the fields of `Candidate`.
-    plain = cast(Pool, pool)
     found: dict[str, tuple[int, int | None]] = {}
     for name, strategy in STRATEGIES.items():
-        if not (strategy.has_k or strategy.needs) or not strategy.fits(plain):
+        if not (strategy.has_k or strategy.needs) or not strategy.fits(pool):
             continue
-        chosen: object = strategy.choose(plain)
+        chosen = strategy.choose(pool)
         index = next((i for i, one in enumerate(both) if one is chosen), None)
         if index is None:
             continue

@@ -5,18 +5,15 @@ from decimal import Decimal
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 
 from latent_tts.results.reports.board.votes import OUTCOMES, choices, count_votes, weigh_votes
-from latent_tts.results.runs.log import LoggedCandidate, LoggedPool
-from latent_tts.tasks import STRATEGIES, Candidate, Pool, pool_metrics
+from latent_tts.tasks import STRATEGIES, Pool, pool_metrics
 from tests.results.made import make_pool
 
 
 def logged(answers):
-    return [
-        LoggedCandidate(text="", answer=a, thoughts=0, answer_tokens=0, truncated=False)
-        for a in answers
-    ]
+    return make_pool(*answers).candidates
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
@@ -64,25 +61,18 @@ def test_answers_keep_the_order_in_which_they_came():
 
 
 def scored(answers, rewards, beams=()):
-    """A logged pool and the same as tasks have it."""
-    kinds = []
-    for kind in (LoggedCandidate, Candidate):
-        shared = {"text": "", "thoughts": 0, "answer_tokens": 0, "truncated": False}
-        candidates = [
-            kind(answer=a, reward=r, **shared) for a, r in zip(answers, rewards, strict=True)
-        ]
-        kinds.append((candidates, [kind(answer=a, reward=0.0, **shared) for a in beams]))
-    (candidates, ends), (plain, plain_ends) = kinds
-    return LoggedPool(candidates, ends), Pool(tuple(plain), tuple(plain_ends))
+    """A pool with rewards and beams."""
+    ends = [replace(beam, reward=0.0) for beam in logged(beams)] if beams else []
+    return Pool(make_pool(*answers, rewards=rewards).candidates, tuple(ends))
 
 
 def test_choices_are_what_tasks_choose_from_every_small_pool():
     rewards = [None, 0.3, 1.0, 1.0]
     for answers in product(["7", "8", None], repeat=4):
         for order in ((0, 1, 2, 3), (2, 0, 3, 1), (1, 2, 0, 0)):
-            logged_pool, pool = scored(answers, [rewards[place] for place in order])
-            votes = count_votes(logged_pool.candidates, "7")
-            found = choices(logged_pool, votes)
+            pool = scored(answers, [rewards[place] for place in order])
+            votes = count_votes(pool.candidates, "7")
+            found = choices(pool, votes)
             for name, strategy in STRATEGIES.items():
                 if name == "first":
                     continue  # no choice
@@ -96,17 +86,17 @@ def test_choices_are_what_tasks_choose_from_every_small_pool():
 
 
 def test_votes_weigh_as_their_rewards_say():
-    logged_pool, _ = scored(["1", "7", "1", None, "2"], [0.0, 2.0, 1.0, 3.0, None])
-    votes = count_votes(logged_pool.candidates, "7")
+    pool = scored(["1", "7", "1", None, "2"], [0.0, 2.0, 1.0, 3.0, None])
+    votes = count_votes(pool.candidates, "7")
     expected = [math.exp(-3) + math.exp(-2), math.exp(-1), 0.0]
-    assert weigh_votes(logged_pool.candidates, votes) == pytest.approx(expected)
+    assert weigh_votes(pool.candidates, votes) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     ("beam", "expected"), [("8", (3, 1)), ("9", (3, None)), (None, (3, -1)), ("many", (3, -1))]
 )
 def test_the_best_beam_is_marked_with_its_answer(beam, expected):
-    logged_pool, _ = scored(["7", "8", None], [None] * 3, beams=[beam, "7"])
-    votes = count_votes(logged_pool.candidates, "7")
-    found = choices(logged_pool, votes)
+    pool = scored(["7", "8", None], [None] * 3, beams=[beam, "7"])
+    votes = count_votes(pool.candidates, "7")
+    found = choices(pool, votes)
     assert found == {"voting": (0, 0), "beam_search": expected}

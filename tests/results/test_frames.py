@@ -1,0 +1,44 @@
+"""Runs and candidates as pandas tables."""
+
+import subprocess
+import sys
+
+import pytest
+
+from latent_tts.results import ResultsError, candidates, runs
+from tests.results.made import make_pool, write_run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = [("5", make_pool("5", "4", rewards=[0.5, None])), ("7", make_pool("6", None))]
+    write_run(tmp_path / "one", rows, metadata={"tolerance": 1})
+    return tmp_path
+
+
+def test_a_row_is_a_strategy_with_so_many_samples(folder):
+    table = runs(folder)
+    assert set(table["run"]) == {"one"}
+    voting = table[table["aggregation"] == "voting"].set_index("n")["accuracy"]
+    assert voting.to_dict() == {1: 0.75, 2: 1.0}
+
+
+def test_a_row_is_a_candidate(folder):
+    table = candidates(str(folder))
+    assert table["question"].tolist() == ["q0", "q0", "q1", "q1"]
+    assert table["index"].tolist() == [0, 1, 0, 1]
+    assert table["right"].tolist() == [True, True, True, False]
+    assert table["reward"].fillna(-1).tolist() == [0.5, -1, -1, -1]
+
+
+def test_a_folder_without_runs_is_refused(tmp_path):
+    with pytest.raises(ResultsError, match=r"holds no run: .*no results_<date>\.json below it"):
+        runs(tmp_path)
+
+
+def test_no_drawing_and_no_torch_is_imported_with_the_face():
+    code = (
+        "import sys, latent_tts.results; print({'torch', 'vl_convert', 'jinja2'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
