@@ -17,7 +17,7 @@ def runs(folder: str | Path) -> pd.DataFrame:
         folder: an --output_path folder, or a folder of such folders.
 
     Returns:
-        A row for each run, task, strategy and number of samples; see `board.rows.COLUMNS`.
+        A row for each run, task, strategy and number of samples; see `board_rows`.
 
     Raises:
         ResultsError: there is no such folder, or no run in it.

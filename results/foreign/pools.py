@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -35,24 +36,24 @@ _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Candidate(msgspec.Struct):
-    answer: msgspec.Raw  # raw, so that a number stays as it is written
+    answer: object
     text: str | msgspec.UnsetType = msgspec.UNSET
-    reward: msgspec.Raw = msgspec.Raw()
-    step_rewards: list[msgspec.Raw] | None = None
+    reward: object = msgspec.UNSET
+    step_rewards: list[object] | None = None
     thoughts: _Count | msgspec.UnsetType = msgspec.UNSET
     answer_tokens: _Count | msgspec.UnsetType = msgspec.UNSET
     truncated: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Line(msgspec.Struct):
-    id: msgspec.Raw
-    gold: msgspec.Raw
+    id: object
+    gold: object
     candidates: Annotated[list[_Candidate], msgspec.Meta(min_length=1)]
     question: str = ""
 
 
-_LINE = msgspec.json.Decoder(_Line)
-_TEXT = msgspec.json.Decoder(str | None)
+# What is no text stays digit for digit: 0.1 must not become a binary fraction.
+_LINE = msgspec.json.Decoder(_Line, float_hook=Decimal)
 
 
 @dataclass(frozen=True)
@@ -134,12 +135,13 @@ def _trouble(line: bytes, error: Exception) -> str:
 
 
 def _read_line(line: _Line, where: str) -> PoolLine:
-    key, gold = (_text(line.id) or "").strip(), canonical(_text(line.gold))
+    key = (_text(line.id, "$.id") or "").strip()
+    gold = canonical(_text(line.gold, "$.gold"))
     if not key:
         raise msgspec.ValidationError("`id` must be a text or number with something in it")
     if gold is None:
         raise msgspec.ValidationError(
-            f"`gold` is {bytes(line.gold).decode()}, but must be a number, such as 5 or '-1234.5'"
+            f"`gold` is {line.gold!r}, but must be a number, such as 5 or '-1234.5'"
         )
     counted = [
         name
@@ -154,7 +156,7 @@ def _read_line(line: _Line, where: str) -> PoolLine:
 
 def _candidate(row: _Candidate, index: int) -> Candidate:
     place = f"$.candidates[{index}]"
-    answer = _text(row.answer, place=f"{place}.answer")
+    answer = _text(row.answer, f"{place}.answer")
     steps = row.step_rewards
     return Candidate(
         text=(answer or "") if row.text is msgspec.UNSET else row.text,
@@ -162,24 +164,19 @@ def _candidate(row: _Candidate, index: int) -> Candidate:
         thoughts=row.thoughts or 0,
         answer_tokens=row.answer_tokens or 0,
         truncated=bool(row.truncated),
-        reward=_reward(row.reward, place) if bytes(row.reward) else None,
+        reward=None if row.reward is msgspec.UNSET else _reward(row.reward, place),
         step_rewards=None if steps is None else tuple(_reward(step, place) for step in steps),
     )
 
 
-def _text(raw: msgspec.Raw, *, place: str = "$") -> str | None:
-    """Return a text, or a number digit for digit: 0.1 must not become a binary fraction."""
-    text = bytes(raw)
-    if text.startswith((b"{", b"[", b"t", b"f")):
+def _text(value: object, place: str) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | None):
         raise msgspec.ValidationError(f"Expected a text or a number - at `{place}`")
-    return _TEXT.decode(text) if text.startswith((b'"', b"n")) else text.decode()
+    return None if value is None else str(value)
 
 
-def _reward(raw: msgspec.Raw, place: str) -> float:
-    text = bytes(raw)
-    if text == b"null":
-        return math.nan
-    if text[:1] not in b"-0123456789":
+def _reward(value: object, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | None):
         raise msgspec.ValidationError(f"Expected a number or null as reward - at `{place}`")
-    value = float(text)
-    return value if math.isfinite(value) else math.nan
+    number = math.nan if value is None else float(Decimal(value))
+    return number if math.isfinite(number) else math.nan

@@ -59,9 +59,6 @@ def task_chart(rows: pd.DataFrame) -> dict[str, object]:
     """Return accuracy and coverage against N, and accuracy against compute, with 95% bands.
 
     Coverage and compute are left out where no line has any that is known.
-
-    Args:
-        rows: of `board_rows`, all of one task.
     """
     shown = pd.concat([_line(rows, *line) for line in best_lines(rows)] or [rows])
     parts = [(panel, _points(shown, panel)) for panel in _PANELS]
@@ -76,11 +73,7 @@ def task_chart(rows: pd.DataFrame) -> dict[str, object]:
 
 
 def curve_chart(table: pd.DataFrame) -> dict[str, object]:
-    """Return coverage (solid) and voting (dashed) against k, a colour a run, with 95% bands.
-
-    Args:
-        table: rows of `curve_table`, of one run or several.
-    """
+    """Return coverage (solid) and voting (dashed) against k, a colour a run, with 95% bands."""
     parts = [
         pd.DataFrame(
             {
@@ -102,12 +95,7 @@ def curve_chart(table: pd.DataFrame) -> dict[str, object]:
 
 
 def save(spec: dict[str, object], paths: Sequence[Path]) -> None:
-    """Write a chart as pictures.
-
-    Args:
-        spec: of `task_chart` or `curve_chart`.
-        paths: PNG or SVG files.
-    """
+    """Write a chart as pictures."""
     import vl_convert
 
     text = json.dumps({**spec, "config": _LOOK})

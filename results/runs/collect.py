@@ -36,7 +36,7 @@ def collect(paths: Iterable[Path]) -> tuple[list[Run], list[Problem]]:
         if not path.exists():
             raise ResultsError(f"There is no {str(path)!r}; name the --output_path of a run.")
         files, unreadable = find_results(path)
-        problems += [Problem(*entry, lost=True) for entry in unreadable]
+        problems += unreadable
         if not files and not unreadable:
             problems.append(
                 Problem(path, "no results_<date>.json below it. Run lm_eval with --output_path.")

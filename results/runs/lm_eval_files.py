@@ -15,6 +15,7 @@ import msgspec
 
 from ..errors import ResultsError
 from .lenient import decode
+from .record import Problem
 
 _DATE = r"(?P<date>\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(\.\d+)?)"
 _RESULTS = re.compile(rf".+_{_DATE}\.json")
@@ -51,8 +52,6 @@ class Made(msgspec.Struct, omit_defaults=True):
 
     checkpoint: Model | None = None
     backbone: str | None = None
-    prompt_format: str | None = None
-    aggregation: str | None = None
     settings: dict[str, object] | None = None
     reward_model: Model | None = None
     tasks: dict[str, Sampled] = {}
@@ -117,7 +116,7 @@ class Found:
     content: ResultsFile
 
 
-def find_results(root: Path) -> tuple[list[Found], list[tuple[Path, str]]]:
+def find_results(root: Path) -> tuple[list[Found], list[Problem]]:
     """Read the results files under a folder.
 
     Args:
@@ -128,29 +127,36 @@ def find_results(root: Path) -> tuple[list[Found], list[tuple[Path, str]]]:
         have no results file beside them.
     """
     found: list[Found] = []
-    unreadable: list[tuple[Path, str]] = []
+    unreadable: list[Problem] = []
     for path in [root] if root.is_file() else sorted(root.rglob("*.json")):
         match = _RESULTS.fullmatch(path.name)
         if match is None:
             if path is root:
-                unreadable.append((path, "not named like a results file, results_<date>.json."))
+                unreadable.append(
+                    _lost(path, "not named like a results file, results_<date>.json.")
+                )
             continue
         try:
             content = decode(path.read_bytes(), _FILE)
+            msgspec.json.encode(content)  # refuses half a character, which no table can hold
         except OSError as error:  # a link to nowhere, a folder of that name
-            unreadable.append((path, f"cannot be read ({error.strerror}). Run again."))
+            unreadable.append(_lost(path, f"cannot be read ({error.strerror}). Run again."))
         except (ValueError, RecursionError) as error:
-            unreadable.append((path, f"no results file of lm-eval ({error}). Run again."))
+            unreadable.append(_lost(path, f"no results file of lm-eval ({error}). Run again."))
         else:
             name = _run_name(path, root, str(content.model_name_sanitized))
             found.append(Found(path, name, match["date"], content))
     return found, unreadable + (_lone_logs(root) if root.is_dir() else [])
 
 
-def _lone_logs(root: Path) -> list[tuple[Path, str]]:
+def _lost(path: Path, message: str) -> Problem:
+    return Problem(path, message, lost=True)
+
+
+def _lone_logs(root: Path) -> list[Problem]:
     known = {(file.parent, match["date"]) for file, match in _matches(root, "*.json", _RESULTS)}
     return [
-        (log, "a sample log without its results file: the run did not end. Run again.")
+        _lost(log, "a sample log without its results file: the run did not end. Run again.")
         for log, match in _matches(root, "samples_*.jsonl*", _LOG)
         if (log.parent, match["date"]) not in known
     ]

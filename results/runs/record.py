@@ -29,11 +29,9 @@ class RunConfig:
         strength: the sampler's parameter that says how far samples differ, or the temperature.
         samples: N, candidates a question, `repeats` included.
         repeats: pools a question that lm-eval asked for, which are joined to one.
-        aggregation: how candidates become one text for tasks that do not ask for pools.
         seed: of the samples.
         reward_model: its name, where there is one.
         reward_sha256: digest of its weights.
-        prompt_format: what stood around a question.
         device: where it ran.
         dtype: of the weights.
         settings: all sampling settings, by name.
@@ -49,11 +47,9 @@ class RunConfig:
     strength: float | None
     samples: int | None
     repeats: int = 1
-    aggregation: str | None = None
     seed: int | None = None
     reward_model: str | None = None
     reward_sha256: str | None = None
-    prompt_format: str | None = None
     device: str | None = None
     dtype: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict)

@@ -17,9 +17,9 @@ from ...runs.collect import collect
 from ...runs.record import Problem, Run
 from ..charts import save, task_chart
 from ..table import number, plus_minus
-from .cautions import unlike_questions, usable
+from .cautions import unlike_questions
 from .pages import PageJob, write_page
-from .rows import board_rows, full_strategies, rows_of
+from .rows import board_rows, full_strategies
 from .templating import copy_assets, render, write_text
 
 _WORTH_A_PROCESS = 1 << 26  # bytes of sample logs
@@ -57,8 +57,6 @@ def build_board(paths: Iterable[Path], folder: Path, *, processes: int = 2) -> B
         ResultsError: no run can be read.
     """
     runs, problems = collect(paths)
-    runs, damaged = usable(runs, _attempt)
-    problems += damaged
     if not runs:
         reasons = "".join(f"\n  {problem}" for problem in problems)
         raise ResultsError(f"No run can be read, so there is no leaderboard.{reasons}")
@@ -82,12 +80,6 @@ def build_board(paths: Iterable[Path], folder: Path, *, processes: int = 2) -> B
     page = render("index.html.jinja", **context, data=_columns(rows))
     write_text(folder / "index.html", page)
     return Board(folder, rows, tuple(problems))
-
-
-def _attempt(run: Run) -> None:
-    """Make what the board needs of a run, so that damage shows before all runs are put together."""
-    texts = [str(value) for row in rows_of(run) for value in row.values()]
-    "".join([*texts, *_facts(run).values()]).encode()
 
 
 def _executor(runs: Sequence[Run], processes: int) -> AbstractContextManager[Executor | None]:

@@ -1,36 +1,9 @@
-"""Runs that cannot stand on the board, or not beside the others of their task."""
+"""Runs that cannot stand beside the others of their task."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from ...runs.record import Problem, Run
-
-DAMAGE = (ValueError, ArithmeticError, TypeError, AttributeError, LookupError, RecursionError)
-"""What a log or a results file with wrong types or numbers in it can raise."""
-
-
-def usable(
-    runs: Iterable[Run], attempt: Callable[[Run], object]
-) -> tuple[list[Run], list[Problem]]:
-    """Sort out the runs whose settings or numbers make no row, so that the others make a board.
-
-    Args:
-        runs: of `collect`.
-        attempt: what must not fail for a run.
-
-    Returns:
-        The runs that can be used, and a problem for each of the others.
-    """
-    good, problems = [], []
-    for run in runs:
-        try:
-            attempt(run)
-        except DAMAGE as error:
-            message = f"{run.task} has damaged settings or numbers ({error!r}). Run lm_eval again."
-            problems.append(Problem(run.results, message))
-        else:
-            good.append(run)
-    return good, problems
 
 
 def unlike_questions(runs: Sequence[Run]) -> dict[tuple[str, str], Problem]:

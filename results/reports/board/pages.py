@@ -23,7 +23,6 @@ from ....tasks import (
 from ...errors import ResultsError
 from ...runs.log import LoggedQuestion, read_log
 from ...runs.record import Problem, Run
-from .cautions import DAMAGE
 from .templating import render, write_text
 from .votes import OUTCOMES, Votes, choices, count_votes, weigh_votes
 
@@ -57,14 +56,7 @@ class PageJob:
 
 
 def write_page(job: PageJob) -> Problem | None:
-    """Write a run's page and its data.
-
-    Args:
-        job: what to write.
-
-    Returns:
-        What is wrong with the run's sample log; then there is no page.
-    """
+    """Write a run's page and its data; return what is wrong with its log where there is none."""
     script = job.folder / f"{job.slug}.js"
     try:
         with script.open("wb") as stream:
@@ -72,7 +64,7 @@ def write_page(job: PageJob) -> Problem | None:
                 stream.write(chunk)
         page = render("run.html.jinja", job=job, outcomes=OUTCOMES, columns=_columns(job))
         write_text(job.folder / f"{job.slug}.html", page)
-    except DAMAGE as error:
+    except (ValueError, TypeError) as error:  # what a damaged log or half a character raises
         script.unlink()
         known = isinstance(error, ResultsError)
         reason = f"{error}" if known else f"cannot be shown ({error!r}). Run lm_eval again."

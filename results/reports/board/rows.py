@@ -12,92 +12,45 @@ from .cautions import unlike_questions
 
 _UNKNOWN = Estimate(float("nan"), None)
 
-COLUMNS = (
-    "run",
-    "task",
-    "backbone",
-    "checkpoint",
-    "sampler",
-    "strength",
-    "reward_model",
-    "seed",
-    "n",
-    "aggregation",
-    "accuracy",
-    "accuracy_stderr",
-    "coverage",
-    "coverage_stderr",
-    "questions",
-    "comparable",
-    "thoughts",
-    "answer_tokens",
-    "tokens",
-    "flops",
-    "samples_per_second",
-    "unparsed",
-    "truncated",
-    "parameters",
-    "date",
-    "full",
-)
-"""Of `board_rows`. `tokens` is n × (thoughts + answer tokens) a question; of beam search, whose n
-is beams × candidates of each, n × thoughts + beams × answer tokens, both as long as the pool's.
-`flops`, 2 × parameters × tokens, counts the forward passes of these positions, the prompt's not
-among them. `full` marks the rows that use every candidate of their run; `comparable` those whose
-questions are the same as other runs' of the task."""
-
 
 def board_rows(runs: Iterable[Run]) -> pd.DataFrame:
     """Return a row for each aggregation and k of each run.
 
     `first` is the mean accuracy of a single candidate, pass@1. Every other aggregation has a row
-    for each k that was reported; where a run drew one candidate there is nothing to aggregate.
+    for each k that was reported; where a run has one candidate there is nothing to aggregate.
     Shares are from 0 to 1; an unknown number is NaN, an unknown text None.
 
     Args:
         runs: of `collect`.
 
     Returns:
-        The rows with `COLUMNS`, best accuracy with all candidates first within each task.
+        The rows, best accuracy with all candidates first within each task. `tokens` is n ×
+        (thoughts + answer tokens) a question; of beam search, whose n is beams × candidates of
+        each, n × thoughts + beams × answer tokens, both as long as the pool's. `flops`, 2 ×
+        parameters × tokens, counts the forward passes of these positions, without the prompt's.
+        `full` marks the rows that use every candidate of their run; `comparable` those whose
+        questions are the same as other runs' of the task.
     """
     runs = list(runs)
     unlike = unlike_questions(runs)
-    found = [
-        {**row, "comparable": (run.name, run.task) not in unlike}
-        for run in runs
-        for row in rows_of(run)
-    ]
-    rows = pd.DataFrame(found, columns=list(COLUMNS))
+    rows = pd.DataFrame(
+        row for run in runs for row in _rows(run, comparable=(run.name, run.task) not in unlike)
+    )
     order = ["task", "full", "accuracy", "run", "aggregation", "n"]
     ascending = [True, False, False, True, True, False]
     return rows.sort_values(order, ascending=ascending, kind="stable", ignore_index=True)
 
 
 def full_strategies(run: Run) -> dict[str, str]:
-    """Return aggregation -> metric of what used all candidates of a run.
-
-    Args:
-        run: any.
-
-    Returns:
-        At least `first` where the run drew a single candidate, which nothing aggregates.
-    """
+    """Return aggregation -> metric of what used all candidates; `first` where that is one."""
     largest = largest_k(run.metrics)
     found = ((name, _judged(name, run, largest=largest)) for name in run.metrics)
     return {by.strategy: name for name, by in found if by is not None and by.k == largest}
 
 
-def rows_of(run: Run) -> Iterator[dict[str, object]]:
-    """Yield a run's rows, without `comparable`, which depends on the other runs.
-
-    Args:
-        run: any.
-
-    Yields:
-        A row for each aggregation and k.
-    """
-    largest = largest_k(run.metrics)
-    shared = _shared(run)
+def _rows(run: Run, *, comparable: bool) -> Iterator[dict[str, object]]:
+    """Yield a row for each aggregation and k."""
+    config, largest = run.config, largest_k(run.metrics)
     thoughts, answer = _number(run.mean("thoughts")), _number(run.mean("answer_tokens"))
     for name, accuracy in run.metrics.items():
         judged = _judged(name, run, largest=largest)
@@ -112,15 +65,31 @@ def rows_of(run: Run) -> Iterator[dict[str, object]]:
                 n = beams * each if each else largest
                 tokens = n * thoughts + (beams if each else n) * answer
         yield {
-            **shared,
+            "run": run.name,
+            "task": run.task,
+            "backbone": config.backbone,
+            "checkpoint": config.checkpoint,
+            "sampler": config.sampler,
+            "strength": _number(config.strength),
+            "reward_model": config.reward_model,
+            "seed": config.seed,
             "n": n,
             "aggregation": judged.strategy,
             "accuracy": accuracy.value,
             "accuracy_stderr": _number(accuracy.stderr),
             "coverage": coverage.value,
             "coverage_stderr": _number(coverage.stderr),
+            "questions": run.questions,
+            "comparable": comparable,
+            "thoughts": thoughts,
+            "answer_tokens": answer,
             "tokens": tokens,
-            "flops": 2 * _number(run.config.parameters) * tokens,
+            "flops": 2 * _number(config.parameters) * tokens,
+            "samples_per_second": _number(run.throughput),
+            "unparsed": _number(run.mean("unparsed")),
+            "truncated": _number(run.mean("truncated")),
+            "parameters": _number(config.parameters),
+            "date": run.date,
             "full": judged.k == largest or judged.single,
         }
 
@@ -166,29 +135,6 @@ def _beams(run: Run) -> tuple[int, int]:
     if isinstance(beams, int) and isinstance(each, int) and beams and each:
         return beams, each
     return 0, 0
-
-
-def _shared(run: Run) -> dict[str, object]:
-    """Return what all rows of a run have in common."""
-    config = run.config
-    return {
-        "run": run.name,
-        "task": run.task,
-        "backbone": config.backbone,
-        "checkpoint": config.checkpoint,
-        "sampler": config.sampler,
-        "strength": _number(config.strength),
-        "reward_model": config.reward_model,
-        "seed": config.seed,
-        "questions": run.questions,
-        "thoughts": _number(run.mean("thoughts")),
-        "answer_tokens": _number(run.mean("answer_tokens")),
-        "samples_per_second": _number(run.throughput),
-        "unparsed": _number(run.mean("unparsed")),
-        "truncated": _number(run.mean("truncated")),
-        "parameters": _number(config.parameters),
-        "date": run.date,
-    }
 
 
 def _number(value: float | None) -> float:

@@ -53,16 +53,7 @@ class Votes:
 def count_votes(
     candidates: Sequence[Candidate], gold: str, *, tolerance: Decimal = Decimal(0)
 ) -> Votes:
-    """Count the votes; the earliest of tied answers wins.
-
-    Args:
-        candidates: of one question, in the order in which they were sampled.
-        gold: the right answer.
-        tolerance: the largest difference from gold that counts as right.
-
-    Returns:
-        The vote.
-    """
+    """Count the votes; the earliest of tied answers wins."""
     keys = vote_keys([candidate.answer for candidate in candidates])
     index_of: dict[str, int] = {}
     counts: list[int] = []
@@ -81,15 +72,7 @@ def count_votes(
 
 
 def weigh_votes(candidates: Sequence[Candidate], votes: Votes) -> list[float]:
-    """Return what the votes for each answer weigh together, the heaviest single vote being 1.
-
-    Args:
-        candidates: of one question.
-        votes: over them.
-
-    Returns:
-        A sum of `vote_weights` for each of the answers.
-    """
+    """Return what the votes for each answer weigh together, the heaviest single vote being 1."""
     sums = [0.0] * len(votes.answers)
     weights = vote_weights([candidate.reward for candidate in candidates])
     for index, weight in zip(votes.of_candidate, weights.tolist(), strict=True):

@@ -30,7 +30,7 @@ def test_a_record_says_what_lm_eval_wrote(tmp_path):
     assert (config.sampler, config.strength, config.samples) == ("noise", 0.6, 4)
     assert (config.seed, config.reward_model, config.parameters) == (1, "rm", 1000)
     assert config.reward_sha256 == "r"
-    assert (config.revision, config.aggregation, config.device) == ("main", "majority", "cpu")
+    assert (config.revision, config.device) == ("main", "cpu")
     assert config.versions == {"latent-tts": "0.1.0"}
     assert not config.deterministic
 
