@@ -17,9 +17,7 @@ from ..bench.work import NEW_TOKENS, SAMPLERS, load, operations, prompts, settin
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--pretrained", help="Checkpoint; GPT-2 small's size with random weights if left out."
-)
+@click.option("--pretrained", help="Checkpoint; random weights of GPT-2 small's size without.")
 @click.option("--count", "counts", multiple=True, type=click.IntRange(1), help="N; repeatable.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--prompt-tokens", default=65, show_default=True, type=click.IntRange(1))
