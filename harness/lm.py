@@ -213,7 +213,9 @@ class LatentLM(ProcessLM):
         names = ("checkpoint", "reward_model", "settings", "aggregation")
         record = self._record()
         ours = json.dumps(
-            {name: record[name] for name in names} | {"dtype": str(self.model.dtype)},
+            {name: record[name] for name in names}
+            # What was given too: a task's gen_kwargs may choose a sampler that it is for.
+            | {"given": self.settings, "dtype": str(self.model.dtype)},
             sort_keys=True,
         )
         theirs = store.get(_FINGERPRINT)

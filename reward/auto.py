@@ -79,7 +79,7 @@ class LatentRewardModel:
             A `PreTrainedModel` with `score`, in evaluation mode, without any dropout.
         """
         family: Any = type(backbone.config)
-        kind = reward_class(family, f"{type(backbone).__name__}{ENDING}")
+        kind = reward_class(family)
         # A copy, because saving writes the architecture into it; without dropout, because a reward
         # model is trained with none.
         config = copy.deepcopy(backbone.config)

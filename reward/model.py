@@ -186,8 +186,8 @@ def reward_class(config_class: Any, name: str | None = None) -> Any:
 
     Args:
         config_class: such as `GPT2Config`.
-        name: of the class, written under `architectures`: the backbone's name and
-            `ForTokenClassification`, as released; found from the trunk if None.
+        name: of the class, written under `architectures`; if None the released one of the trunk,
+            or `Latent…ForTokenClassification` on others.
 
     Returns:
         A `PreTrainedModel` with `score`, whose weights are named as the trunk's family names them

@@ -58,7 +58,7 @@ def test_a_wrong_question_is_one_line(run_lm_eval, checkpoints, tmp_path):
         *("--model_args", f"pretrained={checkpoints['coconut']}", "--tasks", "latent_tts_gsm8k"),
         *("--metadata", json.dumps({"data_dir": str(tmp_path)}), "--output_path", "out"),
     )
-    check_one_line(done, "gsm8k_test.jsonl, line 3: field 'answer' is missing")
+    check_one_line(done, "gsm8k_test.jsonl, line 3: Object missing required field `answer`")
     assert not (tmp_path / "out").exists()
 
 

@@ -9,7 +9,6 @@ import torch
 
 from latent_tts.harness.lm import LatentLM
 from latent_tts.models import AutoLatentModel, ModelError, load_tokenizer
-from latent_tts.models.engine.prompts import pad_left
 from latent_tts.reward import LatentRewardModel, RewardError, beam_search
 from latent_tts.tasks import Pool, TaskError, find_strategy, pool_metrics
 from tests.checkpoints import edit_config, edit_weights
@@ -87,9 +86,9 @@ def test_beam_search_stands_beside_the_same_samples(checkpoints, guides, data, k
     settings = model.settings(**SETTINGS, **LENGTHS[kind], **beams)
     for place, pool in enumerate(pools(results)):
         assert [c.text for c in pool.candidates] == [c.text for c in plain[place].candidates]
-        ids, _ = pad_left([model.encode_prompt(tokenizer, question(place))], 0)
-        alone = beam_search(model, guide, input_ids=ids, settings=settings)
-        texts = [tokenizer.decode(ids) for ids in alone.output.answer_ids()]
+        prompt = model.encode_prompt(tokenizer, question(place))
+        (alone,) = beam_search(model, guide, [prompt], settings)
+        texts = [tokenizer.decode(beam.trajectory.text_ids) for beam in alone]
         assert [beam.text for beam in pool.beams] == texts
         assert find_strategy("beam_search").pick(pool).text == texts[0]
     assert "beam_search,none" in results["results"]["latent_tts_gsm8k"]
@@ -197,13 +196,14 @@ def test_rewards_that_are_all_nan(checkpoints, guides, tmp_path, monkeypatch, ca
     # One question among others: nothing is lost, and it counts as wrong.
     args = {**SETTINGS, "latent_length": 3, "reward_model": str(guides["coconut"])}
     lm = LatentLM(str(checkpoints["coconut"]), batch_size=1, **args)
-    whole, seen = lm.reward_model.score, []
+    plain, seen = lm.reward_model.score_trajectories, []
 
-    def score(*given, **more):
-        seen.append(given)
-        return whole(*given, **more) * (float("nan") if len(seen) == 3 else 1.0)
+    def score(prompts, trajectories):
+        seen.append(prompts)
+        found = plain(prompts, trajectories)
+        return [[float("nan") for _ in own] for own in found] if len(seen) == 3 else found
 
-    monkeypatch.setattr(lm.reward_model, "score", score)
+    monkeypatch.setattr(lm.reward_model, "score_trajectories", score)
     requests = [
         make_request(row["question"], {"return_pool": True}, task="t", number=place)
         for place, row in enumerate(make_rows(4))

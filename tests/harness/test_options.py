@@ -36,16 +36,18 @@ def test_gen_kwargs_win_over_model_args_win_over_the_checkpoint_win_over_the_bac
     settings = resolve(
         coconut,
         {"noise_std": 0.5, "num_return_sequences": 8, "latent_length": 5},
+        latent_do_sample_by="noise",
         noise_std=0.7,
         num_return_sequences=None,
     ).settings
-    assert settings.noise_std == 0.7
+    assert settings.record()["noise_std"] == 0.7
     assert settings.num_return_sequences == 8  # None is no choice
     assert settings.latent_length == 5
     assert settings.max_new_tokens == 30
-    assert settings.dropout_p == 0.2
-    own = resolve(coconut).settings
-    assert (own.noise_std, own.num_return_sequences, own.latent_length) == (0.3, 2, 4)
+    by_dropout = resolve(coconut, latent_do_sample_by="dropout").settings
+    assert by_dropout.record()["dropout_p"] == 0.2
+    own = resolve(coconut, latent_do_sample_by="noise").settings.record()
+    assert (own["noise_std"], own["num_return_sequences"], own["latent_length"]) == (0.3, 2, 4)
 
 
 def test_a_choice_of_one_length_settles_both(colar):
@@ -168,7 +170,7 @@ def test_one_registered_name_serves_every_backbone(checkpoints, kind):
 
 
 def test_a_backbone_that_the_checkpoint_cannot_be(checkpoints):
-    with pytest.raises(ModelError, match=r"backbone='colar' is built on llama.* is a gpt2 model"):
+    with pytest.raises(ModelError, match=r"backbone='colar', but the checkpoint .* is coconut"):
         LatentLM(str(checkpoints["coconut"]), backbone="colar")
 
 
@@ -198,11 +200,11 @@ def test_the_default_seed_is_fixed_whatever_torch_was_seeded_with(checkpoints):
         ({"dropout_p": -0.1}, r"dropout_p=-0.1; allowed is a number at least 0 and below 1"),
         ({"noise_std": -1}, r"noise_std=-1; allowed is a number at least 0"),
         ({"noise_std": float("nan")}, r"noise_std=nan; allowed is a number at least 0"),
-        ({"latent_do_sample_by": "dropot"}, r"'dropot'; Did you mean dropout\? Allowed are"),
+        ({"latent_do_sample_by": "dropot"}, r"'dropot'. Did you mean dropout\? Allowed are"),
         ({"latent_length": 3, "max_latent_length": 3}, r"give exactly one of them"),
         ({"latent_lenght": 3}, r"Unknown setting 'latent_lenght'. Did you mean latent_length"),
         ({"latent_length": 6, "max_new_tokens": 7}, r"max_new_tokens=7 counts thoughts.* least 8"),
-        ({"backbone": "cocnut"}, r"backbone='cocnut'; Did you mean coconut\? Allowed are"),
+        ({"backbone": "cocnut"}, r"'cocnut'. Did you mean coconut\? Allowed are"),
         ({"dtype": "float31"}, r"dtype='float31'; allowed are auto"),
         ({"device": "gpu"}, r"device='gpu' is no device of torch; allowed are cpu, cuda"),
         ({"batch_size": 0}, r"batch_size=0; allowed are whole numbers of at least 1 .* and auto"),

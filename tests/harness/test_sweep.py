@@ -108,12 +108,8 @@ def test_every_row_holds_what_its_settings_give(run):
         ("dropout", 0.4),
         ("noise", 0.3),
     ]
-    assert [(row["scope"], row["site"]) for row in rows] == [
-        ("", ""),
-        ("thoughts", "residual"),
-        ("thoughts", "residual"),
-        ("", ""),
-    ]
+    own = "dropout_site=residual dropout_scope=thoughts dropout_mask=step"
+    assert [row["parameters"] for row in rows] == ["", own, own, ""]
     check(rows[0], loaded, latent_do_sample=False, count=1)
     dropout = {"latent_do_sample_by": "dropout", "dropout_scope": "thoughts"}
     for row in rows[1:3]:

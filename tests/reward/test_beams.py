@@ -1,16 +1,17 @@
 """Beam search against a slow search by hand, one sample, and rewards whose optimum is known."""
 
 import dataclasses
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import pytest
 import torch
 
-from latent_tts.models import ModelError
+from latent_tts.models import LatentGenerateOutput, ModelError
 from latent_tts.models.engine.prompts import pad_left
 from latent_tts.models.samplers import randomness
-from latent_tts.reward import LatentRewardModel, RewardError, beam_search
+from latent_tts.reward import Beam, LatentRewardModel, RewardError, beam_search
 from tests.models.reference import GOLDEN, WORD, Reference, sample_key, splitmix
 
 # The tiny CoLaR ends its thinking at once on the last, and after one to three thoughts on others.
@@ -51,12 +52,34 @@ def prompts_of(model, tokenizer):
     return prompts, pad_left(prompts, model.latent_tokens.pad)
 
 
-def search(pair, settings, **options):
+@dataclasses.dataclass
+class Found:
+    """All beams of a search as tensors, question by question and the best first."""
+
+    questions: torch.Tensor
+    output: LatentGenerateOutput
+    step_rewards: torch.Tensor
+
+    @classmethod
+    def of(cls, model, prompts, found: Sequence[Sequence[Beam]]):
+        flat = [beam for own in found for beam in own]
+        for question, own in enumerate(found):
+            places = [(beam.trajectory.question, beam.trajectory.sample) for beam in own]
+            assert places == [(question, rank) for rank in range(len(own))]
+        questions = torch.tensor([beam.trajectory.question for beam in flat])
+        ids, _ = pad_left(prompts, model.latent_tokens.pad)
+        output = LatentGenerateOutput.of([beam.trajectory for beam in flat], ids[questions], model)
+        rewards = torch.zeros(output.latent_thoughts.shape[:2])
+        for row, beam in zip(rewards, flat, strict=True):
+            assert len(beam.step_rewards) == len(beam.trajectory.thoughts)
+            row[: len(beam.step_rewards)] = torch.tensor(beam.step_rewards)
+        return cls(questions, output, rewards)
+
+
+def search(pair, settings, prompts=None):
     model, tokenizer, reward_model = pair
-    _, (input_ids, mask) = prompts_of(model, tokenizer)
-    return beam_search(
-        model, reward_model, input_ids=input_ids, attention_mask=mask, settings=settings, **options
-    )
+    prompts = prompts or prompts_of(model, tokenizer)[0]
+    return Found.of(model, prompts, beam_search(model, reward_model, prompts, settings))
 
 
 def candidate_key(key: int, step: int, number: int) -> int:
@@ -90,7 +113,7 @@ class ByHand:
         if self.ref.kind == "colar" and int(self.ref.logits(hidden).argmax()) == self.ref.end:
             return key, thoughts, True
         noise = randomness.normal(signed(key), torch.tensor(len(inputs)), site=0, size=48)
-        thought = self.ref.next_thought(hidden) + self.settings.noise_std * noise.float()
+        thought = self.ref.next_thought(hidden) + self.settings.sampler.noise_std * noise.float()
         return key, [*thoughts, thought], False
 
     def __call__(self, prompt):
@@ -138,12 +161,11 @@ def test_the_beams_are_those_of_a_search_by_hand(pair, checkpoints, kind):
 def test_one_beam_with_one_candidate_is_one_sample(pair, sampler):
     model, tokenizer, reward_model = pair
     _, (input_ids, mask) = prompts_of(model, tokenizer)
-    found = search(pair, settings_of(model, sampler, 1, 1), sample_offset=2)
+    found = search(pair, settings_of(model, sampler, 1, 1))
     sample = model.generate(
         input_ids,
         mask,
         settings_of(model, sampler, 1, 1).without_beams(),
-        sample_offset=2,
         return_dict_in_generate=True,
     )
     for field in dataclasses.fields(sample):
@@ -179,14 +201,12 @@ def test_beams_are_whole_samples_in_order_of_their_score(pair, sampler):
 
 
 def test_a_search_depends_on_no_batch(pair):
-    model, tokenizer, reward_model = pair
+    model, tokenizer, _ = pair
     settings = settings_of(model, "dropout", 2, 2)
     prompts, _ = prompts_of(model, tokenizer)
     together = search(pair, settings)
     for place, prompt in enumerate(prompts):
-        alone = beam_search(
-            model, reward_model, input_ids=torch.tensor([prompt]), settings=settings
-        )
+        alone = search(pair, settings, [prompt])
         own = together.questions == place
         lengths = together.output.latent_lengths[own]
         assert torch.equal(alone.output.latent_lengths, lengths)
@@ -251,12 +271,8 @@ def test_a_known_optimum_is_found_where_greedy_search_misses_it(
         [{name: b[1][-1] for name, b in level.items()} for level in (first, second)], rewards
     )
     monkeypatch.setattr("latent_tts.reward.beams.RewardReader", garden.reader)
-    found = beam_search(
-        model,
-        LatentRewardModel.from_backbone(model),
-        input_ids=torch.tensor([prompt]),
-        settings=settings,
-    )
+    pair = model, tokenizer, LatentRewardModel.from_backbone(model)
+    found = search(pair, settings, [prompt])
     assert float(found.step_rewards[0].sum()) == pytest.approx(best)
 
 
@@ -323,10 +339,10 @@ def test_candidates_follow_from_the_budget(backbones):
 
 def test_a_search_without_beams_or_guide(pair):
     model, tokenizer, reward_model = pair
-    _, (input_ids, mask) = prompts_of(model, tokenizer)
+    prompts, (input_ids, mask) = prompts_of(model, tokenizer)
     plain = settings_of(model, "noise", 2, 2)
     with pytest.raises(RewardError, match="num_beams=None asks for no beam search"):
-        beam_search(model, reward_model, input_ids=input_ids, settings=plain.without_beams())
+        beam_search(model, reward_model, prompts, plain.without_beams())
     with pytest.raises(ModelError, match=r"num_beams=2: .* guided by a reward model"):
         model.generate(input_ids, mask, plain)
 

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from latent_tts.models import ModelError
-from latent_tts.models.engine.prompts import pad_left
-from latent_tts.models.engine.rollouts import branch
+from latent_tts.models import ModelError, sample
+from latent_tts.models.engine.rollouts import complete
 from latent_tts.models.samplers import randomness
 from latent_tts.reward import RewardError
 from latent_tts.reward.labels import label_questions
@@ -60,16 +59,17 @@ class Rollout:
         ref, settings = self.reference, self.settings
         inputs = ref.embed(prompt) + list(prefix)
         keys = [trajectory] * len(inputs)
-        by_dropout = settings.latent_do_sample_by == "dropout"
+        sampler = settings.sampler
+        by_dropout = sampler.name == "dropout"
         if prefix is not None and len(prefix):
             keys[-1] = key  # where it leaves, it reads with masks of its own
-        masked = [by_dropout and settings.dropout_scope == "prompt_and_thoughts"] * len(prompt)
+        masked = [by_dropout and sampler.dropout_scope == "prompt_and_thoughts"] * len(prompt)
         masked += [by_dropout] * len(prefix)
 
         def hidden():
             if not by_dropout:
                 return ref.hidden(inputs)
-            p, site, scope = settings.dropout_p, settings.dropout_site, settings.dropout_scope
+            p, site, scope = sampler.dropout_p, sampler.dropout_site, sampler.dropout_scope
             own = Dropout(p, site, scope, torch.tensor([signed(k) for k in keys]))
             return ref.hidden(inputs, masked, own)
 
@@ -88,7 +88,7 @@ class Rollout:
                 noise = randomness.normal(
                     torch.tensor(signed(key)), torch.tensor(len(inputs)), site=0, size=48
                 )
-                thought = thought + settings.noise_std * noise.float()
+                thought = thought + sampler.noise_std * noise.float()
             thoughts += 1
             feed(thought, self.colar or thoughts < LENGTH)
         feed(ref.embed([ref.end])[0], self.colar)
@@ -113,27 +113,27 @@ def test_labels_are_shares_of_completions_made_one_by_one(backbones, checkpoints
         prompt = list(entry.prompt)
         mixed = entry.right.any() and not entry.right.all()
         assert prompt == model.encode_prompt(tokenizer, question.text)
-        for sample in range(COUNT):
-            key = int(sample_key(SEED, prompt, sample)) & WORD
-            length = int(entry.lengths[sample])
-            thoughts = entry.thoughts[sample].float()
+        for number in range(COUNT):
+            key = int(sample_key(SEED, prompt, number)) & WORD
+            length = int(entry.lengths[number])
+            thoughts = entry.thoughts[number].float()
             own = tokenizer.decode(rollout.answer(prompt, [], key, key))
-            assert entry.answers[sample] == read_parity(own)
+            assert entry.answers[number] == read_parity(own)
             right = read_parity(own) == question.gold
-            assert bool(entry.right[sample]) == right
+            assert bool(entry.right[number]) == right
             expected = torch.zeros(entry.labels.shape[1])
             expected[:length] = float(right)
             for step in range(1, length) if mixed else ():
                 texts = [
                     tokenizer.decode(
-                        rollout.answer(prompt, thoughts[:step], key, branch_key(key, step, number))
+                        rollout.answer(prompt, thoughts[:step], key, branch_key(key, step, one))
                     )
-                    for number in range(ROLLOUTS)
+                    for one in range(ROLLOUTS)
                 ]
                 good = [read_parity(text) == question.gold for text in texts]
                 expected[step - 1] = sum(good) / ROLLOUTS
-            assert entry.labels[sample].tolist() == expected.tolist()
-            assert not entry.thoughts[sample, length:].any()
+            assert entry.labels[number].tolist() == expected.tolist()
+            assert not entry.thoughts[number, length:].any()
             seen += expected.tolist()
     assert {0.0, 1.0} < set(seen)
 
@@ -159,45 +159,42 @@ def test_labels_depend_on_no_batch(backbones, kind, sampler):
     check_equal(together, alone)
 
 
-def branches(model, tokenizer, settings, count):
+def completions(model, tokenizer, settings, count):
+    """The trajectories, and each completion by (trajectory, step, number)."""
     prompts = [model.encode_prompt(tokenizer, question.text) for question in QUESTIONS]
-    ids, mask = pad_left(prompts, model.latent_tokens.pad)
-    output = model.generate(ids, mask, generation_config=settings, return_dict_in_generate=True)
-    begun = branch(
-        model,
-        input_ids=ids,
-        attention_mask=mask,
-        trajectories=output,
-        settings=settings,
-        count=count,
-    )
-    return output, list(begun)
+    found = sample(model, prompts, settings)
+    trajectories = sorted(found, key=lambda one: (one.question, one.sample))
+    begun = complete(model, prompts, trajectories, settings, count=count)
+    return trajectories, {(leave.trajectory, leave.step, one.sample): one for leave, one in begun}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_first_of_more_completions(backbones, kind, sampler):
     model, tokenizer = backbones[kind]
     settings = settings_of(model, sampler)
-    _, few = branches(model, tokenizer, settings, 2)
-    _, many = branches(model, tokenizer, settings, 5)
-    for some, more in zip(few, many, strict=True):
-        expected = [ids for k, ids in enumerate(more.output.answer_ids()) if k % 5 < 2]
-        assert some.output.answer_ids() == expected
+    _, few = completions(model, tokenizer, settings, 2)
+    _, many = completions(model, tokenizer, settings, 5)
+    assert len(many) * 2 == len(few) * 5 > 0
+    for name, some in few.items():
+        assert some.answer_ids == many[name].answer_ids
 
 
 def test_completions_share_their_trajectorys_thoughts_and_differ_after(backbones, kind):
     model, tokenizer = backbones[kind]
-    output, begun = branches(model, tokenizer, settings_of(model, "noise"), 3)
-    assert [item.step for item in begun] == list(range(1, LENGTH))
-    for item in begun:
-        assert torch.equal(item.rows, (output.latent_lengths > item.step).nonzero().squeeze(1))
-        own = output.latent_thoughts[item.rows, : item.step]
-        found = item.output.latent_thoughts.unflatten(0, (-1, 3))
-        assert torch.equal(found[:, 0, : item.step], own)
-        assert torch.equal(found[:, 1, : item.step], own)
-        later = found[:, :, item.step]
-        goes_on = (item.output.latent_lengths.unflatten(0, (-1, 3)) > item.step).all(dim=1)
-        assert bool((later[goes_on, 0] != later[goes_on, 1]).any(dim=1).all())
+    trajectories, found = completions(model, tokenizer, settings_of(model, "noise"), 3)
+    expected = {
+        (number, step)
+        for number, one in enumerate(trajectories)
+        for step in range(1, len(one.thoughts))
+    }
+    assert {name[:2] for name in found} == expected
+    assert {step for _, step in expected} == set(range(1, LENGTH))
+    for number, step in expected:
+        first, second, third = (found[number, step, one].thoughts for one in range(3))
+        for own in (first, second, third):
+            assert torch.equal(own[:step], trajectories[number].thoughts[:step])
+        if min(len(first), len(second)) > step:
+            assert bool((first[step] != second[step]).any())
 
 
 def test_a_prefix_is_read_once_for_all_its_completions(backbones):
@@ -211,11 +208,13 @@ def test_a_prefix_is_read_once_for_all_its_completions(backbones):
         label_questions(model, tokenizer, QUESTIONS, settings, rollouts=ROLLOUTS)
     finally:
         hook.remove()
-    rows = len(QUESTIONS) * COUNT
     longest = read[0][1]
-    assert read.count((len(QUESTIONS), longest)) == 2  # the trajectories' prompts, and again
-    assert read.count((rows, LENGTH - 1)) == 1  # all thoughts of the prefixes at once
-    assert all(width == 1 for _, width in read if width not in (longest, LENGTH - 1))
+    again = [width for rows, width in read[1:] if width > LENGTH - 1]
+    mixed = read.count((COUNT, LENGTH - 1))  # all thoughts of a question's prefixes at once
+    assert 0 < mixed == len(again) <= len(QUESTIONS)  # and its prompt, once more
+    assert all(rows == 1 for rows, width in read[1:] if width > LENGTH - 1)
+    assert all(width == 1 for _, width in read if width < LENGTH - 1)
+    assert longest == max(width for _, width in read)
 
 
 def test_without_rollouts_every_step_has_its_trajectorys_label(backbones, kind):
@@ -241,24 +240,17 @@ def test_no_hook_stays_between_steps(backbones):
     model, tokenizer = backbones["coconut"]
     settings = settings_of(model, "dropout")
     prompts = [model.encode_prompt(tokenizer, question.text) for question in QUESTIONS]
-    ids, mask = pad_left(prompts, model.latent_tokens.pad)
-    output = model.generate(ids, mask, generation_config=settings, return_dict_in_generate=True)
-    begun = branch(
-        model,
-        input_ids=ids,
-        attention_mask=mask,
-        trajectories=output,
-        settings=settings,
-        count=1,
-    )
+    hooks = [len(module._forward_hooks) for module in model.modules()]
+    trajectories = list(sample(model, prompts, settings))
+    begun = complete(model, prompts, trajectories, settings, count=1)
     next(begun)
-    assert not any(module._forward_hooks for module in model.modules())
+    assert [len(module._forward_hooks) for module in model.modules()] == hooks
 
 
 def test_thoughts_beyond_half_precision_are_refused(backbones):
     model, tokenizer = backbones["coconut"]
     settings = settings_of(model, "noise", noise_std=1e6)
-    with pytest.raises(RewardError, match=r"beyond float16's 65504.*lower noise_std"):
+    with pytest.raises(RewardError, match=r"beyond float16's 65504.*lower it"):
         label_questions(model, tokenizer, QUESTIONS, settings, rollouts=0)
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from latent_tts.models import AutoLatentModel
+from latent_tts.models.identity import checkpoint_digest
 from latent_tts.reward import RewardError
 from latent_tts.reward.errors import CorruptShardError
 from latent_tts.reward.labels import LabelledQuestion
-from latent_tts.reward.shard_index import ShardIndex, checkpoint_digest, questions_digest
+from latent_tts.reward.shard_index import ShardIndex, questions_digest
 from latent_tts.reward.shards import INDEX, Shards
 from latent_tts.tasks import Question
 
