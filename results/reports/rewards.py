@@ -2,6 +2,9 @@
 
 import pandas as pd
 
+from ...tasks import STRATEGIES, find_strategy
+from .table import plus_minus
+
 
 def rewards_table(table: pd.DataFrame) -> str:
     """Return the measurements as a Markdown table, in per cent.
@@ -10,18 +13,19 @@ def rewards_table(table: pd.DataFrame) -> str:
         table: a row a task, N, reward model and strategy: its accuracy and stderr, and the
             difference to the vote on the same pools with the ends of its paired 95% interval.
     """
-    columns = ["task", "N", "coverage", "voting", "reward model"]
-    columns += ["best-of-N", "weighted voting", "beam search"]
-    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    vote = find_strategy("voting")
+    found = set(table["strategy"]) - {vote.name}
+    others = [strategy for name, strategy in STRATEGIES.items() if name in found]
+    heads = ["task", "N", "coverage", vote.title, "reward model", *(one.title for one in others)]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for (task, size, name), rows in table.groupby(["task", "N", "reward_model"], sort=False):
         by = rows.set_index("strategy")
         cells = [
-            f"{100 * by.accuracy[strategy]:.1f} ± {100 * by.stderr[strategy]:.1f}"
-            for strategy in ("coverage", "voting")
+            plus_minus(*by.loc[one, ["accuracy", "stderr"]]) for one in ("coverage", vote.name)
         ]
         cells.append(str(name))
-        for strategy in ("best_of_n", "weighted_voting", "beam_search"):
-            row = by.loc[strategy]
+        for strategy in others:
+            row = by.loc[strategy.name]
             cells.append(
                 f"{100 * row.accuracy:.1f} ({100 * row.difference:+.1f}: "
                 f"{100 * row.low:+.1f} to {100 * row.high:+.1f})"
