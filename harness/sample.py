@@ -60,7 +60,8 @@ def sample_pools(
     reader = _Reader(model, tokenizer, settings, reward_model, until)
     count, together = settings.num_return_sequences, 1
     if reward_model is not None:
-        together = min(batch_size or len(prompts), -(-_SCORED_TOGETHER // count))
+        most = min(model.engine_options.max_rows or _SCORED_TOGETHER, _SCORED_TOGETHER)
+        together = min(batch_size or len(prompts), -(-most // count))
     pools: dict[int, Pool] = {}
     sampled: dict[int, _Sampled] = {}
     complete: list[_Sampled] = []

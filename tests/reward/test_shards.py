@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from latent_tts.models import AutoLatentModel
 from latent_tts.models.identity import checkpoint_digest
@@ -189,7 +190,7 @@ def test_a_checkpoints_digest_is_that_of_its_weights_in_any_precision(checkpoint
 
 def test_a_question_sets_digest():
     questions = [Question(id=str(i), text="1+1?", gold="2") for i in range(3)]
-    changed = [dataclasses.replace(questions[0], gold="3"), *questions[1:]]
+    changed = [replace(questions[0], gold="3"), *questions[1:]]
     digests = {questions_digest(set_) for set_ in (questions, questions[::-1], changed)}
     assert len(digests) == 3
     assert questions_digest(list(questions)) in digests

@@ -1,16 +1,14 @@
 """From questions to pools: what a batch holds, and running out of memory, change no sample."""
 
 import logging
-from dataclasses import replace
 
 import pytest
 import torch
 
-from latent_tts.harness.sampling import draw_pools
-from latent_tts.models import AutoLatentModel, EngineOptions, ModelError, load_tokenizer, scheduler
+from latent_tts.harness.sample import sample_pools
+from latent_tts.models import AutoLatentModel, EngineOptions, ModelError, load_tokenizer
 from latent_tts.models.engine.prompts import pad_left
 from latent_tts.reward import LatentRewardModel
-from latent_tts.tasks import Pool
 from tests.harness.evaluation import question
 
 QUESTIONS = [question(place) for place in range(10)]
@@ -34,51 +32,54 @@ def loaded(request, checkpoints):
 
 def test_every_question_gets_its_own_pool_in_order(loaded):
     model, tokenizer, settings = loaded
-    places, drawn = [], {}
+    places, found = [], {}
 
     def done(place, pool):
         places.append(place)
-        drawn[place] = pool
+        found[place] = pool
 
-    pools = draw_pools(model, tokenizer, QUESTIONS, settings, batch_size=3, done=done)
-    assert pools == [drawn[place] for place in range(10)]
+    pools = sample_pools(model, tokenizer, QUESTIONS, settings, batch_size=3, done=done)
+    assert pools == [found[place] for place in range(10)]
     assert len(places) == 10
     for text, pool in zip(QUESTIONS, pools, strict=True):
-        assert draw_pools(model, tokenizer, [text], settings) == [pool]
+        assert sample_pools(model, tokenizer, [text], settings) == [pool]
     assert len(set(pools)) > 3
 
 
-def test_the_longest_questions_are_read_first(loaded, monkeypatch):
+def test_the_longest_questions_are_read_first(loaded):
     model, tokenizer, settings = loaded
-    read, prefill = [], scheduler.prefill
+    read = []
 
-    def watched(model, input_ids, mask, *args):
-        read.append(mask.sum(dim=1).tolist())
-        return prefill(model, input_ids, mask, *args)
+    def watch(module, args, kwargs):
+        if kwargs.get("attention_mask") is not None:
+            read.append(kwargs["attention_mask"].sum(dim=1).tolist())
 
-    monkeypatch.setattr(scheduler, "prefill", watched)
-    draw_pools(model, tokenizer, QUESTIONS, settings, batch_size=3)
-    assert max(map(len, read)) <= 3
+    hook = model.base_model.register_forward_pre_hook(watch, with_kwargs=True)
+    try:
+        sample_pools(model, tokenizer, QUESTIONS, settings, batch_size=3)
+    finally:
+        hook.remove()
+    waves = [wave for wave in read if wave != [4]]  # what tries the model has four tokens
+    assert max(map(len, waves)) <= 3
     lengths = [len(model.encode_prompt(tokenizer, text)) for text in QUESTIONS]
-    assert [length for wave in read for length in wave] == sorted(lengths, reverse=True)
+    assert [length for wave in waves for length in wave] == sorted(lengths, reverse=True)
 
 
 def test_no_questions_no_pools(loaded):
-    assert draw_pools(loaded[0], loaded[1], [], loaded[2]) == []
+    assert sample_pools(loaded[0], loaded[1], [], loaded[2]) == []
 
 
-def test_an_offset_goes_on_where_fewer_samples_stopped(loaded):
+def test_pools_carry_their_questions_and_candidates_their_samples(loaded):
     model, tokenizer, settings = loaded
-    five = draw_pools(
-        model, tokenizer, QUESTIONS[:3], replace(settings, num_return_sequences=5), batch_size=3
-    )
-    later = draw_pools(model, tokenizer, QUESTIONS[:3], settings, batch_size=3, sample_offset=3)
-    assert later == [Pool(pool.candidates[3:]) for pool in five]
+    ids = [f"q{number}" for number in range(10)]
+    pools = sample_pools(model, tokenizer, QUESTIONS, settings, ids=ids)
+    assert [pool.question for pool in pools] == ids
+    assert all([one.sample for one in pool.candidates] == [0, 1] for pool in pools)
 
 
 def test_candidates_are_the_rows_of_generate(loaded):
     model, tokenizer, settings = loaded
-    (pool,) = draw_pools(model, tokenizer, QUESTIONS[:1], settings)
+    (pool,) = sample_pools(model, tokenizer, QUESTIONS[:1], settings)
     prompt = model.encode_prompt(tokenizer, QUESTIONS[0])
     output = model.generate(
         torch.tensor([prompt]), generation_config=settings, return_dict_in_generate=True
@@ -107,7 +108,7 @@ def reward_model(loaded):
 def test_candidates_are_scored_by_the_batch(loaded, reward_model, monkeypatch, batch_size):
     model, tokenizer, settings = loaded
     sizes = limit_memory(monkeypatch, reward_model, 99)
-    pools = draw_pools(
+    pools = sample_pools(
         model, tokenizer, QUESTIONS, settings, reward_model=reward_model, batch_size=batch_size
     )
     assert sizes == {1: [1] * 10, 4: [4, 4, 2], None: [10]}[batch_size]
@@ -128,15 +129,15 @@ def test_candidates_are_scored_by_the_batch(loaded, reward_model, monkeypatch, b
 
 def limit_memory(monkeypatch, reward_model, most, error=None):
     """Let scoring fail on more than `most` questions; return the numbers that it was asked for."""
-    sizes, score = [], reward_model.score
+    sizes, score = [], reward_model.score_trajectories
 
-    def limited(input_ids, *args, **options):
-        sizes.append(len(input_ids))
-        if len(input_ids) > most:
+    def limited(prompts, trajectories):
+        sizes.append(len(prompts))
+        if len(prompts) > most:
             raise error
-        return score(input_ids, *args, **options)
+        return score(prompts, trajectories)
 
-    monkeypatch.setattr(reward_model, "score", limited)
+    monkeypatch.setattr(reward_model, "score_trajectories", limited)
     return sizes
 
 
@@ -148,15 +149,15 @@ def test_running_out_of_memory_while_scoring_halves_the_questions(
     loaded, reward_model, monkeypatch, caplog, most
 ):
     model, tokenizer, settings = loaded
-    expected = draw_pools(model, tokenizer, QUESTIONS, settings, reward_model=reward_model)
+    expected = sample_pools(model, tokenizer, QUESTIONS, settings, reward_model=reward_model)
     sizes = limit_memory(monkeypatch, reward_model, most, OUT_OF_MEMORY)
     with caplog.at_level(logging.WARNING):
-        pools = draw_pools(model, tokenizer, QUESTIONS, settings, reward_model=reward_model)
+        pools = sample_pools(model, tokenizer, QUESTIONS, settings, reward_model=reward_model)
     for found, own in zip(pools, expected, strict=True):
         for ours, theirs in zip(found.candidates, own.candidates, strict=True):
             assert (ours.text, ours.thoughts) == (theirs.text, theirs.thoughts)
             assert ours.reward == pytest.approx(theirs.reward, abs=1e-3)
-    assert caplog.messages[0] == "Out of memory: scoring 5 questions at once."
+    assert caplog.messages[0] == "Out of memory: going on with 5 questions at once."
     assert sizes[:2] == [10, 5]
     assert sum(size for size in sizes if size <= most) == 10
 
@@ -168,49 +169,51 @@ def test_what_less_at_once_does_not_help_is_shown(loaded, reward_model, monkeypa
     model, tokenizer, settings = loaded
     asked = limit_memory(monkeypatch, reward_model, 0, error)
     with pytest.raises(RuntimeError, match=r"Tried|mat1"):
-        draw_pools(model, tokenizer, QUESTIONS[:8], settings, reward_model=reward_model)
+        sample_pools(model, tokenizer, QUESTIONS[:8], settings, reward_model=reward_model)
     assert asked == sizes
 
 
-def test_running_out_of_memory_while_sampling_changes_no_pool(loaded, monkeypatch, caplog):
+def test_running_out_of_memory_while_sampling_changes_no_pool(loaded, caplog):
     model, tokenizer, settings = loaded
-    expected, advance = draw_pools(model, tokenizer, QUESTIONS, settings), scheduler.advance
+    expected = sample_pools(model, tokenizer, QUESTIONS, settings)
 
-    def limited(model, rows, *args):
-        if len(rows) > 3:
+    def limited(module, args, kwargs):
+        if kwargs.get("inputs_embeds") is not None and len(kwargs["inputs_embeds"]) > 3:
             raise OUT_OF_MEMORY
-        return advance(model, rows, *args)
 
-    monkeypatch.setattr(scheduler, "advance", limited)
-    places = []
-    pools = draw_pools(
-        model, tokenizer, QUESTIONS, settings, done=lambda place, _: places.append(place)
-    )
+    hook = model.base_model.register_forward_pre_hook(limited, with_kwargs=True)
+    indices = []
+    try:
+        pools = sample_pools(
+            model, tokenizer, QUESTIONS, settings, done=lambda index, _: indices.append(index)
+        )
+    finally:
+        hook.remove()
     assert pools == expected
-    assert sorted(places) == list(range(10))
+    assert sorted(indices) == list(range(10))
     assert "going on with 10 samples in a batch" in caplog.text
 
 
-def test_a_prompt_that_does_not_fit_fails_before_anything_is_drawn(loaded):
+def test_a_prompt_that_does_not_fit_fails_before_anything_is_found(loaded):
     model, tokenizer, settings = loaded
-    drawn = []
+    found = []
     with pytest.raises(ModelError, match=r"positions; .* has 192"):
-        draw_pools(
+        sample_pools(
             model,
             tokenizer,
             [*QUESTIONS, "How many pens are there? " * 20],
             settings,
             batch_size=1,
-            done=lambda place, pool: drawn.append(place),
+            done=lambda place, pool: found.append(place),
         )
-    assert drawn == []
+    assert found == []
 
 
 def test_the_engines_options_bound_what_is_scored_at_once(loaded, reward_model, monkeypatch):
     model, tokenizer, settings = loaded
     sizes = limit_memory(monkeypatch, reward_model, 99)
-    monkeypatch.setattr(model, "engine", EngineOptions(max_rows=7))
-    draw_pools(model, tokenizer, QUESTIONS, settings, reward_model=reward_model)
+    monkeypatch.setattr(model, "engine_options", EngineOptions(max_rows=7))
+    sample_pools(model, tokenizer, QUESTIONS, settings, reward_model=reward_model)
     assert sizes == [4, 4, 2]  # seven rows are of four questions with two samples each
 
 
