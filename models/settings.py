@@ -183,7 +183,7 @@ class LatentSettings:
         own = {name: value for name, value in vars(self).items() if name != "sampler"}
         own["latent_do_sample"] = self.latent_do_sample
         if self.latent_do_sample:
-            own |= {"latent_do_sample_by": self.sampler.name, **asdict(self.sampler)}
+            own |= {"latent_do_sample_by": self.sampler.name, **self.sampler.record()}
             own["sampler_strength"] = self.sampler.strength
         return own
 

@@ -9,9 +9,10 @@ from typing import Any
 import click
 import torch
 
+from ...models import LatentSettings
 from ..arguments import read_device
 from ..bench.measures import Run, matrix_rate, seconds
-from ..bench.reference import published
+from ..bench.reference import Ask, published
 from ..bench.ways import generate_texts, plain_loop
 from ..bench.work import NEW_TOKENS, SAMPLERS, load, operations, prompts, settings
 
@@ -57,18 +58,12 @@ def bench(
 
 
 def _measure(
-    model: Any, input_ids: torch.Tensor, count: int, *, rounds: int, seed: int, ask: Any
+    model: Any, input_ids: torch.Tensor, count: int, *, rounds: int, seed: int, ask: Ask | None
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each sampler: its name, N, and name -> [median, least, greatest]."""
     for sampler in SAMPLERS:
         given = settings(model, sampler, count, seed=seed)
-        ways: dict[str, Run] = {
-            "engine": lambda given=given: model.generate(input_ids, generation_config=given),
-            "plain loop": lambda given=given: plain_loop(model, input_ids, given),
-            "generate": lambda: generate_texts(model, input_ids, count=count, tokens=NEW_TOKENS),
-        }
-        if ask is not None and sampler != "dropout over thoughts":  # which that code does not have
-            ways["published code"] = lambda given=given: ask(given)
+        ways = _ways(model, input_ids, given, ask)
         ways["engine"]()  # packs weights, and warms up
         taken: dict[str, list[float]] = {name: [] for name in ways}
         rates = []
@@ -92,6 +87,22 @@ def _measure(
             name: [statistics.median(values), min(values), max(values)]
             for name, values in figures.items()
         }
+
+
+def _ways(
+    model: Any, input_ids: torch.Tensor, given: LatentSettings, ask: Ask | None
+) -> dict[str, Run]:
+    """Return what takes its turn in a round."""
+    count = given.num_return_sequences
+    ways: dict[str, Run] = {
+        "engine": lambda: model.generate(input_ids, generation_config=given),
+        "plain loop": lambda: plain_loop(model, input_ids, given),
+        "generate": lambda: generate_texts(model, input_ids, count=count, tokens=NEW_TOKENS),
+    }
+    # The published code has no dropout over thoughts alone.
+    if ask is not None and (given.sampler.prompt_varies or not given.sampler.reading_varies):
+        ways["published code"] = lambda: ask(given)
+    return ways
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -62,6 +62,8 @@ class Dropout(Sampler):
         }
     )
 
+    since: ClassVar[Mapping[str, Any]] = MappingProxyType({"dropout_mask": "step"})
+
     dropout_p: float = real(0.1, below=1.0)
     dropout_site: str = choice("feed_forward", "residual")
     dropout_scope: str = choice("prompt_and_thoughts", "thoughts")

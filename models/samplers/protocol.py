@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -40,15 +40,26 @@ class Sampler:
         strength: the parameter that reports label a run's randomness by.
         released: backbone -> parameters of its released evaluation, where they are not the
             defaults.
+        since: parameters that runs of earlier versions did not record, and what those runs had:
+            at that value they are left out of records, so that old and new runs compare.
     """
 
     name: ClassVar[str] = "none"
     strength: ClassVar[str] = ""
     released: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    since: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         """Check every parameter."""
         check_fields(self)
+
+    def record(self) -> dict[str, Any]:
+        """Return the parameters as a run records them."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in self.since or value != self.since[name]
+        }
 
     def varies(self, backbone: LatentBackbone, thoughts: int) -> bool:
         """Whether two samples of one question can differ, with at most so many thoughts."""

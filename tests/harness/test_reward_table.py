@@ -6,7 +6,7 @@ import torch
 from click.testing import CliRunner
 
 from latent_tts.harness.reward_table import reward_table
-from latent_tts.harness.sampling import draw_pools
+from latent_tts.harness.sample import sample_pools
 from latent_tts.models import AutoLatentModel, load_tokenizer
 from latent_tts.results.reports.rewards import rewards_table
 from latent_tts.reward import LatentRewardModel, RewardError
@@ -61,7 +61,7 @@ def test_the_numbers_are_those_of_the_pools(made, heads):
         num_return_sequences=4, num_beams=2, seed=1234, noise_std=1.0, latent_do_sample_by="noise"
     )
     guide = LatentRewardModel.from_pretrained(heads / "0")
-    pools = draw_pools(model, tokenizer, rows["question"], settings, reward_model=guide)
+    pools = sample_pools(model, tokenizer, rows["question"], settings, reward_model=guide)
     frame = pd.DataFrame(
         pool_metrics(pool, gold) for pool, gold in zip(pools, rows["answer"], strict=True)
     )
