@@ -1,4 +1,4 @@
-"""Write the README's results and pictures, from the runs that are committed beside it.
+"""Write the results of README and docs, and the pictures, from the committed runs.
 
 python tools/readme.py            # write
 python tools/readme.py --check    # change nothing; exit with 1 on a difference
@@ -7,7 +7,7 @@ python tools/readme.py --check    # change nothing; exit with 1 on a difference
 import hashlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -63,60 +63,69 @@ def curve_table(runs: Sequence[Run]) -> pd.DataFrame:
     )
 
 
-def fill_sections(text: str, sections: dict[str, str]) -> str:
-    """Return a README with the text between its markers replaced.
+def fill_sections(texts: Mapping[Path, str], sections: dict[str, str]) -> dict[Path, str]:
+    """Return pages with the text between their markers replaced.
 
     Args:
-        text: with `<!-- latent-tts: NAME -->` … `<!-- /latent-tts -->`.
+        texts: with `<!-- latent-tts: NAME -->` … `<!-- /latent-tts -->`.
         sections: name -> what stands between.
 
     Raises:
         ResultsError: a marker names no section, or a section has no marker.
     """
-    found = [match["name"] for match in _SECTION.finditer(text)]
+    found = [match["name"] for text in texts.values() for match in _SECTION.finditer(text)]
     if sorted(found) != sorted(sections):
         raise ResultsError(
-            f"The README has the sections {', '.join(found) or 'none'}, but must have each of "
+            f"The pages have the sections {', '.join(found) or 'none'}, but must have each of "
             f"{', '.join(sections)} once, as <!-- latent-tts: NAME --> … <!-- /latent-tts -->."
         )
-    return _SECTION.sub(
-        lambda match: f"{match['start']}{sections[match['name']]}\n{match['end']}", text
-    )
+
+    def fill(match: re.Match[str]) -> str:
+        return f"{match['start']}{sections[match['name']]}\n{match['end']}"
+
+    return {page: _SECTION.sub(fill, text) for page, text in texts.items()}
 
 
 @click.command()
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; fail on a difference.")
-@click.option("--readme", "file", default=ROOT / "README.md", type=click.Path(path_type=Path))
+@click.option(
+    "--page",
+    "pages",
+    multiple=True,
+    default=[ROOT / "README.md", ROOT / "docs" / "reward-models.md"],
+    type=click.Path(path_type=Path),
+)
 @click.option(
     "--baselines", default=ROOT / "results" / "baselines", type=click.Path(path_type=Path)
 )
-def main(only_check: bool, file: Path, baselines: Path) -> None:
-    """Write the README's results and pictures, from the runs that are committed beside it."""
+def main(only_check: bool, pages: Sequence[Path], baselines: Path) -> None:
+    """Write the results of README and docs, and the pictures, from the committed runs."""
     runs, problems = collect([baselines])
     if problems or not runs:
         listed = "; ".join(map(str, problems)) or f"{baselines} holds no runs."
         raise ResultsError(f"Every committed run must be usable: {listed}")
     runs.sort(key=lambda run: (run.task, run.config.sampler, run.config.strength or 0.0))
-    text = file.read_text(encoding="utf-8")
+    texts = {page: page.read_text(encoding="utf-8") for page in pages}
     sections = {"results": results_table(runs)}
     if (baselines / REWARDS).is_file():
         sections["rewards"] = rewards_table(pd.read_csv(baselines / REWARDS))
-    filled = fill_sections(text, sections)
+    filled = fill_sections(texts, sections)
+    changed = [page for page in pages if filled[page] != texts[page]]
     tables = {
         baselines / f"{task}.png": curve_table([run for run in runs if run.task == task])
         for task in dict.fromkeys(run.task for run in runs)
     }
     stale = {path: table for path, table in tables.items() if _stale(path, table)}
     if only_check:
-        different = [str(file)] * (filled != text) + [str(path) for path in stale]
+        different = [str(path) for path in (*changed, *stale)]
         click.echo(
             f"Not as the runs in {baselines} say: {', '.join(different)}. Run tools/readme.py."
             if different
-            else f"{file} and its pictures are as the runs in {baselines} say."
+            else f"{', '.join(map(str, pages))} and pictures are as the runs in {baselines} say."
         )
         sys.exit(int(bool(different)))
-    if filled != text:
-        file.write_text(filled, encoding="utf-8")
+    for page in changed:
+        page.write_text(filled[page], encoding="utf-8")
     for path, table in stale.items():
         save(curve_chart(table), [path])
         _note(path, _digest(table))

@@ -14,7 +14,7 @@ from latent_tts.models import AutoLatentModel, ModelError
 from latent_tts.tasks import TaskError
 from tests.harness.evaluation import BENCHMARKS, evaluate
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "backbones-and-samplers.md"
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_empty_names_and_odd_batch_sizes(checkpoints, data, name):
 
 @pytest.fixture
 def own_task(tmp_path, monkeypatch):
-    """README's task, with `my_package` beside it."""
-    yaml = re.search(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)[1]
+    """The task of the docs, with `my_package` beside it."""
+    yaml = re.search(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
     shutil.copy(BENCHMARKS / "_pool.yaml", tmp_path)
     (tmp_path / "my_task.yaml").write_text(yaml)
     monkeypatch.syspath_prepend(tmp_path)

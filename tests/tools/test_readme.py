@@ -31,7 +31,7 @@ def project(tmp_path):
 
 
 def run_readme(project, *arguments):
-    options = ("--readme", project / "README.md", "--baselines", project / "runs")
+    options = ("--page", project / "README.md", "--baselines", project / "runs")
     return invoke(readme, *options, *arguments)
 
 
@@ -96,12 +96,10 @@ def test_no_runs_are_refused(project):
     "text", ["# Title", TEMPLATE.replace(": results", ": table"), TEMPLATE + TEMPLATE]
 )
 def test_a_readme_without_its_markers_is_refused(text):
-    with pytest.raises(ResultsError, match=r"The README has the sections .* but must have each of"):
-        fill_sections(text, {"results": ""})
+    with pytest.raises(ResultsError, match=r"The pages have the sections .* but must have each of"):
+        fill_sections({ROOT / "README.md": text}, {"results": ""})
 
 
 def test_the_readme_shows_the_committed_runs():
-    done = invoke(
-        readme, "--check", "--readme", ROOT / "README.md", "--baselines", ROOT / "results/baselines"
-    )
+    done = invoke(readme, "--check", "--baselines", ROOT / "results/baselines")
     assert done.exit_code == 0, done.output
