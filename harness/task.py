@@ -9,6 +9,7 @@ from lm_eval.api.metrics import mean
 from ..tasks import (
     LOWER_IS_BETTER,
     NEUTRAL,
+    STRATEGIES,
     TaskError,
     canonical,
     is_pool,
@@ -49,8 +50,10 @@ class PoolTask(GenerateTask):
             config: The fields of the task's YAML.
 
         Raises:
-            TaskError: `ks`, `tolerance` or `repeats` cannot be used, or the data cannot be read.
+            TaskError: `ks`, `tolerance` or `repeats` cannot be used, the data cannot be read, or
+                an installed package declares a strategy that cannot be used.
         """
+        list(STRATEGIES.values())  # imports other packages' now rather than after sampling
         fields = {key: value for key, value in (config or {}).items() if key not in NOT_FIELDS}
         metadata = fields.get("metadata") or {}
         self.ks = _read_ks(metadata.get("ks"))

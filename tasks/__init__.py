@@ -1,7 +1,6 @@
 """What is asked and how answers are judged: questions, answers, pools, strategies, metrics."""
 
 from .answers import canonical, is_correct, last_number, read_tolerance, vote_keys
-from .compatible import NEEDS_REWARDS, aggregate, check_strategy, vote_key
 from .errors import TaskError
 from .metrics import LOWER_IS_BETTER, NEUTRAL, default_ks, pool_metrics
 from .pools.estimators import MAX_CANDIDATES, coverage_at_n, pass_at_k
@@ -17,7 +16,6 @@ from .strategies.weighted_voting import vote_weights
 __all__ = [
     "LOWER_IS_BETTER",
     "MAX_CANDIDATES",
-    "NEEDS_REWARDS",
     "NEUTRAL",
     "STRATEGIES",
     "Candidate",
@@ -26,9 +24,7 @@ __all__ = [
     "Question",
     "Strategy",
     "TaskError",
-    "aggregate",
     "canonical",
-    "check_strategy",
     "coverage_at_n",
     "default_ks",
     "find_strategy",
@@ -43,7 +39,6 @@ __all__ = [
     "read_response",
     "read_tolerance",
     "strategy_of",
-    "vote_key",
     "vote_keys",
     "vote_weights",
     "voting_at_k",

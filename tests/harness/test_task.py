@@ -18,6 +18,7 @@ from latent_tts.harness.lm_eval_seam import KEEPS_REPEATS
 from latent_tts.harness.task import PoolTask
 from latent_tts.tasks import Candidate, Pool, TaskError, pool_metrics
 from tests.harness.evaluation import filtered
+from tests.tasks.strategies.test_table import install
 
 BENCHMARKS = Path(tasks.__file__).parent / "benchmarks"
 GOLDS = ["5", "-7", "0.5", "1000"]
@@ -306,3 +307,10 @@ def test_an_ordinary_model_of_lm_eval_runs_on_the_same_task(folder):
         gen_kwargs={"return_pool": False, "max_gen_toks": 4},
     )
     assert 0.0 <= results["results"]["latent_tts_gsm8k"]["pass@1,none"] <= 1.0
+
+
+def test_a_broken_strategy_of_another_package_is_told_of_before_sampling(tmp_path, run_python):
+    path = install(tmp_path, "second = outsider:Missing")
+    code = "from latent_tts.harness.task import PoolTask; PoolTask({})"
+    failed = run_python("-c", code, check=False, PYTHONPATH=path)
+    assert "TaskError: The strategy 'second' of an installed package cannot be" in failed.stderr

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from latent_tts.results.reports.board import build_board
-from latent_tts.tasks import Pool, aggregate
+from latent_tts.tasks import Pool, find_strategy
 from tests.results.made import log_of
 from tests.results.reports.board.random_runs import random_run, rewrite
 
@@ -204,7 +204,7 @@ def test_a_run_opens_and_a_question_is_found(board, open_page):
     assert all(len(text.split()) == 6 for text in cells(page, "steps", "#candidates"))
     chosen = cells(page, "chosen", "#candidates")
     for name in ("voting", "best_of_n"):
-        place = next(i for i, c in enumerate(candidates) if c is aggregate(pool, name))
+        place = next(i for i, c in enumerate(candidates) if c is find_strategy(name).pick(pool))
         assert name in chosen[place].split(", ")
     assert chosen[8:] == ["beam_search", ""]
     weights = [text for text in cells(page, "weight", "#votes") if text != "–"]
@@ -214,7 +214,7 @@ def test_a_run_opens_and_a_question_is_found(board, open_page):
     marked = dict(
         zip(cells(page, "answer", "#votes"), cells(page, "chosen", "#votes"), strict=True)
     )
-    assert "weighted_voting" in marked[aggregate(pool, "weighted").answer]
+    assert "weighted_voting" in marked[find_strategy("weighted").pick(pool).answer]
     page.keyboard.press("Escape")
     playwright.expect(dialog).to_be_hidden()
     assert "#" not in page.url
