@@ -1,9 +1,11 @@
 """The table of strategies: names, what each picks, and strategies of other packages."""
 
 import json
+import re
 import shutil
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +110,15 @@ def test_an_estimate_without_a_formula_is_the_share_of_subsets():
         assert value == right / len(subsets)
     assert values[1] == 0.0
     assert values[7] == 1.0
+
+
+def test_the_documented_example_is_the_tested_one():
+    text = (Path(__file__).parents[3] / "docs/backbones-and-samplers.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n((?:(?!```).)*class RunnerUp.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    pool = make_pool("1", "2", "1", None, "2", "2")
+    assert names["RunnerUp"]().pick(pool) is SecondMostFrequent().pick(pool) is pool.candidates[0]
 
 
 OUTSIDE = """
