@@ -1,4 +1,4 @@
-"""`latent-tts train`: the recipes that make the checkpoints that ship."""
+"""Training `tiny-coconut`, the checkpoint that ships, stage by stage."""
 
 import json
 import logging
@@ -9,11 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from transformers import GPT2Config, set_seed
 
-from ..models import COCONUTGPT2, AutoLatentModel, LatentGenerationConfig
+from ..models import COCONUTGPT2, AutoLatentModel, LatentGenerationConfig, ModelError
 from ..models.backbones.tokens import LatentTokens
 from ..models.recipes.coconut import Example, Stage, train_stage
 from ..models.recipes.tokenizer import LATENT_TOKENS, train_tokenizer
@@ -21,6 +20,7 @@ from ..tasks import pool_metrics
 from ..tasks.arith import Problem, generate
 from .card import model_card
 from .recipe import PUBLISHED, Recipe
+from .resume import keep_recipe
 from .sample import sample_pools
 
 logger = logging.getLogger(__name__)
@@ -29,65 +29,51 @@ logger = logging.getLogger(__name__)
 LATENT_KEYS = ("latent_start_id", "latent_end_id", "latent_id")
 
 
-@click.group()
-def train() -> None:
-    """Train a backbone by the recipe that made a shipped checkpoint."""
-
-
-def _recipe_options(command: Any) -> Any:
-    for name, value in reversed(asdict(Recipe()).items()):
-        flag = "--" + name.replace("_", "-")
-        command = click.option(flag, name, type=type(value), default=value, show_default=True)(
-            command
-        )
-    return command
-
-
-@train.command()
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Checkpoint folder.")
-@click.option("--save-steps", default=1000, show_default=True, help="Updates between checkpoints.")
-@click.option("--workers", default=0, show_default=True, help="Processes that prepare batches.")
-@click.option("--stop-after", default=None, help="Stop when this stage is done, to go on later.")
-@_recipe_options
-def coconut(
-    output: Path, save_steps: int, workers: int, stop_after: str | None, **choices: Any
+def train_coconut(
+    recipe: Recipe, output: Path, *, save_steps: int, workers: int, stop_after: str | None = None
 ) -> None:
-    """Train a tiny COCONUT on generated word problems: explicit steps, then thoughts.
+    """Train a tiny COCONUT stage by stage, and write the checkpoint after the last.
 
-    Running the same command again goes on where an interrupted run stopped; once all stages are
-    done it only writes the checkpoint again.
+    Args:
+        recipe: everything that determines it.
+        output: folder of the checkpoint; stages lie in its `training`.
+        save_steps: updates between the checkpoints that a killed run goes on from.
+        workers: processes that prepare batches.
+        stop_after: name of the stage after which to stop.
+
+    Raises:
+        ModelError: another recipe began the folder.
     """
-    logging.basicConfig(level=logging.INFO)
-    recipe = Recipe(**choices)
-    names = [stage.name for stage in recipe.stages()]
-    if stop_after not in (None, *names):
-        raise click.BadParameter(
-            f"{stop_after!r} is no stage; there are {', '.join(names)}.", param_hint="--stop-after"
-        )
     work = output / "training"
-    work.mkdir(parents=True, exist_ok=True)
-    _keep_recipe(work / "recipe.json", recipe)
+    file = work / "recipe.json"
+    trained = {name: value for name, value in asdict(recipe).items() if name not in PUBLISHED}
+    other = ModelError(
+        f"{file} holds another recipe than this command's. Repeat the command that began it, or "
+        "choose another --output."
+    )
+    keep_recipe(file, trained, otherwise=other)
     set_seed(recipe.seed)
     examples = _examples(recipe)
     held_out = list(generate(split="validation", count=recipe.validation, seed=recipe.seed))
     model, tokenizer = _new_model(recipe, examples)
     for stage in recipe.stages():
-        _run_stage(recipe, stage, model, tokenizer, examples, held_out, work, save_steps, workers)
-        model = _load_stage(work / stage.name)
+        folder = work / stage.name
+        if not (folder / "measured.json").exists():
+            _remove_unfinished(folder)
+            set_seed(recipe.seed)  # whatever stages this process has trained before
+            started = time.perf_counter()
+            arguments = _arguments(recipe, stage, save_steps=save_steps, workers=workers)
+            train_stage(
+                model.train(), tokenizer, examples, stage, folder=folder, arguments=arguments
+            )
+            seconds = time.perf_counter() - started
+            model.eval().save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            _note(folder, stage, seconds, model, tokenizer, held_out)
+        model = AutoLatentModel.from_pretrained(folder).to(_device())
         if stage.name == stop_after:
             return
     _publish(output, recipe, model, tokenizer)
-
-
-def _keep_recipe(path: Path, recipe: Recipe) -> None:
-    """Write the recipe, or refuse to go on under another one than the folder was begun with."""
-    trained = {name: value for name, value in asdict(recipe).items() if name not in PUBLISHED}
-    if path.exists() and json.loads(path.read_text()) != trained:
-        raise click.UsageError(
-            f"{path} holds another recipe than this command's. Repeat the command that began it, "
-            "or choose another --output."
-        )
-    path.write_text(json.dumps(trained, indent=2))
 
 
 def _examples(recipe: Recipe) -> list[Example]:
@@ -126,53 +112,38 @@ def _new_model(recipe: Recipe, examples: Sequence[Example]) -> tuple[Any, Any]:
         setattr(config, key, tokenizer.convert_tokens_to_ids(token))
     model = COCONUTGPT2(config)
     model.latent_tokens = LatentTokens.find(model, tokenizer)
-    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    model.to(_device())
     return model, tokenizer
 
 
-def _run_stage(
-    recipe: Recipe,
+def _arguments(recipe: Recipe, stage: Stage, *, save_steps: int, workers: int) -> dict[str, Any]:
+    """Return transformers' TrainingArguments of a stage, but for those that the stage names."""
+    return {
+        "per_device_train_batch_size": recipe.batch_size,
+        "seed": recipe.seed,
+        "data_seed": recipe.seed,
+        "warmup_steps": min(200, stage.updates // 10),
+        "weight_decay": 0.01,
+        "adam_beta2": 0.98,
+        "save_steps": save_steps,
+        "save_total_limit": 1,
+        "logging_steps": 100,
+        "dataloader_num_workers": workers,
+        "report_to": ["tensorboard"],
+        "use_cpu": not torch.cuda.is_available(),
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+
+
+def _note(
+    folder: Path,
     stage: Stage,
+    seconds: float,
     model: Any,
     tokenizer: Any,
-    examples: Sequence[Example],
     held_out: Sequence[Problem],
-    work: Path,
-    save_steps: int,
-    workers: int,
 ) -> None:
-    """Train one stage and measure it, unless an earlier run has finished it."""
-    folder = work / stage.name
-    if (folder / "measured.json").exists():
-        return
-    _remove_unfinished(folder)
-    set_seed(recipe.seed)  # whatever stages this process has trained before
-    started = time.perf_counter()
-    train_stage(
-        model.train(),
-        tokenizer,
-        examples,
-        stage,
-        folder=folder,
-        arguments={
-            "per_device_train_batch_size": recipe.batch_size,
-            "seed": recipe.seed,
-            "data_seed": recipe.seed,
-            "warmup_steps": min(200, stage.updates // 10),
-            "weight_decay": 0.01,
-            "adam_beta2": 0.98,
-            "save_steps": save_steps,
-            "save_total_limit": 1,
-            "logging_steps": 100,
-            "dataloader_num_workers": workers,
-            "report_to": ["tensorboard"],
-            "use_cpu": not torch.cuda.is_available(),
-            "dataloader_pin_memory": torch.cuda.is_available(),
-        },
-    )
-    seconds = time.perf_counter() - started
-    model.eval().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    """Measure a stage; its `measured.json` says that it is done."""
     accuracy, error = measure(model, tokenizer, held_out, latent_length=stage.thoughts)
     measured = {
         "stage": asdict(stage),
@@ -205,9 +176,8 @@ def measure(
     return share, (share * (1 - share) / max(1, len(right) - 1)) ** 0.5
 
 
-def _load_stage(folder: Path) -> Any:
-    model = AutoLatentModel.from_pretrained(folder)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _publish(output: Path, recipe: Recipe, model: Any, tokenizer: Any) -> None:

@@ -15,9 +15,10 @@ from ..bench.measures import Run, matrix_rate, seconds
 from ..bench.reference import Ask, published
 from ..bench.ways import generate_texts, plain_loop
 from ..bench.work import NEW_TOKENS, SAMPLERS, load, operations, prompts, settings
+from . import HELP
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.option("--pretrained", help="Checkpoint; random weights of GPT-2 small's size without.")
 @click.option("--count", "counts", multiple=True, type=click.IntRange(1), help="N; repeatable.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))

@@ -7,10 +7,11 @@ import click
 from ...results import ResultsError, collect
 from ...results.reports.check import Finding, check_ratios, check_runs
 from ...results.runs import pair_runs
+from . import HELP
 from .problems import tell
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.argument("folder", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option("--baseline", type=click.Path(exists=True, path_type=Path), help="Run or runs.")
 @click.option("--alpha", default=0.01, show_default=True, help="False-alarm rate allowed.")

@@ -12,10 +12,11 @@ from ...results.runs import build_sides, runs_by_task
 from ...results.runs.align import group_by_setup
 from ...results.runs.collect import shared_tasks, with_own_names
 from ...results.runs.lm_eval_files import writing
+from . import HELP
 from .problems import tell
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--k", "ks", multiple=True, type=int, help="A further sample count; repeatable.")
 @click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")

@@ -10,9 +10,10 @@ import pandas as pd
 from ...results import ResultsError, collect, curve_table
 from ...results.reports.charts import curve_chart, save
 from ...results.runs.lm_eval_files import writing
+from . import HELP
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--task", default="latent_tts_arith", show_default=True, help="The task to show.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="PNG or SVG.")

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from ...results.reports.board import build_board
+from . import HELP
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR…")
 @click.option(
     "--output",

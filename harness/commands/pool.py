@@ -8,9 +8,10 @@ import click
 
 from ...results.foreign import read_pools, write_run
 from ...results.foreign.run import unscored
+from . import HELP
 
 
-@click.group()
+@click.group(context_settings=HELP)
 def pool() -> None:
     """Candidates made by other programs."""
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from latent_tts.harness.annotate import annotate, arith_questions
+from latent_tts.harness.commands.annotate import annotate
+from latent_tts.harness.questions import arith_questions
 from latent_tts.models import ModelError, load_tokenizer
 from latent_tts.models.auto import AutoLatentModel
 from latent_tts.reward import RewardError
@@ -132,7 +133,7 @@ def test_a_damaged_shard_is_named_and_made_again(arguments, tmp_path, caplog):
 
 def test_what_is_done_is_not_done_again(arguments, tmp_path, monkeypatch):
     output = invoke(*arguments, "--output", tmp_path).splitlines()[-7:]
-    monkeypatch.delattr("latent_tts.harness.annotate.label_questions")
+    monkeypatch.delattr("latent_tts.harness.commands.annotate.label_questions")
     assert invoke(*arguments, "--output", tmp_path).splitlines()[-7:] == output
 
 

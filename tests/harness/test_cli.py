@@ -10,6 +10,8 @@ import pytest
 
 from latent_tts.errors import LatentTTSError
 from latent_tts.harness import cli
+from latent_tts.harness.commands import eval as eval_command
+from latent_tts.harness.commands.tasks import task_folder
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_eval_alone_is_the_main_job(parsed):
     options = parsed("--limit", "3")
     assert (options.model, options.tasks) == ("latent_tts", ["latent_tts_arith"])
     assert options.batch_size == "auto"
-    assert options.include_path == [str(cli.task_folder())]
+    assert options.include_path == [str(task_folder())]
     assert options.limit == 3
 
 
@@ -45,7 +47,7 @@ def test_what_the_user_gives_wins(parsed, tmp_path):
     options = parsed("-M", "dummy", "-t", "a,b", "c", f"--include_path={tmp_path}", "-L", "1")
     assert (options.model, options.tasks, options.limit) == ("dummy", ["a", "b", "c"], 1)
     # Of two paths with a task of the same name, lm-eval takes the later one.
-    assert options.include_path == [str(cli.task_folder()), str(tmp_path)]
+    assert options.include_path == [str(task_folder()), str(tmp_path)]
 
 
 @pytest.mark.parametrize("written", ["one", ["one", "two"]])
@@ -56,16 +58,15 @@ def test_a_config_file_is_not_overridden_by_defaults(parsed, tmp_path, written):
     assert options.model is None  # lm-eval takes the file's
     assert options.tasks == ["latent_tts_arith"]
     expected = written if isinstance(written, list) else [written]
-    assert options.include_path == [str(cli.task_folder()), *expected]
+    assert options.include_path == [str(task_folder()), *expected]
 
 
 def test_lm_eval_finds_the_tasks_of_both_paths(tmp_path):
     from lm_eval.tasks import TaskManager
 
     (tmp_path / "mine.yaml").write_text("task: mine\n")
-    options = cli.fill_defaults(
-        Namespace(config=None, model=None, tasks=None, include_path=str(tmp_path)),
-        str(cli.task_folder()),
+    options = eval_command.fill_defaults(
+        Namespace(config=None, model=None, tasks=None, include_path=str(tmp_path))
     )
     manager = TaskManager(include_path=options.include_path, include_defaults=False)
     assert {"mine", "latent_tts_arith"} <= set(manager.all_tasks)
@@ -92,14 +93,17 @@ def test_what_needs_no_model_imports_none(run_python, argument):
     assert run_python("-c", code, argument).stdout.splitlines()[-1] == "set()"
 
 
-def test_every_subcommand_can_be_imported_and_is_listed(run_python):
-    shown = run_python("-m", "latent_tts.harness.cli", "--help").stdout
-    for name, (target, sentence) in cli.COMMANDS.items():
-        module, _, attribute = target.partition(":")
-        command = getattr(__import__(module, fromlist=[attribute]), attribute)
-        assert isinstance(command, click.Command)
-        assert name in shown
-        assert sentence.split()[0] in shown
+@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_subcommand_is_listed_and_has_help(monkeypatch, capsys, name, flag):
+    shown = click.Context(cli.cli).command.get_help(click.Context(cli.cli))
+    assert name in shown
+    assert cli.COMMANDS[name].split()[0] in shown
+    monkeypatch.setattr(sys, "argv", ["latent-tts", name, flag])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    assert "usage:" in capsys.readouterr().out.lower()
 
 
 @click.group()
@@ -124,9 +128,9 @@ def grow(size):
     ],
 )
 def test_a_deferred_command_behaves_like_the_real_one(monkeypatch, capsys, arguments, code, text):
-    monkeypatch.setitem(sys.modules, "example_commands", sys.modules[__name__])
-    command = cli.deferred("example", "example_commands:example", "An example.")
-    monkeypatch.setitem(cli.cli.commands, "example", command)
+    monkeypatch.setitem(sys.modules, "outside.example", sys.modules[__name__])
+    monkeypatch.setattr(cli.cli, "commands", dict(cli.cli.commands))
+    cli.deferred("example", "An example.", package="outside")
     monkeypatch.setattr(sys, "argv", ["latent-tts", "example", *arguments])
     with pytest.raises(SystemExit) as stop:
         cli.main()
@@ -139,10 +143,10 @@ class WrongSettingError(LatentTTSError):
 
 
 def fail_with(monkeypatch, error):
-    def fail(arguments):
+    def fail(arguments, fill):
         raise error
 
-    monkeypatch.setattr(cli, "run_lm_eval", fail)
+    monkeypatch.setattr(eval_command, "run_command", fail)
     monkeypatch.setattr(sys, "argv", ["latent-tts", "eval"])
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from latent_tts.harness.reward_table import reward_table
+from latent_tts.harness.commands.reward_table import reward_table
 from latent_tts.harness.sample import sample_pools
 from latent_tts.models import AutoLatentModel, load_tokenizer
 from latent_tts.results.reports.rewards import rewards_table

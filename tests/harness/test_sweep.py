@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from latent_tts.harness.sweep import sweep
+from latent_tts.harness.commands.sweep import sweep
 from latent_tts.models import AutoLatentModel, ModelError, load_tokenizer
 from latent_tts.tasks.arith import generate
 from tests.harness.evaluation import question
@@ -31,7 +31,7 @@ def run(talkative, tmp_path, monkeypatch):
         asked.append(options)
         return problems
 
-    monkeypatch.setattr("latent_tts.harness.sweep.generate", questions)
+    monkeypatch.setattr("latent_tts.harness.commands.sweep.generate", questions)
 
     def run(*arguments, output=tmp_path / "tables" / "sweep.csv"):
         command = [f"--pretrained={talkative['codi']}", f"--output={output}", *arguments]

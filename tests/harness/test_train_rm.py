@@ -10,8 +10,8 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from latent_tts.harness.annotate import annotate
-from latent_tts.harness.train_rm import train_rm
+from latent_tts.harness.commands.annotate import annotate
+from latent_tts.harness.commands.train_rm import train_rm
 from latent_tts.models import load_tokenizer
 from latent_tts.models.samplers.randomness import question_key
 from latent_tts.reward import LatentRewardModel, RewardError

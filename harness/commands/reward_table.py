@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +10,23 @@ import click
 import pandas as pd
 from tqdm import tqdm
 
-from ..models import AutoLatentModel, LatentSettings, load_tokenizer
-from ..results.reports.rewards import rewards_table
-from ..results.statistics import paired_difference
-from ..reward import LatentRewardModel, RewardError
-from ..reward.auto import check_pair
-from ..tasks import Pool, Question, pool_metrics, sources
-from ..tasks.arith import Split
-from .annotate import arith_questions, sampling_options
-from .sample import sample_pools
+from ...models import AutoLatentModel, LatentSettings, load_tokenizer
+from ...results.reports.rewards import rewards_table
+from ...results.statistics import paired_difference
+from ...reward import LatentRewardModel, RewardError
+from ...reward.auto import check_pair
+from ...tasks import STRATEGIES, Question, pool_metrics, sources
+from ...tasks.arith import Split
+from ..questions import arith_questions
+from ..sample import sample_pools
+from . import HELP
+from .options import thought_options
 
 TASKS = {"latent_tts_arith": sources.arith, "latent_tts_arith_hard": sources.arith_hard}
 VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on these problems
 
 
-@click.command("reward-table")
+@click.command("reward-table", context_settings=HELP)
 @click.option("--pretrained", default="tiny-coconut", show_default=True, help="Backbone.")
 @click.option(
     "--reward-model",
@@ -60,7 +62,7 @@ VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on t
 )
 @click.option("--seed", default=1234, show_default=True, help="Of the samples.")
 @click.option("--limit", type=click.IntRange(2), help="Questions a task; all if not given.")
-@sampling_options
+@thought_options
 def reward_table(
     pretrained: str,
     reward_models: Sequence[str],
@@ -84,14 +86,9 @@ def reward_table(
             raise RewardError(f"--budget {size} is no square, such as 4, 16 or 64.")
     model = AutoLatentModel.from_pretrained(pretrained)
     tokenizer: Any = load_tokenizer(pretrained)
-    guides = {}
-    for given in reward_models:
-        name, _, path = given.rpartition("=")
-        name = name or path
-        if name in guides:
-            raise RewardError(f"--reward-model {name!r} is given twice; name them NAME=PATH apart.")
-        guides[name] = LatentRewardModel.from_pretrained(path)
-        check_pair(model, guides[name], tokenizer)
+    guides = _guides(reward_models)
+    for guide in guides.values():
+        check_pair(model, guide, tokenizer)
     chosen = {name: value for name, value in sampling.items() if value is not None}
     settings = model.settings(
         latent_do_sample=True, num_return_sequences=sizes[-1], seed=seed, **chosen
@@ -102,11 +99,23 @@ def reward_table(
         for task in tasks:
             questions = _questions(task, split)[:limit]
             for name, guide in guides.items():
-                draw = _Draw(model, tokenizer, questions, settings, guide, bar)
-                rows += _compare(draw, task, name, sizes)
+                sampled = _Sampled(model, tokenizer, questions, settings, guide)
+                rows += _compare(sampled, sizes, bar, task=task, name=name)
                 # Written after every reward model, so that an interrupted run has what it measured.
                 pd.DataFrame(rows).to_csv(output, index=False, float_format="%.4f")
     click.echo(rewards_table(pd.read_csv(output)))
+
+
+def _guides(given: Sequence[str]) -> dict[str, Any]:
+    """Return the reward models by name, each written as NAME=PATH or PATH."""
+    guides: dict[str, Any] = {}
+    for written in given:
+        name, _, path = written.rpartition("=")
+        name = name or path
+        if name in guides:
+            raise RewardError(f"--reward-model {name!r} is given twice; name them NAME=PATH apart.")
+        guides[name] = LatentRewardModel.from_pretrained(path)
+    return guides
 
 
 def _questions(task: str, split: Split) -> list[Question]:
@@ -117,53 +126,47 @@ def _questions(task: str, split: Split) -> list[Question]:
     return arith_questions(split, 500, hard_share=hard, seed=VALIDATION_SEED)
 
 
-class _Draw:
-    """Draws judged pools of one task with one reward model."""
+@dataclass(frozen=True)
+class _Sampled:
+    """One task's questions, and one reward model that scores and searches."""
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        questions: Sequence[Question],
-        settings: LatentSettings,
-        guide: Any,
-        bar: tqdm,
-    ) -> None:
-        self._parts = model, tokenizer, [question.text for question in questions]
-        self._golds = [question.gold for question in questions]
-        self.settings, self._guide, self._bar = settings, guide, bar
+    model: Any
+    tokenizer: Any
+    questions: Sequence[Question]
+    settings: LatentSettings
+    guide: Any
 
     def metrics(self, size: int, ks: Sequence[int]) -> pd.DataFrame:
         """Return the metrics of every question's pool of `size`, a beam search beside it."""
         root = math.isqrt(size)
         settings = replace(
-            self.settings,
-            num_return_sequences=size,
-            num_beams=root,
-            num_beam_candidates=root,
+            self.settings, num_return_sequences=size, num_beams=root, num_beam_candidates=root
         )
-        pools: list[Pool] = sample_pools(*self._parts, settings, reward_model=self._guide)
-        self._bar.update()
+        texts = [question.text for question in self.questions]
+        pools = sample_pools(self.model, self.tokenizer, texts, settings, reward_model=self.guide)
         return pd.DataFrame(
-            pool_metrics(pool, gold, ks=ks) for pool, gold in zip(pools, self._golds, strict=True)
+            pool_metrics(pool, question.gold, ks=ks)
+            for pool, question in zip(pools, self.questions, strict=True)
         )
 
 
-def _compare(draw: _Draw, task: str, name: str, sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _compare(
+    sampled: _Sampled, sizes: Sequence[int], bar: tqdm, *, task: str, name: str
+) -> Iterator[dict[str, Any]]:
     """Yield a row for every strategy and N, with the paired difference to the vote."""
-    largest = draw.metrics(sizes[-1], sizes)
+    largest = sampled.metrics(sizes[-1], sizes)
+    bar.update()
     for size in sizes:
-        own = largest if size == sizes[-1] else draw.metrics(size, [size])
-        vote = largest[f"voting@{size}"]
-        values = {
-            "voting": vote,
-            "coverage": largest[f"pass@{size}"],
-            "best_of_n": largest[f"best_of_n@{size}"],
-            "weighted_voting": largest[f"weighted_voting@{size}"],
-            "beam_search": own["beam_search"],
-        }
+        own = largest
+        if size != sizes[-1]:
+            own = sampled.metrics(size, [size])
+            bar.update()
+        # Whatever beam search found, it spent this N alone; all others choose from the largest.
+        named = {"voting": f"voting@{size}", "coverage": f"pass@{size}"}
+        named |= {each.name: each.metric(size) for each in STRATEGIES.values() if each.needs}
+        values = {key: (largest if "@" in of else own)[of] for key, of in named.items()}
         for strategy, value in values.items():
-            paired = paired_difference(value, vote)
+            paired = paired_difference(value, values["voting"])
             yield {
                 "task": task,
                 "N": size,
@@ -175,7 +178,7 @@ def _compare(draw: _Draw, task: str, name: str, sizes: Sequence[int]) -> Iterato
                 "low": paired.low,
                 "high": paired.high,
                 "questions": len(value),
-                "seed": draw.settings.seed,
-                "sampler": draw.settings.sampler.name,
-                **asdict(draw.settings.sampler),
+                "seed": sampled.settings.seed,
+                "sampler": sampled.settings.sampler.name,
+                **asdict(sampled.settings.sampler),
             }

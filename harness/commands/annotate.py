@@ -2,45 +2,30 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import pandas as pd
+from accelerate import PartialState
 from tqdm import tqdm
 
-from ..models import AutoLatentModel, LatentSettings, load_tokenizer
-from ..models.engine.positions import position_limit
-from ..models.identity import checkpoint_digest
-from ..reward import RewardError
-from ..reward.labels import LabelledQuestion, label_questions
-from ..reward.shard_index import ShardIndex, questions_digest
-from ..reward.shards import Shards
-from ..tasks import Question, canonical, is_correct, read_questions, voting_at_k
-from ..tasks.arith import generate
-from .processes import process_state
-from .sampler_options import sampler_options
-
-# Settings of thoughts and answers that may be given, beside the samplers' own.
-_SAMPLING = {
-    "latent_do_sample_by": str,
-    "latent_length": int,
-    "max_latent_length": int,
-    "max_new_tokens": int,
-}
+from ...models import AutoLatentModel, LatentSettings, load_tokenizer
+from ...models.engine.positions import position_limit
+from ...models.identity import checkpoint_digest
+from ...reward import RewardError
+from ...reward.labels import LabelledQuestion, label_questions
+from ...reward.shard_index import ShardIndex, questions_digest
+from ...reward.shards import Shards
+from ...tasks import Question, canonical, is_correct, read_questions, voting_at_k
+from ..processes import process_state
+from ..questions import arith_questions
+from . import HELP
+from .options import thought_options
 
 
-def sampling_options(command: Any) -> Any:
-    """Add an option for every setting of thoughts and answers to a command."""
-    for name, kind in reversed(_SAMPLING.items()):
-        flag = "--" + name.replace("_", "-")
-        command = click.option(flag, name, type=kind, help="Default: the checkpoint's own.")(
-            command
-        )
-    return sampler_options()(command)
-
-
-@click.command()
+@click.command(context_settings=HELP)
 @click.option("--pretrained", default="tiny-coconut", show_default=True, help="Backbone.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of shards.")
 @click.option("--questions", type=click.Path(path_type=Path), help="JSONL instead of problems.")
@@ -60,7 +45,7 @@ def sampling_options(command: Any) -> Any:
 @click.option("--seed", default=0, show_default=True, help="Of all samples.")
 @click.option("--batch-size", default=4, show_default=True, type=click.IntRange(1))
 @click.option("--shard-size", default=64, show_default=True, type=click.IntRange(1))
-@sampling_options
+@thought_options
 def annotate(
     pretrained: str,
     output: Path,
@@ -107,10 +92,26 @@ def annotate(
     )
     with state.main_process_first():
         shards = Shards.begin(output, index)
-    done = set(shards.whole())
+    with _missing(shards, state) as (missing, bar):
+        for shard in missing:
+            part = [asked[number] for number in index.places(shard)]
+            entries: list[LabelledQuestion] = []
+            for start in range(0, len(part), batch_size):
+                batch = part[start : start + batch_size]
+                entries += label_questions(model, tokenizer, batch, settings, rollouts=rollouts)
+                bar.update(len(batch))
+            shards.write(shard, entries)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        click.echo(report(shards, settings))
+
+
+@contextmanager
+def _missing(shards: Shards, state: PartialState) -> Iterator[tuple[list[int], tqdm]]:
+    """Give the shards that this process has yet to write, and a bar of its questions."""
+    index, done = shards.index, set(shards.whole())
     state.wait_for_everyone()  # before any shard is added to those that others see
     mine = range(state.process_index, index.shards, state.num_processes)
-    missing = [shard for shard in mine if shard not in done]
     with tqdm(
         total=sum(len(index.places(shard)) for shard in mine),
         initial=sum(len(index.places(shard)) for shard in mine if shard in done),
@@ -118,16 +119,7 @@ def annotate(
         unit="question",
         disable=not state.is_main_process,
     ) as bar:
-        for shard in missing:
-            part = [asked[place] for place in index.places(shard)]
-            entries: list[LabelledQuestion] = []
-            for batch in _batches(part, batch_size):
-                entries += label_questions(model, tokenizer, batch, settings, rollouts=rollouts)
-                bar.update(len(batch))
-            shards.write(shard, entries)
-    state.wait_for_everyone()
-    if state.is_main_process:
-        click.echo(report(shards, settings))
+        yield [shard for shard in mine if shard not in done], bar
 
 
 def _check_lengths(
@@ -142,18 +134,6 @@ def _check_lengths(
             f"{settings.thought_limit} thoughts and an answer: {', '.join(long[:5])}"
             f"{' …' if long[5:] else ''}. Leave them out of the question file."
         )
-
-
-def arith_questions(split: Any, count: int, *, hard_share: float, seed: int) -> list[Question]:
-    """Return generated word problems, a share of them with larger numbers, spread evenly."""
-    hard = round(count * hard_share)
-    parts = [
-        iter(generate(split=split, count=size, seed=seed, hard=is_hard) if size else ())
-        for size, is_hard in ((count - hard, False), (hard, True))
-    ]
-    # Place i is hard where the running share passes a whole number.
-    chosen = [next(parts[(i + 1) * hard // count - i * hard // count]) for i in range(count)]
-    return [Question(id=p.id, text=p.question, gold=p.answer) for p in chosen]
 
 
 def report(shards: Shards, settings: LatentSettings) -> str:
@@ -182,8 +162,3 @@ def _row(entry: LabelledQuestion) -> dict[str, float]:
         "all wrong": float(right == 0),
         "unparsed": answers.count(None) / n,
     }
-
-
-def _batches(questions: Sequence[Question], size: int) -> Iterator[Sequence[Question]]:
-    for start in range(0, len(questions), size):
-        yield questions[start : start + size]

@@ -1,0 +1,22 @@
+"""`latent-tts tasks`: where the benchmarks' YAMLs are installed."""
+
+import importlib.util
+from pathlib import Path
+
+import click
+
+from . import HELP
+
+
+@click.command(context_settings=HELP)
+def tasks() -> None:
+    """Print the folder of the tasks, for lm_eval's --include_path."""
+    click.echo(task_folder())
+
+
+def task_folder() -> Path:
+    """Return the installed folder of task YAMLs, without importing the tasks."""
+    spec = importlib.util.find_spec("latent_tts.tasks")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("latent_tts.tasks is not installed; reinstall latent-tts")
+    return Path(spec.submodule_search_locations[0], "benchmarks")
