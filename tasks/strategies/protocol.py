@@ -78,7 +78,7 @@ class Strategy(ABC):
             pools = (Pool(tuple(candidates[i] for i in np.flatnonzero(row))) for row in chosen)
             return sum(judged.is_right(self.choose(pool)) for pool in pools) / len(chosen)
 
-        return {k: share(k) for k in ks}
+        return {k: share(k) for k in (ks if self.has_k else [len(candidates)])}
 
     def metric(self, k: int) -> str:
         """Return the name under which the value at k is reported."""

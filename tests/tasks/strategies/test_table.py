@@ -112,6 +112,14 @@ def test_an_estimate_without_a_formula_is_the_share_of_subsets():
     assert values[7] == 1.0
 
 
+def test_a_strategy_without_k_has_one_value_at_n():
+    class Once(SecondMostFrequent):
+        has_k = False
+
+    assert Once().at_k(judge_pool(make_pool("2", "1", "2"), "1"), [1, 2, 3]) == {3: 1.0}
+    assert Once().metric(3) == "second_most_frequent"
+
+
 def test_the_documented_example_is_the_tested_one():
     text = (Path(__file__).parents[3] / "docs/backbones-and-samplers.md").read_text("utf-8")
     (example,) = re.findall(r"```python\n((?:(?!```).)*class RunnerUp.*?)```", text, re.DOTALL)
