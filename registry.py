@@ -62,7 +62,7 @@ class Registry(Mapping[str, T], Generic[T]):
             module, _, attribute = thing.partition(":")
             try:
                 thing = getattr(importlib.import_module(module), attribute)
-            except (ImportError, AttributeError) as error:
+            except Exception as error:  # a module may raise anything while it is imported
                 raise self._error(
                     f"The {self._what} {name!r} of an installed package cannot be imported from "
                     f"{self._things[name]!r}: {error}. Mend that package, or uninstall it."

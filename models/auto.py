@@ -271,7 +271,10 @@ def _load_adapter(model: Any, adapter: str) -> None:
     try:
         found = model.load_adapter(adapter)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise ModelError(f"adapter={adapter!r} cannot be read: {error}") from error
+        raise ModelError(
+            f"adapter={adapter!r} cannot be read: {error} Give the folder or hub id of a peft "
+            f"adapter that was trained on {model.name_or_path!r}."
+        ) from error
     lost = [*getattr(found, "unexpected_keys", ()), *getattr(found, "missing_keys", ())]
     if lost:
         raise ModelError(

@@ -14,12 +14,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AutoModelForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
 )
 
 WIDTH = 48
@@ -40,13 +43,7 @@ def write_codi(folder: Path) -> Path:
     """Write a tiny GPT-2 named CODIGPT2, with a projector; return the folder."""
     tokenizer = _tokenizer(latent=True)
     model = _gpt2(tokenizer, seed=10)
-    width = 64
-    config = {"projector": True, "projector_hidden_size": width, "projector_dropout": 0.0}
-    tensors = {
-        **_linear("projector.1", WIDTH, width, scale=0.3),
-        **_linear("projector.3", width, WIDTH, scale=0.3),
-        **_norm("projector.4", WIDTH),
-    }
+    config, tensors = _projector(WIDTH)
     return _write(folder, model, tokenizer, "CODIGPT2", _placeholders() | config, tensors)
 
 
@@ -54,20 +51,8 @@ def write_colar(folder: Path) -> Path:
     """Write a tiny Llama named ColarLlama, with a latent head; return the folder."""
     tokenizer = _tokenizer(latent=False)
     model = _llama(tokenizer, seed=25)
-    width = 64
-    config = {
-        "latent_id": -1,
-        "latent_start_id": -1,
-        "latent_end_id": -1,
-        "latent_intermediate_size": width,
-        "latent_embedding_std": 0.018,
-    }
-    tensors = {
-        **_linear("lt_head.fc.0", WIDTH, width, scale=0.3),
-        **_linear("lt_head.fc.2", width, width, scale=0.3),
-        **_norm("lt_head.fc.3", width),
-        **_linear("lt_head.mean", width, WIDTH, scale=0.3),
-    }
+    config, tensors = _latent_head(WIDTH)
+    config |= {"latent_id": -1, "latent_start_id": -1, "latent_end_id": -1}
     return _write(folder, model, tokenizer, "ColarLlama", config, tensors)
 
 
@@ -76,6 +61,40 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "codi": write_codi,
     "colar": write_colar,
 }
+
+
+# Sizes of trunks; SmolLM2's heads are the 135M model's.
+_SIZES = {
+    "vocab_size": 262,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "max_position_embeddings": POSITIONS,
+    "initializer_range": 2 * RANGE,
+    "bos_token_id": 258,
+    "eos_token_id": 258,
+}
+_HEADS = {"hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2}
+_SMOLLM2 = {"hidden_size": 36, "num_attention_heads": 9, "num_key_value_heads": 3}
+TRUNKS = {
+    "GPT2": GPT2Config(n_embd=32, n_layer=2, n_head=2, n_inner=64, n_positions=POSITIONS, **_SIZES),
+    "Llama": LlamaConfig(**_SIZES, **_HEADS),
+    "Qwen2": Qwen2Config(**_SIZES, **_HEADS),
+    "Qwen3": Qwen3Config(**_SIZES, **_HEADS, head_dim=16),
+    "SmolLM2": LlamaConfig(**_SIZES, **_SMOLLM2, tie_word_embeddings=True, rope_theta=100000.0),
+}
+
+
+def write_on_trunk(folder: Path, kind: str, trunk: str) -> Path:
+    """Write what a backbone needs on one of `TRUNKS`, as a plain model of transformers.
+
+    Its architectures name no latent reasoner, and its config holds no id of a latent token.
+    """
+    tokenizer = _tokenizer(latent=kind != "colar")
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_config(TRUNKS[trunk])
+    parts = {"coconut": lambda size: ({}, {}), "codi": _projector, "colar": _latent_head}
+    config, tensors = parts[kind](model.config.hidden_size)
+    return _write(folder, model, tokenizer, type(model).__name__, config, tensors)
 
 
 def edit_config(folder: Path, **changes: object) -> Path:
@@ -93,6 +112,28 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]
     change(tensors)
     save_file(tensors, path, metadata={"format": "pt"})
     return folder
+
+
+def _projector(size: int) -> tuple[dict[str, object], dict[str, torch.Tensor]]:
+    """Return CODI's fields of config.json, and its projector's weights."""
+    width = 64
+    config = {"projector": True, "projector_hidden_size": width, "projector_dropout": 0.0}
+    return config, {
+        **_linear("projector.1", size, width, scale=0.3),
+        **_linear("projector.3", width, size, scale=0.3),
+        **_norm("projector.4", size),
+    }
+
+
+def _latent_head(size: int) -> tuple[dict[str, object], dict[str, torch.Tensor]]:
+    """Return CoLaR's fields of config.json, and its latent head's weights."""
+    width = 64
+    return {"latent_intermediate_size": width, "latent_embedding_std": 0.018}, {
+        **_linear("lt_head.fc.0", size, width, scale=0.3),
+        **_linear("lt_head.fc.2", width, width, scale=0.3),
+        **_norm("lt_head.fc.3", width),
+        **_linear("lt_head.mean", width, size, scale=0.3),
+    }
 
 
 def _placeholders() -> dict[str, int]:

@@ -31,10 +31,11 @@ class Backbone:
 
     kind: str
     folder: Path
+    named: str | None = None  # backbone=, where config.json does not say
 
     @cached_property
     def model(self) -> Any:
-        model = AutoLatentModel.from_pretrained(self.folder)
+        model = AutoLatentModel.from_pretrained(self.folder, backbone=self.named)
         check_model(model)  # so that the passes of this are in no test's count
         return model
 

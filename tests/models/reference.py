@@ -77,6 +77,7 @@ class Reference:
         # Eager attention, and with it another code path than the engine's.
         self.model.set_attn_implementation("eager")
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        self.tokenizer = tokenizer
         self.eos = tokenizer.eos_token_id
         self.end = tokenizer.convert_tokens_to_ids("###" if kind == "colar" else "<|end-latent|>")
         self.latent = self.eos if kind == "colar" else tokenizer.convert_tokens_to_ids("<|latent|>")

@@ -23,7 +23,10 @@ def thought_length(backbone: Any, count: int) -> dict[str, int]:
 
 
 def check_same(
-    found: Mapping[Hashable, Trajectory], expected: Mapping[Hashable, Trajectory]
+    found: Mapping[Hashable, Trajectory],
+    expected: Mapping[Hashable, Trajectory],
+    *,
+    tolerance: float = 1e-4,
 ) -> None:
     """Hold trajectories against each other: tokens are equal, thoughts but for the last digits."""
     assert found.keys() == expected.keys()
@@ -31,7 +34,7 @@ def check_same(
         ours = found[name]
         assert ours.answer_ids == theirs.answer_ids, name
         assert ours.truncated == theirs.truncated, name
-        torch.testing.assert_close(ours.thoughts, theirs.thoughts, rtol=0, atol=1e-4)
+        torch.testing.assert_close(ours.thoughts, theirs.thoughts, rtol=0, atol=tolerance)
 
 
 def check_same_output(found: LatentGenerateOutput, expected: LatentGenerateOutput) -> None:
