@@ -180,7 +180,7 @@ def test_whenever_memory_runs_out_nothing_is_lost(backbones, name):
     counted = FailingOperation(0)
     expected = run(counted)
     # From when the first rows join.
-    for number in range(10, counted.count, counted.count // 25 | 1):
+    for number in range(10, counted.count, counted.count // 15 | 1):
         check_same(run(FailingOperation(number)), expected)
 
 

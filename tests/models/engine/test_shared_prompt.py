@@ -196,6 +196,7 @@ def test_no_prompt_is_copied_for_every_sample(backbone):
     assert max(held) == 2 * config.num_hidden_layers * (layer + own)
 
 
+@pytest.mark.slow
 def test_what_is_held_does_not_grow_with_the_number_of_questions(backbones):
     backbone, sizes = backbones["colar"], []
     settings = {"latent_do_sample_by": "noise", "max_new_tokens": 40, **thought_length(backbone, 5)}
