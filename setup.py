@@ -63,6 +63,6 @@ class EditableWheel(editable_wheel):
 setup(
     packages=find_packages(),
     package_dir={"latent_tts": ".", **{f"latent_tts.{room}": room for room in ROOMS}},
-    package_data={f"latent_tts.{room}": DATA for room in ROOMS},
+    package_data={"latent_tts": ["py.typed"], **{f"latent_tts.{room}": DATA for room in ROOMS}},
     cmdclass={"build_py": BuildPy, "editable_wheel": EditableWheel},
 )
