@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("harness", "tasks", "models", "reward", "results")
 # The back-port goes to the root of the wheel; the others are what README shows.
 NOT_PACKAGED = {("harness", "backport"), ("results", "baselines"), ("results", "tiny-coconut")}
-AT_THE_ROOT = {"latent_tts/__init__.py", "latent_tts/errors.py", "latent_tts/registry.py"}
+AT_THE_ROOT = {
+    f"latent_tts/{name}" for name in ("__init__.py", "errors.py", "registry.py", "py.typed")
+}
 SHIPPED = {".py", ".yaml", ".jsonl", ".json", ".safetensors", ".md", ".js", ".css", ".jinja"}
 BACKPORT = ("_latent_tts_backport.py", "latent_tts_backport.pth")
 
