@@ -16,6 +16,8 @@ from latent_tts.reward.labels import label_questions
 from latent_tts.reward.shards import Shards
 from latent_tts.tasks import TaskError, read_questions
 
+pytestmark = pytest.mark.slow
+
 COUNT = 11
 COMMAND = ("-m", "latent_tts.harness.cli", "annotate")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ROOMS = ("harness", "tasks", "models", "reward", "results")
 # The back-port goes to the root of the wheel; the others are what README shows.

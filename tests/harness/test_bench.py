@@ -59,6 +59,7 @@ def test_operations_are_counted_by_hand(model):
     assert work.operations(model, own, tokens=tokens) == 2.0 * (expected + more)
 
 
+@pytest.mark.slow
 def test_the_command_measures_a_users_checkpoint(checkpoints, tmp_path, monkeypatch):
     file = tmp_path / "bench.jsonl"
     monkeypatch.setattr("latent_tts.harness.bench.measures._RATE_SECONDS", 0.001)
@@ -89,6 +90,7 @@ def test_a_folder_without_the_published_code_is_refused(checkpoints, tmp_path):
         CliRunner().invoke(bench, arguments, catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_the_rate_of_matrix_products_is_positive(monkeypatch):
     monkeypatch.setattr("latent_tts.harness.bench.measures._RATE_SECONDS", 0.001)
     assert matrix_rate(torch.device("cpu"), torch.float32) > 0

@@ -72,6 +72,7 @@ def test_lm_eval_finds_the_tasks_of_both_paths(tmp_path):
     assert {"mine", "latent_tts_arith"} <= set(manager.all_tasks)
 
 
+@pytest.mark.slow
 def test_eval_help_is_lm_evals(run_python):
     shown = run_python("-m", "latent_tts.harness.cli", "eval", "--help").stdout
     assert "--gen_kwargs" in shown

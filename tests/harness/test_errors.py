@@ -42,6 +42,7 @@ def check_one_line(done, message):
     assert done.stderr.endswith(f"{errors[0]}\n")
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_is_one_line(run_lm_eval, checkpoints, tmp_path):
     done = run_lm_eval(
         *("--model_args", f"pretrained={checkpoints['coconut']},dropout_p=1.5"),
@@ -52,6 +53,7 @@ def test_a_wrong_setting_is_one_line(run_lm_eval, checkpoints, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_wrong_question_is_one_line(run_lm_eval, checkpoints, tmp_path):
     write_questions(tmp_path, [*make_rows(2), {"id": 2, "question": "How many?"}])
     done = run_lm_eval(

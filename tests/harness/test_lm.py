@@ -111,6 +111,7 @@ def check_tasks(kind, folder, data, rows, **options):
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PROMPTS)
 def test_the_real_tasks_equal_an_independent_computation(kind, talkative, tmp_path):
     oracle = Oracle(kind, talkative[kind])
@@ -127,6 +128,7 @@ def test_the_real_tasks_equal_an_independent_computation(kind, talkative, tmp_pa
     assert results["n-samples"]["latent_tts_gsm8k"] == {"original": 6, "effective": 6}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL_DATA.is_dir(), reason="needs the folder of real questions")
 @pytest.mark.parametrize("kind", PROMPTS)
 def test_real_questions_equal_an_independent_computation(kind, talkative, monkeypatch, tmp_path):
@@ -153,6 +155,7 @@ def sample(kind, checkpoints, data, **options):
     return pools(evaluate(checkpoints[kind], data, model_args=settings, **options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PROMPTS)
 def test_the_batch_size_changes_no_sample(kind, checkpoints, data):
     alone, *others = [
@@ -162,6 +165,7 @@ def test_the_batch_size_changes_no_sample(kind, checkpoints, data):
     assert len({candidate.text for candidate in alone[0].candidates}) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PROMPTS)
 def test_fewer_samples_are_the_first_of_more(kind, checkpoints, data):
     more = sample(kind, checkpoints, data, model_args={"num_return_sequences": 16}, batch_size=9)
@@ -169,6 +173,7 @@ def test_fewer_samples_are_the_first_of_more(kind, checkpoints, data):
     assert half == [Pool(pool.candidates[:8], question=pool.question) for pool in more]
 
 
+@pytest.mark.slow
 def test_repeats_go_on_where_the_first_copy_stopped(checkpoints, data, tmp_path):
     include = BENCHMARKS / "latent_tts_gsm8k.yaml"
     (tmp_path / "twice.yaml").write_text(f"include: {include}\ntask: twice\nrepeats: 2\n")
@@ -215,6 +220,7 @@ def test_copies_beyond_the_repeats_are_padding(checkpoints):
     assert padding == [first, second]
 
 
+@pytest.mark.slow
 def test_precedence_of_seeds(checkpoints, data):
     def draw(**options):
         return sample("coconut", checkpoints, data, batch_size=9, limit=3, **options)

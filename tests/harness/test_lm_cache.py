@@ -48,12 +48,14 @@ def test_a_second_run_is_answered_from_the_cache(run_cached):
     assert settings["seed"] == 1234
 
 
+@pytest.mark.slow
 def test_more_questions_go_on_from_fewer(run_cached):
     run_cached(limit=4)
     _, drawn = run_cached()
     assert drawn == 5 * 3
 
 
+@pytest.mark.slow
 def test_gen_kwargs_are_part_of_what_the_cache_knows(run_cached):
     run_cached()
     results, drawn = run_cached(gen_kwargs={"num_return_sequences": 4})
@@ -118,6 +120,7 @@ def cached(file):
         return 0
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped(run_cached, tmp_path, checkpoints, quick_lm_eval):
     count = 60
     folder = tmp_path / "data"

@@ -13,6 +13,7 @@ from latent_tts.tasks import Pool
 from tests.harness.evaluation import BENCHMARKS, evaluate, filtered, pools
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_samples_of_one(checkpoints, data, tmp_path, quick_lm_eval):
     settings = {"num_return_sequences": 3, "max_new_tokens": 20}
     written = ",".join(f"{name}={value}" for name, value in settings.items())

@@ -44,6 +44,7 @@ def only(folder, pattern):
     return file
 
 
+@pytest.mark.slow
 def test_the_results_file_says_what_produced_the_numbers(run_command, checkpoints, capsys):
     out = run_command(
         *("--tasks", "latent_tts_gsm8k", "latent_tts_multiarith", "--batch_size", "4"),
@@ -105,6 +106,7 @@ def test_the_results_file_says_what_produced_the_numbers(run_command, checkpoint
     assert list(out.rglob("samples_*")) == []
 
 
+@pytest.mark.slow
 def test_the_sample_log_holds_every_pool_as_one_json_object(run_command, checkpoints, data):
     out = run_command(
         *("--tasks", "latent_tts_gsm8k", "--log_samples", "--batch_size", "auto"),

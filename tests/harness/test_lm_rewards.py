@@ -44,6 +44,7 @@ def copied(folder, to, *, weights=None, **config):
     return edit_config(to, **config) if config else to
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_pools_carry_the_rewards_that_the_model_gives(checkpoints, guides, data, kind):
     args = {**SETTINGS, **LENGTHS[kind], "reward_model": str(guides[kind])}
@@ -72,6 +73,7 @@ def test_pools_carry_the_rewards_that_the_model_gives(checkpoints, guides, data,
         assert f"{name}_stderr,none" in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_beam_search_stands_beside_the_same_samples(checkpoints, guides, data, kind):
     args = {**SETTINGS, **LENGTHS[kind], "reward_model": str(guides[kind])}

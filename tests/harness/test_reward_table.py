@@ -12,6 +12,8 @@ from latent_tts.results.reports.rewards import rewards_table
 from latent_tts.reward import LatentRewardModel, RewardError
 from latent_tts.tasks import pool_metrics, sources
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def heads(tmp_path_factory):

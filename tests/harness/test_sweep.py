@@ -95,6 +95,7 @@ def check(row, loaded, **settings):
     return values
 
 
+@pytest.mark.slow
 def test_every_row_holds_what_its_settings_give(run):
     done, table, loaded = run(
         *("--dropout-p=0.05", "--dropout-p=0.4", "--noise-std=0.3"),

@@ -309,6 +309,7 @@ def test_an_ordinary_model_of_lm_eval_runs_on_the_same_task(folder):
     assert 0.0 <= results["results"]["latent_tts_gsm8k"]["pass@1,none"] <= 1.0
 
 
+@pytest.mark.slow
 def test_a_broken_strategy_of_another_package_is_told_of_before_sampling(tmp_path, run_python):
     path = install(tmp_path, "second = outsider:Missing")
     code = "from latent_tts.harness.task import PoolTask; PoolTask({})"

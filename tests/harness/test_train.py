@@ -20,6 +20,8 @@ from latent_tts.models import ModelError
 from latent_tts.tasks.arith import generate
 from tests.harness.evaluation import evaluate
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "problems": 300,
     "validation": 8,

@@ -19,6 +19,8 @@ from latent_tts.reward.batches import RewardCollator
 from latent_tts.reward.shards import Shards
 from latent_tts.tasks.arith import generate
 
+pytestmark = pytest.mark.slow
+
 COUNT = 60
 
 
