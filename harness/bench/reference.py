@@ -22,11 +22,7 @@ Ask = Callable[[LatentSettings], list[list[int]]]
 def published(
     code: Path | None, python: str | None, model: Any, input_ids: torch.Tensor
 ) -> Iterator[Ask | None]:
-    """Start the published code, and give a function that lets it sample; None without `code`.
-
-    Raises:
-        ModelError: a folder without the code, or its failure.
-    """
+    """Start the published code, and give a function that lets it sample; None without `code`."""
     if code is None:
         yield None
         return
@@ -35,65 +31,36 @@ def published(
             f"reference={code}; it must be a clone of the published code, with its "
             "src/generation_mixin.py."
         )
-    with TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        start = model.get_input_embeddings().num_embeddings - 3
-        setting = {
-            "code": str(code),
-            "checkpoint": folder,
-            "prompts": torch.cat((input_ids[:, :-1], input_ids[:, -1:] * 0 + start), 1).tolist(),
-            "thoughts": THOUGHTS,
-            "new_tokens": NEW_TOKENS,
-            "start_id": start,  # after which the published code thinks
-            "end_id": start + 1,
-            # No tokens of the vocabulary: answers of random weights hold any of these by chance.
-            "latent_id": start + 3,
-            "eos_id": start + 4,
-            "threads": torch.get_num_threads(),
-            "device": str(model.device),
-            "dtype": str(model.dtype).removeprefix("torch."),
-        }
-        with _started(python or sys.executable, setting) as answer:
-            yield lambda given: answer(_question(given))
-
-
-def _question(given: LatentSettings) -> dict[str, Any]:
-    record = given.record()
-    names = ("latent_do_sample", "latent_do_sample_by", given.sampler.strength)
-    return {"count": given.num_return_sequences} | {name: record[name] for name in names}
-
-
-@contextmanager
-def _started(python: str, setting: dict[str, Any]) -> Iterator[Callable[[Any], Any]]:
+    start = model.get_input_embeddings().num_embeddings - 3  # after this id that code thinks
+    prompt = torch.cat((input_ids[:, :-1], torch.full_like(input_ids[:, -1:], start)), dim=1)
+    setting = {
+        "code": str(code),
+        "prompts": prompt.tolist(),
+        "thoughts": THOUGHTS,
+        "new_tokens": NEW_TOKENS,
+        "start_id": start,
+        "device": str(model.device),
+    }
+    command = [python or sys.executable, str(_SERVER)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     try:
-        process = subprocess.Popen(
-            [python, str(_SERVER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-    except OSError as error:
+        with TemporaryDirectory() as folder, subprocess.Popen(command, **pipes) as process:
+            try:
+                model.save_pretrained(folder)
+                print(json.dumps(setting | {"checkpoint": folder}), file=process.stdin, flush=True)
+                yield lambda given: _ask(process, given)
+            finally:
+                process.kill()
+    except (OSError, json.JSONDecodeError) as error:
         raise ModelError(
-            f"reference_python={python!r} cannot be started: {error}. Give a Python in which the "
-            "published code's requirements are installed."
+            f"The published code does not answer ({error}); what it said itself stands above. Has "
+            f"{command[0]} its requirements? Name another by --reference-python."
         ) from error
-    questions: Any = process.stdin
-    answers: Any = process.stdout
 
-    def ask(question: Any) -> Any:
-        try:
-            print(json.dumps(question), file=questions, flush=True)
-            return json.loads(answers.readline())
-        except (BrokenPipeError, ValueError) as error:
-            raise ModelError(
-                "The published code has stopped; its own message stands above. Does "
-                f"{python} have its requirements?"
-            ) from error
 
-    with process:
-        try:
-            print(json.dumps(setting), file=questions, flush=True)
-            yield ask
-        finally:
-            process.kill()
+def _ask(process: Any, given: LatentSettings) -> Any:
+    record, strength = given.record(), given.sampler.strength
+    question = {name: record[name] for name in ("latent_do_sample_by", strength)}
+    question |= {"latent_do_sample": True, "count": given.num_return_sequences}
+    print(json.dumps(question), file=process.stdin, flush=True)
+    return json.loads(process.stdout.readline())

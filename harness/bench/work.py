@@ -10,57 +10,50 @@ from transformers import GPT2Config, set_seed
 from ...models import COCONUTGPT2, AutoLatentModel, LatentSettings, ModelError
 from ...models.backbones.tokens import LatentTokens
 
-SAMPLERS: dict[str, dict[str, str]] = {
-    "noise": {"latent_do_sample_by": "noise"},
-    "dropout over thoughts": {"latent_do_sample_by": "dropout", "dropout_scope": "thoughts"},
-    "dropout over prompt and thoughts": {
-        "latent_do_sample_by": "dropout",
-        "dropout_scope": "prompt_and_thoughts",
-    },
+# Name -> sampler and its scope.
+SAMPLERS: dict[str, tuple[str, str | None]] = {
+    "noise": ("noise", None),
+    "dropout over thoughts": ("dropout", "thoughts"),
+    "dropout over prompt and thoughts": ("dropout", "prompt_and_thoughts"),
 }
 THOUGHTS, ANSWER_TOKENS = 6, 10
 NEW_TOKENS = THOUGHTS + 1 + ANSWER_TOKENS
 
 
-def load(pretrained: str | None, device: torch.device, *, seed: int) -> Any:
-    """Return a checkpoint, or a COCONUT of GPT-2 small's size with random weights.
-
-    Its answers never end by themselves, so that every way does equally much.
-    """
+def load(pretrained: str | None, device: torch.device) -> Any:
+    """Return a checkpoint, or GPT-2 small with random weights; its answers do not end early."""
     if pretrained is not None:
         model = AutoLatentModel.from_pretrained(pretrained, device_map=str(device))
         model.latent_tokens = replace(model.latent_tokens, eos=())
         return model
-    set_seed(seed)
+    set_seed(0)
     model = COCONUTGPT2(GPT2Config(vocab_size=50260, bos_token_id=None, eos_token_id=None))
     model.latent_tokens = LatentTokens(end=50258, placeholder=50259, eos=(), pad=0)
     return model.to(device).eval()
 
 
-def settings(model: Any, sampler: str, count: int, *, seed: int) -> LatentSettings:
-    """Return the settings of N = `count` samples by one of `SAMPLERS`.
-
-    Raises:
-        ModelError: a backbone that stops thinking by itself, which the other ways cannot do.
-    """
+def settings(model: Any, sampler: str, count: int) -> LatentSettings:
+    """Return the settings of N = `count` samples by one of `SAMPLERS`."""
     if model.chooses_length:
         raise ModelError(
-            f"{model.name_or_path!r} stops thinking by itself; bench compares backbones that think "
-            "a fixed number of thoughts. Give another --pretrained."
+            f"{model.name_or_path!r} stops thinking by itself, which the ways that bench compares "
+            "with cannot do. Give another --pretrained."
         )
+    kind, scope = SAMPLERS[sampler]
     found: LatentSettings = model.settings(
+        latent_do_sample_by=kind,
+        dropout_scope=scope,
         latent_length=THOUGHTS,
         max_new_tokens=NEW_TOKENS,
         num_return_sequences=count,
-        seed=seed,
-        **SAMPLERS[sampler],
+        seed=0,
     )
     return found
 
 
-def prompts(model: Any, *, tokens: int, seed: int) -> torch.Tensor:
+def prompts(model: Any, *, tokens: int) -> torch.Tensor:
     """Return one prompt of random token ids, i64[1, P]."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     most = model.get_input_embeddings().num_embeddings - 3
     return torch.randint(0, most, (1, tokens), generator=generator).to(model.device)
 

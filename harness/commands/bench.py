@@ -1,12 +1,13 @@
 """`latent-tts bench`: samples per second, against two ways without the engine and the bound."""
 
 import json
-import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 import torch
 
 from ...models import LatentSettings
@@ -24,7 +25,6 @@ from . import HELP
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--prompt-tokens", default=65, show_default=True, type=click.IntRange(1))
 @click.option("--device", help="Such as cpu or cuda:0; found if left out.")
-@click.option("--seed", default=0, show_default=True, help="Seed of weights, prompt and samples.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Clone of the published code.")
 @click.option("--reference-python", help="A Python with the published code's requirements.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="JSON Lines.")
@@ -34,7 +34,6 @@ def bench(
     rounds: int,
     prompt_tokens: int,
     device: str | None,
-    seed: int,
     reference: Path | None,
     reference_python: str | None,
     file: Path | None,
@@ -45,55 +44,24 @@ def bench(
     transformers' generate on as many tokens and, with --reference, the published code. Figures are
     medians of the rounds with their range in brackets; ratios and shares are taken within a round.
     """
-    where = read_device(device)
-    model = load(pretrained, where, seed=seed)
-    input_ids = prompts(model, tokens=prompt_tokens, seed=seed)
+    model = load(pretrained, read_device(device))
+    input_ids = prompts(model, tokens=prompt_tokens)
     rows = []
     with published(reference, reference_python, model, input_ids) as ask:
-        for count in counts or (1, 64):
-            for row in _measure(model, input_ids, count, rounds=rounds, seed=seed, ask=ask):
-                click.echo(_line(row))
-                rows.append(row)
+        for count, sampler in product(counts or (1, 64), SAMPLERS):
+            given = settings(model, sampler, count)
+            figures = _measure(model, input_ids, given, rounds, ask)
+            rows.append({"sampler": sampler, "N": count} | figures)
+            shown = [name + " {:.1f} ({:.1f}–{:.1f})".format(*f) for name, f in figures.items()]
+            click.echo(f"{sampler}, N = {count}: {', '.join(shown)}")
     if file is not None:
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def _measure(
-    model: Any, input_ids: torch.Tensor, count: int, *, rounds: int, seed: int, ask: Ask | None
-) -> Iterator[dict[str, Any]]:
-    """Yield a row for each sampler: its name, N, and name -> [median, least, greatest]."""
-    for sampler in SAMPLERS:
-        given = settings(model, sampler, count, seed=seed)
-        ways = _ways(model, input_ids, given, ask)
-        ways["engine"]()  # packs weights, and warms up
-        taken: dict[str, list[float]] = {name: [] for name in ways}
-        rates = []
-        for _ in range(rounds):
-            rates.append(matrix_rate(model.device, model.dtype))
-            for name, run in ways.items():
-                taken[name].append(seconds(model.device, run))
-        needed = operations(model, given, tokens=input_ids.shape[1])
-        engine = taken.pop("engine")
-        figures = {
-            "samples/s": [count / own for own in engine],
-            **{
-                f"÷ {name}": [other / own for other, own in zip(others, engine, strict=True)]
-                for name, others in taken.items()
-            },
-            "% of bound": [
-                100 * needed / rate / own for rate, own in zip(rates, engine, strict=True)
-            ],
-        }
-        yield {"sampler": sampler, "N": count} | {
-            name: [statistics.median(values), min(values), max(values)]
-            for name, values in figures.items()
-        }
-
-
-def _ways(
-    model: Any, input_ids: torch.Tensor, given: LatentSettings, ask: Ask | None
-) -> dict[str, Run]:
-    """Return what takes its turn in a round."""
+    model: Any, input_ids: torch.Tensor, given: LatentSettings, rounds: int, ask: Ask | None
+) -> dict[Any, list[Any]]:
+    """Return name -> [median, least, greatest] of the rounds."""
     count = given.num_return_sequences
     ways: dict[str, Run] = {
         "engine": lambda: model.generate(input_ids, generation_config=given),
@@ -103,14 +71,14 @@ def _ways(
     # The published code has no dropout over thoughts alone.
     if ask is not None and (given.sampler.prompt_varies or not given.sampler.reading_varies):
         ways["published code"] = lambda: ask(given)
-    return ways
-
-
-def _line(row: dict[str, Any]) -> str:
-    """Return a row as text."""
-    figures = (
-        f"{name} {value[0]:.1f} ({value[1]:.1f}–{value[2]:.1f})"
-        for name, value in row.items()
-        if isinstance(value, list)
-    )
-    return f"{row['sampler']}, N = {row['N']}: {', '.join(figures)}"
+    ways["engine"]()  # packs weights, and warms up
+    needed = operations(model, given, tokens=input_ids.shape[1])
+    rows = []
+    for _ in range(rounds):
+        rate = matrix_rate(model.device, model.dtype)
+        taken = {name: seconds(model.device, run) for name, run in ways.items()}
+        engine = taken.pop("engine")
+        ratios = {f"÷ {name}": other / engine for name, other in taken.items()}
+        bound = {"% of bound": 100 * needed / rate / engine}
+        rows.append({"samples/s": count / engine} | ratios | bound)
+    return pd.DataFrame(rows).agg(["median", "min", "max"]).to_dict("list")
