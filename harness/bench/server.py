@@ -1,7 +1,6 @@
 """Samples by the published code, in a process and a Python of its own.
 
-Run by `reference.py` as a script, without this package. Reads the setting from the first line of
-its input, then one question a line, and answers each.
+A script, without this package: reads its setting from the first line, then a question a line.
 """
 
 import json

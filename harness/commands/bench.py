@@ -22,7 +22,7 @@ from . import HELP
 @click.command(context_settings=HELP)
 @click.option("--pretrained", help="Checkpoint; random weights of GPT-2 small's size without.")
 @click.option("--count", "counts", multiple=True, type=click.IntRange(1), help="N; repeatable.")
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+@click.option("--rounds", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--prompt-tokens", default=65, show_default=True, type=click.IntRange(1))
 @click.option("--device", help="Such as cpu or cuda:0; found if left out.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Clone of the published code.")
