@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..models.samplers.randomness import question_key
+from ..results.runs.settings import sampler_of
 from ..reward import RewardError
 from ..reward.labels import LabelledQuestion
 from ..reward.shards import Shards
@@ -77,9 +78,11 @@ def _open(path: Path, digest: str, pretrained: str) -> Shards:
 
 def _read(shards: Shards) -> list[LabelledQuestion]:
     entries: list[LabelledQuestion] = []
-    shards.whole(entries.extend)
+    shards.complete(entries.extend)
     if not entries:
-        raise RewardError(f"{shards.folder} holds no whole shard. Run `latent-tts annotate` first.")
+        raise RewardError(
+            f"{shards.folder} holds no complete shard. Run `latent-tts annotate` first."
+        )
     if len(entries) < shards.index.count:
         logger.warning(
             "%s holds %d of its %d questions so far; going on with those.",
@@ -93,12 +96,13 @@ def _read(shards: Shards) -> list[LabelledQuestion]:
 def _annotated(folders: Iterator[Shards]) -> Iterator[dict[str, Any]]:
     """Yield what a model card says of each folder of shards."""
     for index in (shards.index for shards in folders):
+        sampler = sampler_of(index.settings)
         yield {
             "questions": index.count,
             "trajectories": index.settings["num_return_sequences"],
             "rollouts": index.rollouts,
-            "sampler": index.settings["latent_do_sample_by"],
-            "strength": index.settings[index.settings["sampler_strength"]],
+            "sampler": sampler.name,
+            "strength": sampler.strength,
         }
 
 

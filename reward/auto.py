@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ class LatentRewardModel:
         raise TypeError("Use LatentRewardModel.from_pretrained(path_or_id).")
 
     @staticmethod
-    def from_pretrained(path_or_id: str | Path, *, revision: str = "main", **kwargs: Any) -> Any:
+    def from_pretrained(
+        path_or_id: str | Path, *, revision: str = "main", **kwargs: Any
+    ) -> LatentRewardHead:
         """Load a LatentRM in the released format (`transformer.*`, `classifier.*`).
 
         Args:
@@ -48,8 +51,7 @@ class LatentRewardModel:
         try:
             config = AutoConfig.from_pretrained(name, revision=revision)
             named = next((one for one in config.architectures or [] if one.endswith(ENDING)), None)
-            family: Any = type(config)
-            kind = reward_class(family, named)
+            kind: Any = reward_class(type(config), named)
             model, loaded = kind.from_pretrained(
                 name,
                 config=config,
@@ -67,7 +69,7 @@ class LatentRewardModel:
         return model.eval()
 
     @staticmethod
-    def from_backbone(backbone: LatentBackbone) -> Any:
+    def from_backbone(backbone: LatentBackbone) -> LatentRewardHead:
         """Begin a reward model from a copy of a backbone's trunk and a random head.
 
         The head is drawn from torch's global generator; `transformers.set_seed` fixes it.
@@ -78,8 +80,7 @@ class LatentRewardModel:
         Returns:
             A `PreTrainedModel` with `score`, in evaluation mode, without any dropout.
         """
-        family: Any = type(backbone.config)
-        kind = reward_class(family)
+        kind: Any = reward_class(type(backbone.config))
         # A copy, because saving writes the architecture into it; without dropout, because a reward
         # model is trained with none.
         config = copy.deepcopy(backbone.config)
@@ -101,7 +102,11 @@ def check_finite(model: LatentRewardHead, name: str) -> None:
 
 
 def check_pair(
-    backbone: LatentBackbone, model: LatentRewardHead, tokenizer: Any, *, revision: str = "main"
+    backbone: LatentBackbone,
+    model: LatentRewardHead,
+    tokenizer: Any,
+    *,
+    revision: str = "main",
 ) -> None:
     """Make sure that a reward model reads a backbone's prompts and thoughts as it was trained to.
 
@@ -134,7 +139,7 @@ def check_pair(
         )
 
 
-def _check_loaded(name: str, loaded: Any) -> None:
+def _check_loaded(name: str, loaded: Mapping[str, Any]) -> None:
     # Pairs of names and shapes, for those of another size.
     wrong = {key if isinstance(key, str) else key[0] for key in loaded["mismatched_keys"]}
     missing = sorted(set(loaded["missing_keys"]) | wrong)

@@ -7,7 +7,7 @@ import torch
 
 from ..models.engine.prompts import pad_left
 from .errors import RewardError
-from .labels import LabelledQuestion
+from .labels import LabelledQuestion, stacked
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,12 @@ class RewardCollator:
     def __call__(self, entries: Sequence[LabelledQuestion]) -> dict[str, torch.Tensor]:
         """Return the inputs of `score`, labels f32[B, N, T] and right bool[B, N]."""
         input_ids, mask = pad_left([entry.prompt for entry in entries], self.pad)
-        depth = max(entry.thoughts.shape[1] for entry in entries)
-
-        def stacked(name: str) -> torch.Tensor:
-            tensors = [getattr(entry, name) for entry in entries]
-            shape = (len(entries), len(tensors[0]), depth, *tensors[0].shape[2:])
-            filled = tensors[0].new_zeros(shape)
-            for row, tensor in zip(filled, tensors, strict=True):
-                row[:, : tensor.shape[1]] = tensor
-            return filled
-
         return {
             "input_ids": input_ids,
             "attention_mask": mask,
-            "latent_thoughts": stacked("thoughts"),
+            "latent_thoughts": stacked([entry.thoughts for entry in entries]),
             "lengths": torch.stack([entry.lengths for entry in entries]),
-            "labels": stacked("labels"),
+            "labels": stacked([entry.labels for entry in entries]),
             "right": torch.stack([entry.right for entry in entries]),
         }
 

@@ -109,6 +109,12 @@ def label_questions(
     return entries
 
 
+def stacked(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return tensors [N, T, …] of several questions as one, [B, N, T, …], padded with zeros."""
+    by_step = [tensor.transpose(0, 1) for tensor in tensors]
+    return pad_sequence(by_step, batch_first=True).transpose(1, 2).contiguous()
+
+
 class _Judge:
     """Reads answers and compares them with the gold ones; equal answers are read once."""
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import MODEL_MAPPING, GPT2Config, LlamaConfig, PreTrainedModel
+from transformers import (
+    MODEL_MAPPING,
+    GPT2Config,
+    LlamaConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from ..models import EngineOptions, LatentBackbone, Trajectory
 from ..models.backbones.protocol import Readable
@@ -26,7 +32,9 @@ _THOUGHTS = 4096  # read at once: more gain no speed, and their activations fill
 ENDING = "ForTokenClassification"
 
 if TYPE_CHECKING:
-    _Model = Readable
+    # Readable says less than transformers where it must fit other models, too.
+    class _Model(Readable, PreTrainedModel):  # type: ignore[misc]
+        """What a reward head stands before."""
 else:
     _Model = object  # the methods that transformers' model brings must not be hidden
 
@@ -180,8 +188,9 @@ class RewardReader:
         return self._model.classifier(hidden).squeeze(-1).float()
 
 
-@cache
-def reward_class(config_class: Any, name: str | None = None) -> Any:
+def reward_class(
+    config_class: type[PreTrainedConfig], name: str | None = None
+) -> type[LatentRewardHead]:
     """Put a reward head on the trunk that transformers has for a config.
 
     Args:
@@ -202,21 +211,24 @@ def reward_class(config_class: Any, name: str | None = None) -> Any:
             "could be built on. Give a reward model of a causal language model."
         )
     trunk: Any = MODEL_MAPPING[config_class]
+    label = trunk.__name__.removesuffix("Model")
+    return _joined(trunk, config_class, name or f"{_RELEASED.get(label, 'Latent')}{label}{ENDING}")
+
+
+@cache
+def _joined(trunk: Any, config_class: Any, name: str) -> type[LatentRewardHead]:
+    """Return the class of a trunk with a head; the same for the same name."""
     parent = next(kind for kind in trunk.__mro__[1:] if issubclass(kind, PreTrainedModel))
 
-    def build(self: Any, config: Any) -> None:
+    def build(self: Any, config: PreTrainedConfig) -> None:
         parent.__init__(self, config)
         setattr(self, self.base_model_prefix, trunk(config))
         self.classifier = nn.Linear(config.get_text_config().hidden_size, 1)
         self.post_init()
 
-    label = trunk.__name__.removesuffix("Model")
-    words = f"LatentRM on {trunk.__name__}."
-    return type(
-        name or f"{_RELEASED.get(label, 'Latent')}{label}{ENDING}",
-        (LatentRewardHead, parent),
-        {"__module__": __name__, "__doc__": words, "__init__": build, "config_class": config_class},
-    )
+    more = {"__init__": build, "config_class": config_class}
+    more |= {"__module__": __name__, "__doc__": f"LatentRM on {trunk.__name__}."}
+    return type(name, (LatentRewardHead, parent), more)
 
 
 # What stands before the trunk in the names of released reward models.

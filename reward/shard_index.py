@@ -41,8 +41,8 @@ class ShardIndex:
         """How many shards make the folder complete."""
         return -(-self.count // self.shard_size)
 
-    def places(self, shard: int) -> range:
-        """Return the places in the question set that a shard holds."""
+    def questions_of(self, shard: int) -> range:
+        """Return the indices, in the question set, of the questions that a shard holds."""
         start = shard * self.shard_size
         return range(start, min(start + self.shard_size, self.count))
 

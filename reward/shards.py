@@ -1,8 +1,8 @@
 """Labelled questions on disk: shards of safetensors beside an index that says what made them.
 
 A shard holds a fixed range of the question set, so that it is the same whoever writes it and
-whenever. It appears under its name only when it is whole, hence a folder may be read while it is
-being written, and a run that was killed goes on with the shards that are not there.
+whenever. It appears under its name only when it is complete, hence a folder may be read while it
+is being written, and a run that was killed goes on with the shards that are not there.
 """
 
 import json
@@ -11,21 +11,38 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ..models.identity import tensors_digest
 from .errors import CorruptShardError, RewardError
-from .labels import LabelledQuestion
+from .labels import LabelledQuestion, stacked
 from .shard_index import ShardIndex
 
 logger = logging.getLogger(__name__)
 
 INDEX = "index.json"
 _KEY = "latent_tts"  # of a shard's metadata; one, because safetensors keeps no order among several
+
+
+class _Question(msgspec.Struct):
+    """What a shard says of a question beside its tensors."""
+
+    id: str
+    gold: str
+    answers: tuple[str | None, ...]
+
+
+class _About(msgspec.Struct):
+    """What a shard's metadata say: the index's digest, its number, and its tensors' digest."""
+
+    run: str
+    shard: int
+    tensors: str
+    questions: list[_Question]
 
 
 class Shards:
@@ -61,7 +78,7 @@ class Shards:
                 )
             return shards
         text = json.dumps(asdict(index), indent=2) + "\n"
-        _write_whole(folder / INDEX, text.encode())
+        _write_at_once(folder / INDEX, text.encode())
         return cls(folder, index)
 
     @classmethod
@@ -73,8 +90,8 @@ class Shards:
         """
         path = folder / INDEX
         try:
-            return cls(folder, ShardIndex(**json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError) as error:
+            return cls(folder, msgspec.json.decode(path.read_bytes(), type=ShardIndex))
+        except (OSError, msgspec.DecodeError) as error:
             raise RewardError(
                 f"{path} is no index of shards ({error}). Give a folder that `latent-tts annotate` "
                 "wrote."
@@ -85,17 +102,16 @@ class Shards:
         return self.folder / f"shard-{shard:05d}.safetensors"
 
     def write(self, shard: int, entries: Sequence[LabelledQuestion]) -> None:
-        """Write a shard, which appears only once it is whole."""
+        """Write a shard, which appears only once it is complete."""
         tensors = _pack(entries)
-        about = {
-            "run": self.index.digest,
-            "shard": shard,
-            "tensors": tensors_digest(tensors),
-            "questions": [
-                {"id": entry.id, "gold": entry.gold, "answers": entry.answers} for entry in entries
-            ],
-        }
-        _write_whole(self.path(shard), save(tensors, metadata={_KEY: json.dumps(about)}))
+        about = _About(
+            run=self.index.digest,
+            shard=shard,
+            tensors=tensors_digest(tensors),
+            questions=[_Question(entry.id, entry.gold, entry.answers) for entry in entries],
+        )
+        metadata = {_KEY: msgspec.json.encode(about).decode()}
+        _write_at_once(self.path(shard), save(tensors, metadata=metadata))
 
     def read(self, shard: int) -> list[LabelledQuestion]:
         """Read a shard.
@@ -107,24 +123,23 @@ class Shards:
         path = self.path(shard)
         try:
             with safe_open(path, framework="pt") as file:
-                about = json.loads(file.metadata()[_KEY])
+                about = msgspec.json.decode(file.metadata()[_KEY], type=_About)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            whole = about["tensors"] == tensors_digest(tensors)
-            entries = _unpack(tensors, about["questions"]) if whole else []
-            run, place = about["run"], about["shard"]
+            sound = about.tensors == tensors_digest(tensors)
+            entries = _unpack(tensors, about.questions) if sound else []
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise CorruptShardError(f"The shard {path} cannot be read: {error}.") from error
-        if not whole:
+        if not sound:
             raise CorruptShardError(f"The shard {path} is damaged: its checksum does not match.")
-        if (run, place) != (self.index.digest, shard):
+        if (about.run, about.shard) != (self.index.digest, shard):
             raise RewardError(
                 f"The shard {path} was made by another run than {path.parent / INDEX} describes: "
                 "another backbone, seed or question set. Take it out of the folder."
             )
         return entries
 
-    def whole(self, seen: Callable[[list[LabelledQuestion]], None] | None = None) -> list[int]:
-        """Return the shards that are there and whole, naming each damaged one in a warning.
+    def complete(self, seen: Callable[[list[LabelledQuestion]], None] | None = None) -> list[int]:
+        """Return the shards that are there and sound, naming each damaged one in a warning.
 
         Args:
             seen: called with each shard's questions.
@@ -148,51 +163,41 @@ class Shards:
 
 
 def _pack(entries: Sequence[LabelledQuestion]) -> dict[str, torch.Tensor]:
-    """Pad the questions of a shard to one number of thoughts."""
-    depth = max(entry.thoughts.shape[1] for entry in entries)
-
-    def padded(name: str) -> torch.Tensor:
-        rows = []
-        for entry in entries:
-            tensor = getattr(entry, name)
-            shape = (len(tensor), depth - tensor.shape[1], *tensor.shape[2:])
-            rows.append(torch.cat((tensor, tensor.new_zeros(shape)), dim=1))
-        return torch.stack(rows)
-
+    """Return the tensors of a shard, its questions padded to one number of thoughts."""
     return {
         "prompts": torch.tensor([token for entry in entries for token in entry.prompt]),
         "prompt_lengths": torch.tensor([len(entry.prompt) for entry in entries]),
-        "thoughts": padded("thoughts"),
-        "labels": padded("labels"),
+        "thoughts": stacked([entry.thoughts for entry in entries]),
+        "labels": stacked([entry.labels for entry in entries]),
         "lengths": torch.stack([entry.lengths for entry in entries]),
         "right": torch.stack([entry.right for entry in entries]),
     }
 
 
 def _unpack(
-    tensors: dict[str, torch.Tensor], questions: Sequence[dict[str, Any]]
+    tensors: dict[str, torch.Tensor], questions: Sequence[_Question]
 ) -> list[LabelledQuestion]:
     prompts = tensors["prompts"].split(tensors["prompt_lengths"].tolist())
     entries = []
-    for place, (question, prompt) in enumerate(zip(questions, prompts, strict=True)):
-        lengths = tensors["lengths"][place]
+    for index, (question, prompt) in enumerate(zip(questions, prompts, strict=True)):
+        lengths = tensors["lengths"][index]
         longest = int(lengths.max())
         entries.append(
             LabelledQuestion(
-                id=question["id"],
-                gold=question["gold"],
+                id=question.id,
+                gold=question.gold,
                 prompt=tuple(prompt.tolist()),
-                answers=tuple(question["answers"]),
-                thoughts=tensors["thoughts"][place, :, :longest],
+                answers=question.answers,
+                thoughts=tensors["thoughts"][index, :, :longest],
                 lengths=lengths,
-                labels=tensors["labels"][place, :, :longest],
-                right=tensors["right"][place],
+                labels=tensors["labels"][index, :, :longest],
+                right=tensors["right"][index],
             )
         )
     return entries
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_at_once(path: Path, content: bytes) -> None:
     """Write a file that is never seen in part, whatever happens meanwhile."""
     for stale in path.parent.glob(f".{path.name}.*.tmp"):
         stale.unlink(missing_ok=True)

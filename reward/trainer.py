@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import EvalPrediction, Trainer
 
 from .losses import LOSSES
@@ -21,11 +22,11 @@ class RewardTrainer(Trainer):
 
     def compute_loss(
         self,
-        model: Any,
+        model: nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Return the loss of one batch, and the rewards f32[B, N, T] where they are asked for."""
         given = {k: v for k, v in inputs.items() if k not in ("labels", "right")}
         rewards = model(**given)
@@ -34,11 +35,11 @@ class RewardTrainer(Trainer):
 
     def prediction_step(
         self,
-        model: Any,
+        model: nn.Module,
         inputs: dict[str, Any],
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
-    ) -> tuple[Any, Any, Any]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the loss, trajectories' scores f32[B, N] and whether they are right."""
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad():

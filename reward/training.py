@@ -16,6 +16,7 @@ from .auto import LatentRewardModel
 from .batches import RewardCollator, check_counts
 from .calibration import reward_scale
 from .labels import LabelledQuestion
+from .model import LatentRewardHead
 from .trainer import METRIC, RewardTrainer
 
 # What a checkpoint of the Trainer needs to go on from; trainer_state.json is written last.
@@ -52,7 +53,7 @@ class RewardRecipe:
 
 
 def train_reward_model(
-    model: Any,
+    model: LatentRewardHead,
     questions: Sequence[LabelledQuestion],
     held_out: Sequence[LabelledQuestion],
     recipe: RewardRecipe,
@@ -61,15 +62,15 @@ def train_reward_model(
     pad: int,
     train: bool = True,
     **arguments: Any,
-) -> tuple[Any, dict[str, float]]:
+) -> tuple[LatentRewardHead, dict[str, float]]:
     """Train a reward model until its recall@1 on held-out pools rises no more.
 
-    Goes on from the newest whole checkpoint in `folder` where there is one.
+    Goes on from the newest complete checkpoint in `folder` where there is one.
 
     Args:
         model: a new reward model; trained in place.
         questions: as `training_questions` returns them.
-        held_out: questions with their whole pools, right or wrong.
+        held_out: questions with all their trajectories, right or wrong.
         recipe: loss, rate and lengths of the training.
         folder: for checkpoints and logs.
         pad: token id that fills prompts on the left.
@@ -104,7 +105,7 @@ def train_reward_model(
         measured["scale"] = reward_scale(found.predictions.astype(float), found.label_ids)
         with torch.no_grad():
             for parameter in model.classifier.parameters():
-                parameter *= measured["scale"]
+                parameter.mul_(measured["scale"])
     return model.eval(), measured
 
 
@@ -130,18 +131,18 @@ def _has_ended(state: TrainerState, recipe: RewardRecipe) -> bool:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint; those that a kill left in part are removed."""
-    whole = []
+    """Return the newest complete checkpoint; those that a kill left in part are removed."""
+    complete = []
     for path in folder.glob("checkpoint-*"):
         try:
             json.loads((path / _STATE).read_text())
             if all((path / part).is_file() for part in _PARTS):
-                whole.append(path)
+                complete.append(path)
                 continue
         except (OSError, ValueError):
             pass
         shutil.rmtree(path)
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def _arguments(

@@ -94,7 +94,7 @@ def annotate(
         shards = Shards.begin(output, index)
     with _missing(shards, state) as (missing, bar):
         for shard in missing:
-            part = [asked[number] for number in index.places(shard)]
+            part = [asked[number] for number in index.questions_of(shard)]
             entries: list[LabelledQuestion] = []
             for start in range(0, len(part), batch_size):
                 batch = part[start : start + batch_size]
@@ -109,12 +109,12 @@ def annotate(
 @contextmanager
 def _missing(shards: Shards, state: PartialState) -> Iterator[tuple[list[int], tqdm]]:
     """Give the shards that this process has yet to write, and a bar of its questions."""
-    index, done = shards.index, set(shards.whole())
+    index, done = shards.index, set(shards.complete())
     state.wait_for_everyone()  # before any shard is added to those that others see
     mine = range(state.process_index, index.shards, state.num_processes)
     with tqdm(
-        total=sum(len(index.places(shard)) for shard in mine),
-        initial=sum(len(index.places(shard)) for shard in mine if shard in done),
+        total=sum(len(index.questions_of(shard)) for shard in mine),
+        initial=sum(len(index.questions_of(shard)) for shard in mine if shard in done),
         desc="Annotating" + (" (this process's part)" if state.num_processes > 1 else ""),
         unit="question",
         disable=not state.is_main_process,
@@ -139,7 +139,7 @@ def _check_lengths(
 def report(shards: Shards, settings: LatentSettings) -> str:
     """Return what the trajectories of all questions achieve, each with its standard error."""
     rows: list[dict[str, float]] = []
-    shards.whole(lambda entries: rows.extend(map(_row, entries)))
+    shards.complete(lambda entries: rows.extend(map(_row, entries)))
     frame = pd.DataFrame(rows)
     count = settings.num_return_sequences
     frame = frame.rename(columns={name: f"{name}@{count}" for name in ("coverage", "voting")})

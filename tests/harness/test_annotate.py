@@ -53,7 +53,7 @@ def test_the_shards_hold_what_the_library_says(arguments, tmp_path):
     output = invoke(*arguments, "--output", tmp_path)
     shards = Shards.open(tmp_path)
     entries = []
-    assert shards.whole(entries.extend) == list(range(6))
+    assert shards.complete(entries.extend) == list(range(6))
     assert [entry.id for entry in entries] == [str(place) for place in range(COUNT)]
     model = AutoLatentModel.from_pretrained(arguments[1])
     settings = model.settings(num_return_sequences=3, max_new_tokens=11, seed=3)

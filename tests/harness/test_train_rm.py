@@ -85,7 +85,7 @@ def arguments(made):
 
 def entries_of(folder):
     entries = []
-    Shards.open(folder).whole(entries.extend)
+    Shards.open(folder).complete(entries.extend)
     return entries
 
 
@@ -244,5 +244,5 @@ def test_too_few_questions(arguments, made, tmp_path):
 
 def test_a_folder_without_whole_shards(arguments, made, tmp_path):
     shutil.copy(made["shards"] / "index.json", tmp_path)
-    with pytest.raises(RewardError, match="holds no whole shard"):
+    with pytest.raises(RewardError, match="holds no complete shard"):
         invoke(train_rm, *arguments[:-1], tmp_path, "--output", tmp_path / "rm")

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import product
 
 import pytest
@@ -220,34 +221,29 @@ def test_a_search_depends_on_no_batch(pair):
         assert alone.output.answer_ids() == [answers[row] for row in own.nonzero().squeeze(1)]
 
 
-class Garden:
-    """A toy reward: the best first step leads nowhere, the second best to the optimum."""
-
-    def __init__(self, thoughts, rewards):
-        self.thoughts, self.rewards = thoughts, rewards
-        self.paths = [()]
-
-    def reader(self, model, input_ids, attention_mask):
-        self.paths = [() for _ in input_ids]
-        return self
-
-    def select(self, rows):
-        self.paths = [self.paths[row] for row in rows.tolist()]
-
-    def read(self, thoughts):
-        found = []
-        for row, thought in enumerate(thoughts[:, 0]):
-            level = self.thoughts[len(self.paths[row])]
-            name = min(level, key=lambda n: float((level[n] - thought).abs().max()))
-            self.paths[row] = (*self.paths[row], name)
-            found.append([self.rewards.get(self.paths[row], 0.0)])
-        return torch.tensor(found)
+@contextmanager
+def rewarding(reward_model, reward):
+    """Let the rewards of the thoughts f[R, D] that a pass reads be what `reward` says."""
+    read = []
+    hooks = [
+        reward_model.base_model.register_forward_pre_hook(
+            lambda module, args, given: read.append(given.get("inputs_embeds")), with_kwargs=True
+        ),
+        reward_model.classifier.register_forward_hook(
+            lambda module, args, output: reward(read[-1][:, -1], output[:, -1, 0])[:, None, None]
+        ),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @pytest.mark.parametrize(("beams", "candidates", "best"), [(1, 4, 1.0), (2, 2, 1.9)])
 @torch.no_grad()
 def test_a_known_optimum_is_found_where_greedy_search_misses_it(
-    backbones, checkpoints, monkeypatch, beams, candidates, best
+    backbones, checkpoints, beams, candidates, best
 ):
     model, tokenizer = backbones["coconut"]
     settings = settings_of(model, "noise", beams, candidates, latent_length=2)
@@ -267,12 +263,19 @@ def test_a_known_optimum_is_found_where_greedy_search_misses_it(
     rewards = {(3,): 1.0, (2,): 0.9, (2, (2, candidates - 1)): 1.0}
     optimum = max(rewards.get((a,), 0) + rewards.get((a, (a, b)), 0) for a, b in second)
     assert optimum == 1.9
-    garden = Garden(
-        [{name: b[1][-1] for name, b in level.items()} for level in (first, second)], rewards
-    )
-    monkeypatch.setattr("latent_tts.reward.beams.RewardReader", garden.reader)
+    thoughts = {(place,): beam[1][-1] for place, beam in first.items()}
+    thoughts |= {(name[0], name): beam[1][-1] for name, beam in second.items()}
+
+    def garden(read, _):
+        """The best first step leads nowhere, the second best to the optimum."""
+        nearest = [
+            min(thoughts, key=lambda name: float((thoughts[name] - one).norm())) for one in read
+        ]
+        return torch.tensor([rewards.get(name, 0.0) for name in nearest])
+
     pair = model, tokenizer, LatentRewardModel.from_backbone(model)
-    found = search(pair, settings, [prompt])
+    with rewarding(pair[2], garden):
+        found = search(pair, settings, [prompt])
     assert float(found.step_rewards[0].sum()) == pytest.approx(best)
 
 
@@ -297,19 +300,12 @@ def test_beams_that_are_equal_at_first_spend_the_budget_all_the_same(backbones, 
     assert found.questions.bincount().tolist() == [beams] * len(TEXTS)
 
 
-def test_a_score_that_is_nan_never_wins(pair, monkeypatch):
-    model, *_ = pair
-    from latent_tts.reward.model import RewardReader
+def test_a_score_that_is_nan_never_wins(pair):
+    def every_other(read, rewards):
+        return rewards.masked_fill(torch.arange(len(rewards)) % 2 == 1, float("nan"))
 
-    whole = RewardReader.read
-
-    def read(self, thoughts):
-        rewards = whole(self, thoughts)
-        rewards[1::2] = float("nan")
-        return rewards
-
-    monkeypatch.setattr(RewardReader, "read", read)
-    found = search(pair, settings_of(model, "noise", 2, 2))
+    with rewarding(pair[2], every_other):
+        found = search(pair, settings_of(pair[0], "noise", 2, 2))
     scores = found.step_rewards.sum(dim=1)
     firsts = [found.questions.tolist().index(place) for place in range(len(TEXTS))]
     assert bool(scores[firsts].isfinite().all())

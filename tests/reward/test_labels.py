@@ -101,6 +101,7 @@ class Rollout:
         return ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_labels_are_shares_of_completions_made_one_by_one(backbones, checkpoints, kind, sampler):
     model, tokenizer = backbones[kind]

@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import GPT2Model, LlamaModel
 
-from latent_tts.models import AutoLatentModel, ModelError
+from latent_tts.models import AutoLatentModel, ModelError, Trajectory
 from latent_tts.models.engine.trial import check_model
 from latent_tts.reward import LatentRewardModel, RewardError
-from latent_tts.reward import model as reward_model
 from tests.checkpoints import edit_config, edit_weights
+from tests.models.engine.passes import watching
 from tests.reward.checkpoints import POSITIONS, WIDTH, write_gpt2
 
 PROMPTS = [[5, 9, 2], [7, 1, 30, 44, 250, 8, 3], [120], [11, 12, 13, 14, 15]]
@@ -256,37 +256,57 @@ def test_what_cannot_be_scored(reward_models, change, message):
 
 
 @pytest.mark.parametrize("most", [1, 2, 5])
-def test_few_trajectories_at_a_time_have_the_same_scores(
-    model, thoughts, monkeypatch, caplog, most
-):
+def test_few_trajectories_at_a_time_have_the_same_scores(model, thoughts, caplog, most):
     """Memory runs out above `most` rows of one pass, prompts' passes aside."""
     expected = scores(model, PROMPTS, thoughts, lengths=LENGTHS)
-    sizes, read_on = [], reward_model.read_on
+    sizes = []
 
-    def limited(model, cache, inputs, positions):
-        sizes.append(len(inputs))
-        if len(inputs) > most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return read_on(model, cache, inputs, positions)
+    def limited(given):
+        if not given.prefill:
+            sizes.append(given.rows)
+            if given.rows > most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(reward_model, "read_on", limited)
-    found = scores(model, PROMPTS, thoughts, lengths=LENGTHS)
-    torch.testing.assert_close(found, expected)
-    assert sizes[:2] == [12, 6]
-    assert sum(size for size in sizes if size <= most) == 12
-    assert "Out of memory: going on with 6 trajectories at once" in caplog.text
-    sizes.clear()
-    with torch.enable_grad(), pytest.raises(torch.OutOfMemoryError):
-        model(**pad(PROMPTS), latent_thoughts=thoughts)
+    with watching(model, limited):
+        found = scores(model, PROMPTS, thoughts, lengths=LENGTHS)
+        torch.testing.assert_close(found, expected)
+        assert sizes[:2] == [12, 6]
+        assert sum(size for size in sizes if size <= most) == 12
+        assert "Out of memory: going on with 6 trajectories at once" in caplog.text
+        with pytest.raises(
+            torch.OutOfMemoryError
+        ):  # where a gradient is kept, all are read at once
+            model(**pad(PROMPTS), latent_thoughts=thoughts)
 
 
-def test_a_pass_is_of_few_trajectories(model, thoughts, monkeypatch):
-    expected = scores(model, PROMPTS, thoughts)
-    monkeypatch.setattr(reward_model, "_THOUGHTS", 2 * DEPTH)
-    rows = []
-    hook = model.base_model.register_forward_hook(
-        lambda module, args, output: rows.append(len(output.last_hidden_state))
-    )
-    torch.testing.assert_close(scores(model, PROMPTS, thoughts), expected)
-    hook.remove()
-    assert rows == [4] + [2] * 6
+def test_a_pass_is_of_at_most_4096_thoughts(model, thoughts):
+    many = thoughts.repeat(1, 100, 1, 1)
+    passes = []
+    check_model(model)  # before its passes are counted
+    with watching(model, passes.append):
+        found = scores(model, PROMPTS, many)
+    expected = scores(model, PROMPTS, thoughts).repeat(1, 100, 1)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    assert [one.rows for one in passes] == [4, 4096 // DEPTH, 1200 - 4096 // DEPTH]
+
+
+def test_trajectories_are_scored_as_their_thoughts(model, thoughts):
+    """In any order, with no thoughts at all among them."""
+    trajectories = [
+        Trajectory(
+            question=question,
+            sample=sample,
+            thoughts=thoughts[question, sample, : LENGTHS[question, sample]],
+            answer_ids=(),
+            truncated=True,
+        )
+        for sample in range(COUNT)
+        for question in (2, 0, 3, 1)
+    ]
+    found = model.score_trajectories(PROMPTS, trajectories)
+    expected = scores(model, PROMPTS, thoughts, lengths=LENGTHS)
+    for one, rewards in zip(trajectories, found, strict=True):
+        own = expected[one.question, one.sample, : len(one.thoughts)]
+        assert rewards == pytest.approx(own.tolist(), abs=1e-4)
+    assert model.score_trajectories(PROMPTS, trajectories[2:3]) == [[]]
+    assert model.score_trajectories(PROMPTS, []) == []

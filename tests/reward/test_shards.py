@@ -47,7 +47,7 @@ def entry(place, *, depth=3):
 def written(folder, index=BASE):
     shards = Shards.begin(folder, index)
     for shard in range(index.shards):
-        shards.write(shard, [entry(place, depth=place % 4) for place in index.places(shard)])
+        shards.write(shard, [entry(place, depth=place % 4) for place in index.questions_of(shard)])
     return shards
 
 
@@ -65,11 +65,11 @@ def test_what_is_written_is_read(tmp_path):
     written(tmp_path)
     shards = Shards.open(tmp_path)
     assert shards.index == BASE
-    assert [len(BASE.places(shard)) for shard in range(BASE.shards)] == [4, 4, 2]
+    assert [len(BASE.questions_of(shard)) for shard in range(BASE.shards)] == [4, 4, 2]
     entries = [e for shard in range(3) for e in shards.read(shard)]
     for place, found in enumerate(entries):
         check_equal(found, entry(place, depth=place % 4))
-    assert shards.whole() == [0, 1, 2]
+    assert shards.complete() == [0, 1, 2]
     assert not list(tmp_path.glob(".*"))
 
 
@@ -86,20 +86,20 @@ def test_a_folder_may_be_read_while_it_is_written(tmp_path, monkeypatch):
     replace = type(tmp_path).replace
 
     def look(self, target):
-        seen.append(Shards.open(tmp_path).whole())
+        seen.append(Shards.open(tmp_path).complete())
         return replace(self, target)
 
     monkeypatch.setattr(type(tmp_path), "replace", look)
     for shard in (2, 0):
-        shards.write(shard, [entry(place) for place in BASE.places(shard)])
+        shards.write(shard, [entry(place) for place in BASE.questions_of(shard)])
     assert seen == [[], [2]]
 
 
 def test_a_part_that_a_killed_run_left_goes_away(tmp_path):
     shards = Shards.begin(tmp_path, BASE)
     (tmp_path / ".shard-00000.safetensors.123.tmp").write_bytes(b"half")
-    assert shards.whole() == []
-    shards.write(0, [entry(place) for place in BASE.places(0)])
+    assert shards.complete() == []
+    shards.write(0, [entry(place) for place in BASE.questions_of(0)])
     assert not list(tmp_path.glob(".*"))
 
 
@@ -127,7 +127,7 @@ def test_a_damaged_shard_is_named_and_the_rest_usable(tmp_path, caplog, damage, 
     with pytest.raises(CorruptShardError, match=message):
         shards.read(1)
     read = []
-    assert shards.whole(read.extend) == [0, 2]
+    assert shards.complete(read.extend) == [0, 2]
     assert [found.id for found in read] == [f"q{place}" for place in (0, 1, 2, 3, 8, 9)]
     assert "shard-00001.safetensors" in caplog.text
     assert "left out" in caplog.text
@@ -154,7 +154,7 @@ def test_a_shard_of_another_run_among_the_others(tmp_path):
     other = written(tmp_path / "two", dataclasses.replace(BASE, checkpoint="xyz"))
     shards.path(1).write_bytes(other.path(1).read_bytes())
     with pytest.raises(RewardError, match=r"shard-00001.* was made by another run") as caught:
-        shards.whole()
+        shards.complete()
     assert not isinstance(caught.value, CorruptShardError)
 
 

@@ -91,6 +91,7 @@ def recalls(folder):
     return [row["eval_recall@1"] for row in history if "eval_recall@1" in row]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["contrastive", "bce"])
 def test_what_depends_linearly_on_the_last_thought_is_learned(tmp_path, loss):
     _, before = train(tmp_path / "none", train=False)
@@ -198,6 +199,7 @@ train(Path(sys.argv[1]))
 
 
 # In the third epoch's checkpoint: before anything is written, and before its last file.
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["Trainer._save_checkpoint", "Trainer._save_rng_state"])
 def test_killed_and_gone_on_with_is_as_in_one_go(run_python, tmp_path, where):
     expected, measured = train(tmp_path / "whole")
