@@ -210,13 +210,14 @@ def reward_class(
             f"{config_class!r} belongs to no model of transformers that a reward model "
             "could be built on. Give a reward model of a causal language model."
         )
-    trunk: Any = MODEL_MAPPING[config_class]
+    family: Any = config_class
+    trunk: Any = MODEL_MAPPING[family]
     label = trunk.__name__.removesuffix("Model")
-    return _joined(trunk, config_class, name or f"{_RELEASED.get(label, 'Latent')}{label}{ENDING}")
+    return _joined(family, trunk, name or f"{_RELEASED.get(label, 'Latent')}{label}{ENDING}")
 
 
 @cache
-def _joined(trunk: Any, config_class: Any, name: str) -> type[LatentRewardHead]:
+def _joined(config_class: Any, trunk: Any, name: str) -> type[LatentRewardHead]:
     """Return the class of a trunk with a head; the same for the same name."""
     parent = next(kind for kind in trunk.__mro__[1:] if issubclass(kind, PreTrainedModel))
 
