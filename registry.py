@@ -15,6 +15,29 @@ def near(name: object, allowed: Iterable[str], *, cutoff: float = 0.5) -> str:
     return f" Did you mean {' or '.join(matches)}?" if matches else ""
 
 
+def class_check(
+    group: str, base: type, *, attribute: str, what: str, error: type[Exception]
+) -> Callable[[str, Any], None]:
+    """Return a `check` for a registry of classes.
+
+    Args:
+        group: the registry's entry point group.
+        base: what classes must derive from.
+        attribute: of a class, which must be the name of its entry point.
+        what: what it must be, in words that end before that name.
+        error: raised for anything else.
+    """
+
+    def check(name: str, thing: Any) -> None:
+        good = isinstance(thing, type) and issubclass(thing, base)
+        if not good or getattr(thing, attribute, None) != name:
+            raise error(
+                f"The entry point {name!r} of {group} is {thing!r}; it must be {what} {name!r}."
+            )
+
+    return check
+
+
 class Registry(Mapping[str, T], Generic[T]):
     """Name -> thing: those of this project, then those of entry points, imported when asked for.
 

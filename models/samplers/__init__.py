@@ -1,10 +1,9 @@
 """What makes thoughts random, each in one file, and their table."""
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any
+from dataclasses import fields
 
-from ...registry import Registry
+from ...registry import Registry, class_check
 from ..errors import ModelError
 from .dropout import Dropout
 from .noise import Noise
@@ -13,22 +12,18 @@ from .randomness import Draw
 
 __all__ = ["SAMPLERS", "Draw", "Dropout", "Noise", "Reading", "Sampler", "parameters"]
 
-
-def _check(name: str, kind: Any) -> None:
-    good = isinstance(kind, type) and issubclass(kind, Sampler) and is_dataclass(kind)
-    if not good or kind.name != name:
-        raise ModelError(
-            f"The entry point {name!r} of latent_tts.samplers is {kind!r}; it must be a frozen "
-            f"dataclass derived from latent_tts.models.Sampler whose name is {name!r}."
-        )
-
-
 SAMPLERS: Registry[type[Sampler]] = Registry(
     "latent_tts.samplers",
     what="sampler (latent_do_sample_by)",
     error=ModelError,
     things={"dropout": Dropout, "noise": Noise},
-    check=_check,
+    check=class_check(
+        "latent_tts.samplers",
+        Sampler,
+        attribute="name",
+        what="a frozen dataclass derived from latent_tts.models.Sampler whose name is",
+        error=ModelError,
+    ),
 )
 
 

@@ -13,7 +13,7 @@ from latent_tts.reward import LatentRewardModel, RewardError, beam_search
 from latent_tts.tasks import Pool, TaskError, find_strategy, pool_metrics
 from tests.checkpoints import edit_config, edit_weights
 from tests.harness.evaluation import evaluate, make_request, make_rows, pools, question
-from tests.reward.checkpoints import write_gpt2
+from tests.reward.checkpoints import random_reward_model, write_gpt2
 
 KINDS = ["coconut", "codi", "colar"]
 LENGTHS = {
@@ -29,9 +29,7 @@ def guides(checkpoints, tmp_path_factory):
     """Folders of reward models that belong to the tiny checkpoints, heads random."""
     folder = tmp_path_factory.mktemp("guides")
     for kind, pretrained in checkpoints.items():
-        torch.manual_seed(1)
-        model = LatentRewardModel.from_backbone(AutoLatentModel.from_pretrained(pretrained))
-        torch.nn.init.normal_(model.classifier.weight)
+        model = random_reward_model(AutoLatentModel.from_pretrained(pretrained))
         model.save_pretrained(folder / kind)
         load_tokenizer(str(pretrained)).save_pretrained(folder / kind)
     return {kind: folder / kind for kind in checkpoints}

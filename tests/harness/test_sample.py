@@ -8,8 +8,8 @@ import torch
 from latent_tts.harness.sample import sample_pools
 from latent_tts.models import AutoLatentModel, EngineOptions, ModelError, load_tokenizer
 from latent_tts.models.engine.prompts import pad_left
-from latent_tts.reward import LatentRewardModel
 from tests.harness.evaluation import question
+from tests.reward.checkpoints import random_reward_model
 
 QUESTIONS = [question(place) for place in range(10)]
 
@@ -98,10 +98,7 @@ def test_candidates_are_the_rows_of_generate(loaded):
 
 @pytest.fixture
 def reward_model(loaded):
-    torch.manual_seed(1)
-    model = LatentRewardModel.from_backbone(loaded[0])
-    torch.nn.init.normal_(model.classifier.weight)
-    return model
+    return random_reward_model(loaded[0])
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, None])

@@ -1,4 +1,7 @@
-"""Tiny reward models in the released format, written without this project's classes."""
+"""Tiny reward models in the released format, written without this project's classes.
+
+And, for tests of what uses one, a reward model with a random head, made with them.
+"""
 
 from pathlib import Path
 
@@ -11,10 +14,19 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from latent_tts.reward import LatentRewardModel
 from tests.checkpoints import edit_config, edit_weights, write_codi
 
 WIDTH = 48
 POSITIONS = 192
+
+
+def random_reward_model(backbone):
+    """A reward model of a backbone whose random head tells thoughts apart."""
+    torch.manual_seed(1)
+    model = LatentRewardModel.from_backbone(backbone)
+    torch.nn.init.normal_(model.classifier.weight)
+    return model
 
 
 def write_gpt2(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from latent_tts.models.engine.prompts import pad_left
 from latent_tts.models.samplers import randomness
 from latent_tts.reward import Beam, LatentRewardModel, RewardError, beam_search
 from tests.models.reference import GOLDEN, WORD, Reference, sample_key, splitmix
+from tests.reward.checkpoints import random_reward_model
 
 # The tiny CoLaR ends its thinking at once on the last, and after one to three thoughts on others.
 TEXTS = ["What is 4 + 3?", "How much is 7?", "What is 4 + 6?", "What is 1 + 1 + 1 + 1 + 1?"]
@@ -35,10 +36,7 @@ def kind(request):
 def pair(backbones, kind):
     """A backbone, its tokenizer and a reward model with a random head that tells thoughts apart."""
     model, tokenizer = backbones[kind]
-    torch.manual_seed(1)
-    reward_model = LatentRewardModel.from_backbone(model)
-    torch.nn.init.normal_(reward_model.classifier.weight)
-    return model, tokenizer, reward_model
+    return model, tokenizer, random_reward_model(model)
 
 
 def settings_of(model, sampler, beams, candidates, **more):

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from latent_tts.models.engine.prompts import pad_left
-from latent_tts.reward import LatentRewardModel, beam_search
+from latent_tts.reward import beam_search
 from tests.models.engine.repeated import repeated
 from tests.models.sampled import SAMPLING, check_same
+from tests.reward.checkpoints import random_reward_model
 
 QUESTIONS = ["Tom has 7 pens.", "He buys 13. So?", "2 + 2? So? So?", "1?"]
 
@@ -19,10 +20,7 @@ def backbone(request, backbones):
 
 @pytest.fixture
 def reward_model(backbone):
-    torch.manual_seed(1)
-    model = LatentRewardModel.from_backbone(backbone[0])
-    torch.nn.init.normal_(model.classifier.weight)
-    return model
+    return random_reward_model(backbone[0])
 
 
 @pytest.mark.parametrize("name", SAMPLING)

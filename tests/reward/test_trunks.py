@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModel
 from latent_tts.models import AutoLatentModel, load_tokenizer, sample
 from latent_tts.reward import LatentRewardModel, beam_search
 from tests.checkpoints import TRUNKS, write_on_trunk
+from tests.reward.checkpoints import random_reward_model
 
 QUESTIONS = ("1 + 1?", "How much is 13 + 4?")
 SAMPLING = {"latent_do_sample_by": "noise", "noise_std": 1.0, "latent_length": 3}
@@ -26,10 +27,7 @@ def loaded(request, tmp_path_factory):
 
 @pytest.fixture
 def reward_model(loaded):
-    torch.manual_seed(1)
-    model = LatentRewardModel.from_backbone(loaded[0])
-    torch.nn.init.normal_(model.classifier.weight)
-    return model
+    return random_reward_model(loaded[0])
 
 
 @torch.no_grad()
