@@ -8,6 +8,7 @@ from .pools.judged import JudgedPool, judge_pool
 from .pools.pool import Candidate, Pool
 from .pools.responses import is_pool, join_pools, read_response
 from .question import Question, read_questions
+from .solved import Solved, read_solved
 from .strategies import STRATEGIES, find_strategy, strategy_of
 from .strategies.protocol import Strategy
 from .strategies.voting import voting_at_k
@@ -22,6 +23,7 @@ __all__ = [
     "JudgedPool",
     "Pool",
     "Question",
+    "Solved",
     "Strategy",
     "TaskError",
     "canonical",
@@ -37,6 +39,7 @@ __all__ = [
     "pool_metrics",
     "read_questions",
     "read_response",
+    "read_solved",
     "read_tolerance",
     "strategy_of",
     "vote_keys",

@@ -1,7 +1,7 @@
 """A question with its gold answer, and the JSONL file format that holds them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -48,20 +48,10 @@ def read_questions(path: str | Path, *, numeric: bool = True) -> list[Question]:
     Raises:
         TaskError: the file is missing or empty, or a line is malformed; names file and line.
     """
-    file = Path(path)
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise TaskError(f"cannot read {file}: {error}. Give a JSONL file, {_FORMAT}") from error
-    except UnicodeDecodeError as error:
-        raise TaskError(f"{file} is not UTF-8 text: {error}. Save it as UTF-8.") from error
     seen: dict[str, int] = {}
     questions = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{file}, line {number}"
-        question = question_from(_parse(line, where=where), where=where, numeric=numeric)
+    for number, where, row in read_rows(path, expected=_FORMAT):
+        question = question_from(row, where=where, numeric=numeric)
         if question.id in seen:
             raise TaskError(
                 f"{where}: id {question.id!r} was already used in line {seen[question.id]}. Give "
@@ -69,9 +59,32 @@ def read_questions(path: str | Path, *, numeric: bool = True) -> list[Question]:
             )
         seen[question.id] = number
         questions.append(question)
-    if not questions:
-        raise TaskError(f"{file} holds no questions. Expected {_FORMAT}")
     return questions
+
+
+def read_rows(path: str | Path, *, expected: str) -> Iterator[tuple[int, str, dict[str, object]]]:
+    """Yield the objects of a JSONL file: line number, `file, line n` for messages, the object.
+
+    Args:
+        path: the file. Blank lines are skipped; JSON numbers become strings, digit for digit.
+        expected: what a line should be, for messages.
+
+    Raises:
+        TaskError: the file is missing or empty, or a line is no JSON object; names file and line.
+    """
+    file = Path(path)
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise TaskError(f"cannot read {file}: {error}. Give a JSONL file, {expected}") from error
+    except UnicodeDecodeError as error:
+        raise TaskError(f"{file} is not UTF-8 text: {error}. Save it as UTF-8.") from error
+    if not any(line.strip() for line in lines):
+        raise TaskError(f"{file} holds no questions. Expected {expected}")
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            where = f"{file}, line {number}"
+            yield number, where, _parse(line, where=where, expected=expected)
 
 
 def question_from(row: Mapping[str, object], *, where: str, numeric: bool = True) -> Question:
@@ -104,14 +117,14 @@ def question_from(row: Mapping[str, object], *, where: str, numeric: bool = True
     return Question(id=fields.id.strip(), text=fields.question.strip(), gold=gold)
 
 
-def _parse(line: str, *, where: str) -> dict[str, object]:
+def _parse(line: str, *, where: str, expected: str) -> dict[str, object]:
     try:
         # Numbers stay text, digit for digit: 0.1 must not become a binary fraction.
         row = json.loads(line, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise TaskError(f"{where}: not JSON ({error}). Expected {_FORMAT}") from error
+        raise TaskError(f"{where}: not JSON ({error}). Expected {expected}") from error
     if not isinstance(row, dict):
-        raise TaskError(f"{where}: not a JSON object but {line[:40]!r}. Expected {_FORMAT}")
+        raise TaskError(f"{where}: not a JSON object but {line[:40]!r}. Expected {expected}")
     return row
 
 

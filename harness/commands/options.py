@@ -30,6 +30,7 @@ def field_options(
     choices: Mapping[str, Sequence[str]] | None = None,
     default_help: str | None = None,
     many: Container[str] = (),
+    prefix: str = "",
 ) -> Callable[[Command], Command]:
     """Return a decorator that adds an option for every field of a dataclass to a command.
 
@@ -39,6 +40,7 @@ def field_options(
         choices: the only values of a field.
         default_help: what --help says of every other field, whose default is then None.
         many: fields that may be given several times.
+        prefix: of every option's name.
     """
     hints = get_type_hints(kind)
 
@@ -51,8 +53,8 @@ def field_options(
             if default_help is None and name not in many:
                 given = {"default": field.default, "show_default": True}
             command = click.option(
-                "--" + name.replace("_", "-"),
-                name,
+                "--" + f"{prefix}{name}".replace("_", "-"),
+                f"{prefix}{name}",
                 type=click.Choice(chosen) if chosen else (one_of or [hints[name]])[0],
                 help=(helps or {}).get(name, default_help),
                 **given,

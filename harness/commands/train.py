@@ -1,4 +1,4 @@
-"""`latent-tts train`: the recipes that make the checkpoints that ship."""
+"""`latent-tts train`: a checkpoint from its recipe."""
 
 import logging
 from pathlib import Path
@@ -6,36 +6,46 @@ from typing import Any
 
 import click
 
-from ..recipe import Recipe
-from ..train import train_coconut
+from ...models import SAMPLERS
+from ...models.training import OBJECTIVES, Lora, Plan
+from ..training.recipe import TRAINED, read_recipe
+from ..training.run import train_recipe
 from . import HELP
 from .options import field_options
 
-
-@click.group(context_settings=HELP)
-def train() -> None:
-    """Train a backbone by the recipe that made a shipped checkpoint."""
+_RECIPE = "Default: the recipe's."
 
 
-@train.command()
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Checkpoint folder.")
-@click.option("--save-steps", default=1000, show_default=True, help="Updates between checkpoints.")
-@click.option("--workers", default=0, show_default=True, help="Processes that prepare batches.")
-@click.option("--stop-after", default=None, help="Stop when this stage is done, to go on later.")
-@field_options(Recipe)
-def coconut(
-    output: Path, save_steps: int, workers: int, stop_after: str | None, **choices: Any
-) -> None:
-    """Train a tiny COCONUT on generated word problems: explicit steps, then thoughts.
+def _setting_options(command: Any) -> Any:
+    """Add an option for every number and name of a recipe."""
+    for kind in reversed(list(SAMPLERS.values())):
+        command = field_options(kind, default_help=_RECIPE, prefix=TRAINED)(command)
+    for kind in (*reversed(list(OBJECTIVES.values())), Lora, Plan):
+        command = field_options(kind, default_help=_RECIPE)(command)
+    return command
 
-    Running the same command again goes on where an interrupted run stopped; once all stages are
-    done it only writes the checkpoint again.
+
+@click.command(context_settings=HELP)
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the checkpoint; the recipe's name if not given.",
+)
+@click.option("--base", help=f"Folder, hub id or name of the model to start from. {_RECIPE}")
+@click.option("--data", multiple=True, help=f"File to learn from; repeatable. {_RECIPE}")
+@click.option("--validation", multiple=True, help=f"File to measure on; repeatable. {_RECIPE}")
+@click.option("--validation-count", type=int, help=f"Most questions of it. {_RECIPE}")
+@_setting_options
+def train(recipe: Path, output: Path | None, **overrides: Any) -> None:
+    """Train a model by RECIPE, a YAML file such as recipes/tiny-coconut.yaml.
+
+    Running the same command again goes on where an interrupted run stopped.
     """
     logging.basicConfig(level=logging.INFO)
-    recipe = Recipe(**choices)
-    names = [stage.name for stage in recipe.stages()]
-    if stop_after not in (None, *names):
-        raise click.BadParameter(
-            f"{stop_after!r} is no stage; there are {', '.join(names)}.", param_hint="--stop-after"
+    chosen = read_recipe(recipe, overrides)
+    final = train_recipe(chosen, output or Path(chosen.name))
+    if final:
+        click.echo(
+            "Validation accuracy {accuracy:.4f} ± {stderr:.4f} (n = {n:.0f}).".format(**final)
         )
-    train_coconut(recipe, output, save_steps=save_steps, workers=workers, stop_after=stop_after)

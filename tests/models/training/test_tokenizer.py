@@ -1,6 +1,6 @@
 """The tokenizer that the recipe trains."""
 
-from latent_tts.models.recipes.tokenizer import EOS, LATENT_TOKENS, train_tokenizer
+from latent_tts.models.training.tokenizer import EOS, LATENT_TOKENS, train_tokenizer
 
 
 def test_every_digit_is_a_token_and_any_text_comes_back():

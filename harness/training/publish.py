@@ -1,0 +1,104 @@
+"""The checkpoint and its card, written once a training has ended."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from ...models import LatentGenerationConfig, ModelError
+from ...models.training import Trained
+from ..card import card_text
+from .recipe import Recipe
+
+
+def publish(
+    output: Path,
+    recipe: Recipe,
+    model: Any,
+    tokenizer: Any,
+    *,
+    peft_model: Any,
+    trained: Trained,
+    about: Mapping[str, Any],
+) -> None:
+    """Write the checkpoint and its card into a folder, the weights last.
+
+    Args:
+        output: the folder.
+        recipe: says how.
+        model: that was trained.
+        tokenizer: the model's.
+        peft_model: peft's view of the model, None where it has no adapters.
+        trained: what the training did.
+        about: what else the card says.
+    """
+    counts = {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "trained": sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
+    }
+    new = output / "training" / "published"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    if recipe.publish.generation:
+        model.generation_config = LatentGenerationConfig(
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            **recipe.publish.generation,
+        )
+    dtype = read_dtype(recipe.publish.dtype)
+    if peft_model is None:
+        model.to(dtype).save_pretrained(new)
+    elif recipe.publish.merge:
+        peft_model.merge_and_unload().to(dtype).save_pretrained(new)
+    else:
+        peft_model.to(dtype).save_pretrained(new)
+    tokenizer.save_pretrained(new)
+    card = card_text("model").format(
+        name=recipe.name,
+        base=recipe.base if isinstance(recipe.base, str) else "random weights",
+        objective=recipe.objective.name,
+        data=", ".join(map(_source, recipe.data)),
+        updates=trained.updates,
+        minutes=trained.minutes,
+        settings=yaml.safe_dump(recipe.record(), sort_keys=False),
+        curve=_curve(trained),
+        **counts,
+        **{name: about[name] for name in ("examples", "held_out", "device", "command")},
+    )
+    (new / "README.md").write_text(card, encoding="utf-8")
+    for file in sorted(new.iterdir(), key=lambda file: file.suffix == ".safetensors"):
+        os.replace(file, output / file.name)
+    new.rmdir()
+
+
+def read_dtype(name: str) -> torch.dtype:
+    """Return torch's type of a name; ModelError for any other."""
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ModelError(f"dtype={name!r}; allowed are float32, bfloat16 and float16.")
+    return found
+
+
+def _source(source: str | Mapping[str, Any]) -> str:
+    if isinstance(source, str):
+        return f"`{Path(source).name}`"
+    return f"{source['arith']:,} generated problems"
+
+
+def _curve(trained: Trained) -> str:
+    """Return the rows of the card's table: what was measured, with the loss before it."""
+    rows, loss = [], float("nan")
+    row = "| {step:,} | {minutes:.0f} | {loss:.3f} | {accuracy:.1%} ± {stderr:.1%} |"
+    for entry in trained.log:
+        loss = entry.get("loss", loss)
+        if "eval_n" in entry and entry["step"] < trained.updates:
+            found = {name.removeprefix("eval_"): value for name, value in entry.items()}
+            rows.append(row.format(**found | {"loss": loss, "step": int(entry["step"])}))
+    if trained.measured:
+        last = {"step": trained.updates, "minutes": trained.minutes, "loss": loss}
+        rows.append(row.format(**last, **trained.measured))
+    return "\n".join(rows)

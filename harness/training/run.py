@@ -1,0 +1,123 @@
+"""A training from its recipe to its checkpoint."""
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...models import ModelError
+from ...models.identity import checkpoint_digest, digest
+from ...models.training import train
+from ...models.training.adapters import add_adapters
+from ..processes import process_state
+from .base import check_lengths, load_base
+from .data import read_examples, read_validation
+from .measure import Measure, measure_explicit
+from .publish import publish, read_dtype
+from .recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+
+def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
+    """Train by a recipe, going on where a killed run stopped, and write checkpoint and card.
+
+    Args:
+        recipe: everything that determines the checkpoint.
+        output: its folder; what a killed run goes on from lies in its `training`.
+
+    Returns:
+        What was measured at the end.
+
+    Raises:
+        ModelError: a setting that cannot be used, or a folder that another recipe began.
+        TaskError: data that cannot be read.
+    """
+    read_dtype(recipe.publish.dtype)
+    plan = recipe.plan
+    examples = read_examples(recipe.data, split="train", seed=plan.seed)
+    questions = read_validation(
+        recipe.validation, count=recipe.validation_count, learned=examples, seed=plan.seed
+    )
+    state = process_state()
+    model, tokenizer = load_base(recipe.base, examples, seed=plan.seed)
+    check_lengths(model, tokenizer, examples, recipe.objective)
+    record = recipe.record() | {
+        "examples": digest(json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples),
+        "weights": checkpoint_digest(model),
+    }
+    peft_model = add_adapters(model, recipe.lora)
+    with state.main_process_first():
+        keep_record(output / "training" / "recipe.json", record)
+    model.to(state.device)
+
+    def measure() -> Mapping[str, float]:
+        return measure_explicit(model, tokenizer, questions)
+
+    asked: Measure | None = measure if questions else None
+    trained = train(
+        model,
+        tokenizer,
+        examples,
+        recipe.objective,
+        plan,
+        folder=output / "training",
+        sampler=recipe.sampler,
+        measure=asked,
+        quiet=not state.is_main_process,
+    )
+    if state.is_main_process:
+        about = {
+            "examples": len(examples),
+            "held_out": len(questions),
+            "device": _device(state.device),
+            "command": " ".join(["latent-tts", *sys.argv[1:]]),
+        }
+        publish(
+            output,
+            recipe,
+            model,
+            tokenizer,
+            peft_model=peft_model,
+            trained=trained,
+            about=about,
+        )
+        logger.info("Wrote %s", output)
+    state.wait_for_everyone()
+    return trained.measured
+
+
+def keep_record(file: Path, record: Mapping[str, Any]) -> None:
+    """Write what determines a training, or refuse to go on with what another recipe began.
+
+    Raises:
+        ModelError: the file holds another; the message names what differs.
+    """
+    new = json.loads(json.dumps(record))
+    if file.exists():
+        old = json.loads(file.read_text(encoding="utf-8"))
+        differs = [
+            f"{name} was {old.get(name)!r:.60} and is {new.get(name)!r:.60}"
+            for name in {**old, **new}
+            if old.get(name) != new.get(name)
+        ]
+        if differs:
+            raise ModelError(
+                f"{file} was begun otherwise: {'; '.join(differs)}. Repeat the command that began "
+                "it, or choose another --output."
+            )
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".new")
+    part.write_text(json.dumps(new, indent=2) + "\n", encoding="utf-8")
+    part.replace(file)  # never seen in part
+
+
+def _device(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)} of a CPU"

@@ -1,0 +1,19 @@
+"""How the models are trained: one trainer, and one file for each objective."""
+
+from .adapters import Lora
+from .course import Course, Example, Turn
+from .objectives import OBJECTIVES, Objective
+from .plan import Plan
+from .trainer import Trained, train
+
+__all__ = [
+    "OBJECTIVES",
+    "Course",
+    "Example",
+    "Lora",
+    "Objective",
+    "Plan",
+    "Trained",
+    "Turn",
+    "train",
+]

@@ -1,0 +1,94 @@
+"""LoRA by peft: which weights are trained."""
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from ..errors import ModelError
+from ..fields import check_fields, integer, real
+
+_LAYER = re.compile(r"\.(?:layers|h|blocks|block)\.(\d+)\.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """Low-rank adapters, or all weights.
+
+    Attributes:
+        lora_rank: of the adapters; 0 trains all weights instead.
+        lora_alpha: their products are scaled by alpha / rank.
+        lora_targets: `all-linear`, or ends of modules' names with commas between: `q_proj,v_proj`.
+        lora_layers: share of the layers that get adapters, from the top: with 0.5 the backward pass
+            of a written chain does not go through the lower half.
+        lora_dropout: before the adapters, while training.
+    """
+
+    lora_rank: int = integer(0, least=0)
+    lora_alpha: int = integer(32, least=1)
+    lora_targets: str = "all-linear"
+    lora_layers: float = real(1.0, below=1.0 + 1e-9)
+    lora_dropout: float = real(0.0, below=1.0)
+
+    def __post_init__(self) -> None:
+        """Check every number."""
+        check_fields(self)
+
+
+def add_adapters(
+    model: Any, lora: Lora, *, also: tuple[str, ...] = (), tokens: tuple[int, ...] = ()
+) -> PeftModel | None:
+    """Freeze a model's weights and add adapters to it, in place.
+
+    Args:
+        model: a causal language model.
+        lora: what to add; nothing is done at rank 0.
+        also: names of modules that are trained whole, such as a projector.
+        tokens: whose embeddings are trained.
+
+    Returns:
+        peft's view of the model, which saves and merges the adapters; None at rank 0.
+
+    Raises:
+        ModelError: no module is a target.
+    """
+    if not lora.lora_rank:
+        return None
+    names = [name.strip() for name in lora.lora_targets.split(",")]
+    head = model.get_output_embeddings()
+    linear = {
+        name
+        for name, module in model.named_modules()
+        if type(module).__name__ in ("Linear", "Conv1D") and module is not head
+        if not name.startswith(also or ("\0",))
+    }
+    depth = 1 + max((int(found[1]) for name in linear if (found := _LAYER.search(name))), default=0)
+    lowest = depth - round(depth * lora.lora_layers)
+    chosen = [
+        name
+        for name in linear
+        if names == ["all-linear"] or name.endswith(tuple(f".{end}" for end in names))
+        if (found := _LAYER.search(name)) and int(found[1]) >= lowest
+    ]
+    if not chosen:
+        ends = sorted({name.rpartition(".")[2] for name in linear})
+        raise ModelError(
+            f"lora_targets={lora.lora_targets!r} with lora_layers={lora.lora_layers}: no linear "
+            f"layer is one of these. Allowed are all-linear and {', '.join(ends)}."
+        )
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.lora_rank,
+        lora_alpha=lora.lora_alpha,
+        lora_dropout=lora.lora_dropout,
+        target_modules=sorted(chosen),
+        modules_to_save=list(also) or None,
+        trainable_token_indices=list(tokens) or None,
+        fan_in_fan_out=any(type(model.get_submodule(n)).__name__ == "Conv1D" for n in chosen),
+    )
+    with warnings.catch_warnings():
+        # peft asks a model for a name that transformers will give up.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        return get_peft_model(model, config)

@@ -1,0 +1,22 @@
+"""What is learned, each in one file, and their table."""
+
+from ....registry import Registry, class_check
+from ...errors import ModelError
+from .explicit import Explicit
+from .protocol import Objective
+
+__all__ = ["OBJECTIVES", "Objective"]
+
+OBJECTIVES: Registry[type[Objective]] = Registry(
+    "latent_tts.objectives",
+    what="objective",
+    error=ModelError,
+    things={"explicit": Explicit},
+    check=class_check(
+        "latent_tts.objectives",
+        Objective,
+        attribute="name",
+        what="a frozen dataclass derived from latent_tts.models.training.Objective whose name is",
+        error=ModelError,
+    ),
+)

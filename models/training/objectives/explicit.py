@@ -1,0 +1,56 @@
+"""Chain of thought written out: the start of every latent method, and their baseline."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from ...samplers import Sampler
+from ..course import Example, Turn
+from ..unroll import Sequences, learned_loss, pad_batch, unroll
+from .protocol import Batch, Objective, encode, written
+
+
+def format_prompt(question: str) -> str:
+    """Return what is read before steps are written: the question and a line break."""
+    return f"{question}\n"
+
+
+def read_answer(text: str) -> str | None:
+    """Return what a written text states after its last `#`, thousands commas taken out."""
+    _, hash_sign, tail = text.rpartition("#")
+    return tail.replace(",", "").strip() or None if hash_sign else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explicit(Objective):
+    """Learns steps and answer after the question.
+
+    The text is the question and a line break, each step and a line break, `### ` with the answer,
+    and the end-of-sequence token.
+    """
+
+    name: ClassVar[str] = "explicit"
+
+    def longest(self, model: Any, tokenizer: Any, example: Example) -> int:
+        """Return the tokens of question, steps and answer."""
+        row = self._row(tokenizer, example, visit=0)
+        return len(row.prompt) + len(row.text)
+
+    def collate(
+        self, model: Any, tokenizer: Any, turns: Sequence[Turn], *, updates: int, seed: int
+    ) -> Batch:
+        """Return what `pad_batch` returns; steps, answer and eos are learned."""
+        rows = [self._row(tokenizer, turn.example, visit=turn.visit) for turn in turns]
+        batch: Batch = dict(pad_batch(rows, pad=tokenizer.pad_token_id, seed=seed))
+        return batch | {"counts": {"text": torch.tensor(len(batch["targets"]))}}
+
+    def loss(self, model: Any, batch: Batch, sampler: Sampler) -> Mapping[str, torch.Tensor]:
+        """Return the summed cross-entropy of steps, answer and eos."""
+        return {"text": learned_loss(model, unroll(model, batch).states, batch)}
+
+    def _row(self, tokenizer: Any, example: Example, *, visit: int) -> Sequences:
+        text = encode(tokenizer, written(example.steps, example.answer))
+        text.append(tokenizer.eos_token_id)
+        return Sequences(encode(tokenizer, format_prompt(example.question)), text, len(text), visit)

@@ -1,0 +1,83 @@
+"""What an objective is: a frozen dataclass whose fields are the parameters that users type."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from ...fields import check_fields
+from ...samplers import Sampler
+from ..course import Example, Turn
+
+Batch = dict[str, Any]
+"""Tensors of a batch, and under `counts` by how much each term's sum is divided, i64[]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """How a batch is made of examples, and what is minimised.
+
+    A subclass is a frozen dataclass, one file. Its fields have names of their own among all
+    objectives, made by `models.fields`.
+
+    Attributes:
+        name: what users type, `objective: codi`.
+        backbone: the method whose models are trained; None for plain causal language models.
+        weights: of each term of the loss; a term is its sum over an update's batches, divided by
+            its count over the same, so that it depends on no batch's padding or size.
+    """
+
+    name: ClassVar[str]
+    backbone: ClassVar[str | None] = None
+
+    def __post_init__(self) -> None:
+        """Check every parameter."""
+        check_fields(self)
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Of each term of the loss."""
+        return {"text": 1.0}
+
+    def stage_starts(self, updates: int) -> Sequence[int]:
+        """Return the updates before which the optimizer is reset and the learning rate begins."""
+        return [0]
+
+    def longest(self, model: Any, tokenizer: Any, example: Example) -> int:
+        """Return the positions that an example may take in any stage."""
+        raise NotImplementedError
+
+    def collate(
+        self, model: Any, tokenizer: Any, turns: Sequence[Turn], *, updates: int, seed: int
+    ) -> Batch:
+        """Return the batch of some turns.
+
+        Args:
+            model: gives the prompt format and the markers.
+            tokenizer: the model's.
+            turns: the examples of the batch.
+            updates: of the whole training.
+            seed: of all that is random.
+        """
+        raise NotImplementedError
+
+    def loss(self, model: Any, batch: Batch, sampler: Sampler) -> Mapping[str, torch.Tensor]:
+        """Return each term's sum over the batch, f[].
+
+        Args:
+            model: gradients flow to its weights.
+            batch: as `collate` returns it.
+            sampler: makes thoughts random while training.
+        """
+        raise NotImplementedError
+
+
+def encode(tokenizer: Any, text: str) -> list[int]:
+    """Return a text's token ids, without any that the tokenizer would add."""
+    return tokenizer.encode(text, add_special_tokens=False)
+
+
+def written(steps: Sequence[str], answer: str) -> str:
+    """Return steps, a line each, and the answer: `### 18`."""
+    return "".join(f"{step}\n" for step in steps) + f"### {answer}"

@@ -1,0 +1,253 @@
+"""The one trainer: transformers' Trainer over a course of examples and an objective."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import Trainer, TrainerState
+
+from ..samplers import Sampler
+from .checkpoints import STATE, SaveByClock, SeedByUpdate, newest_checkpoint
+from .course import Course, Example, Turn
+from .objectives import Objective
+from .objectives.protocol import Batch
+from .plan import Plan
+from .schedule import ResetAtStages, stage_schedule
+from .unroll import recomputed
+
+WEIGHTS = "trained.safetensors"
+"""Of a checkpoint: the weights that are trained, whatever else the model has."""
+_PARTS = (WEIGHTS, "optimizer.pt", "scheduler.pt")
+
+Measure = Callable[[], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training did.
+
+    Attributes:
+        updates: optimizer steps, those of earlier processes included.
+        minutes: that they took, those of earlier processes included.
+        log: transformers' log: losses and measurements with their updates.
+        measured: what was measured after the last update.
+    """
+
+    updates: int
+    minutes: float
+    log: Sequence[Mapping[str, float]]
+    measured: Mapping[str, float]
+
+
+class Learner(nn.Module):
+    """A model with its objective: the forward pass is the loss, so that wrappers see all of it."""
+
+    def __init__(self, model: Any, objective: Objective, sampler: Sampler) -> None:
+        """Keep what the loss depends on."""
+        super().__init__()
+        self.model, self.objective, self.sampler = model, objective, sampler
+
+    def forward(self, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """Return each term's sum over the batch."""
+        return self.objective.loss(self.model, batch, self.sampler)
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Return the weights that are trained, each once."""
+        return {name: one for name, one in self.model.named_parameters() if one.requires_grad}
+
+
+def train(
+    model: Any,
+    tokenizer: Any,
+    examples: Sequence[Example],
+    objective: Objective,
+    plan: Plan,
+    *,
+    folder: Path,
+    sampler: Sampler | None = None,
+    measure: Measure | None = None,
+    quiet: bool = False,
+) -> Trained:
+    """Train a model, going on from the newest checkpoint where there is one.
+
+    The same arguments give the same weights on the same machine, however often the process was
+    killed: the order of examples and everything random are addressed by seed and update.
+
+    Args:
+        model: trained in place; weights that need no gradient stay.
+        tokenizer: the model's.
+        examples: what is learned from.
+        objective: what is learned.
+        plan: for how long.
+        folder: checkpoints and logs go here.
+        sampler: makes thoughts random while training.
+        measure: measures the model as it is; called by the plan and at the end.
+        quiet: no progress bar.
+    """
+    state = PartialState()
+    processes = state.num_processes
+    updates = plan.count_updates(len(examples), processes)
+    if plan.threads and state.device.type == "cpu":
+        torch.set_num_threads(plan.threads)
+    course = Course(
+        examples,
+        updates=updates,
+        batch_size=plan.batch_size,
+        batches=plan.accumulate * processes,
+        seed=plan.seed,
+    )
+    trainer = OneTrainer(
+        model=Learner(model, objective, sampler or Sampler()),
+        args=plan.arguments(str(folder), updates, disable_tqdm=quiet),
+        train_dataset=course,
+        eval_dataset=[],
+        data_collator=partial(_collate, objective, model, tokenizer, updates, plan.seed),
+        callbacks=[SaveByClock(plan.save_minutes), SeedByUpdate(plan.seed)],
+        measure=measure,
+        plan=plan,
+    )
+    with state.main_process_first():
+        newest = newest_checkpoint(folder, _PARTS)
+    done = TrainerState.load_from_json(str(newest / STATE)) if newest else None
+    if newest is None or done is None or done.global_step < updates:
+        with recomputed(model, plan.gradient_checkpointing):
+            trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
+        done = trainer.state
+    else:
+        trainer.load_weights(newest)
+    model.eval()
+    minutes = max((entry.get("minutes", 0.0) for entry in done.log_history), default=0.0)
+    last = [e for e in done.log_history if e.get("step") == updates and "eval_n" in e]
+    measured = {k.removeprefix("eval_"): v for e in last for k, v in e.items() if k[:5] == "eval_"}
+    if measure is not None and not measured:
+        measured = dict(measure())
+    return Trained(updates, minutes, done.log_history, measured)
+
+
+def _collate(
+    objective: Objective, model: Any, tokenizer: Any, updates: int, seed: int, turns: list[Turn]
+) -> dict[str, Batch]:
+    batch = objective.collate(model, tokenizer, turns, updates=updates, seed=seed)
+    return {"batch": batch}
+
+
+class OneTrainer(Trainer):
+    """transformers' Trainer that measures by our engine and keeps what is trained alone.
+
+    `_load_from_checkpoint` is private to transformers; it is the only such method here.
+    """
+
+    def __init__(self, *, measure: Measure | None, plan: Plan, **kwargs: Any) -> None:
+        """Keep how the model is measured."""
+        super().__init__(**kwargs)
+        self.loss_is_scaled_for_ga = True  # by the counts of the whole update
+        self._measure, self._plan = measure, plan
+        learner: Any = self.model
+        starts = learner.objective.stage_starts(self.args.max_steps)
+        self._starts = starts
+        self.add_callback(ResetAtStages(starts))
+        self._totals: dict[str, torch.Tensor] = {}
+        self._sums: dict[str, list[torch.Tensor]] = {}
+        self._began = time.monotonic()
+        self._before: float | None = None
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Return a schedule that begins anew at every stage."""
+        if self.lr_scheduler is None:
+            chosen: Any = optimizer or self.optimizer
+            self.lr_scheduler = stage_schedule(
+                chosen, self._starts, num_training_steps, self._plan.warmup, self._plan.least_rate
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def get_batch_samples(
+        self, epoch_iterator: Any, num_batches: int, device: torch.device
+    ) -> tuple[list[Any], None]:
+        """Return an update's batches, and count by what their sums are divided."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        learner: Any = self.accelerator.unwrap_model(self.model)
+        for name in learner.objective.weights:
+            total = sum(batch["batch"]["counts"][name].to(device) for batch in batches)
+            self._totals[name] = self.accelerator.reduce(torch.as_tensor(total), "sum").clamp(min=1)
+        return batches, None
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Return a batch's share of the update's loss."""
+        learner: Any = self.accelerator.unwrap_model(model)
+        # Gradients of several processes are averaged, sums are not.
+        terms = {
+            name: value * self.accelerator.num_processes / self._totals[name]
+            for name, value in model(**inputs).items()
+        }
+        for name, value in terms.items():
+            self._sums.setdefault(name, []).append(value.detach())
+        weights = learner.objective.weights
+        loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        return (loss, {}) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log each term of the loss beside the loss, where there are several."""
+        if "loss" in logs and len(self._sums) > 1:
+            updates = max(1, len(next(iter(self._sums.values()))) // self._plan.accumulate)
+            for name, values in self._sums.items():
+                logs[f"loss_{name}"] = round(float(torch.stack(values).sum()) / updates, 4)
+        if "loss" in logs:
+            self._sums.clear()
+        logs["minutes"] = round(self._minutes_before() + (time.monotonic() - self._began) / 60, 3)
+        super().log(logs, start_time)
+
+    def _minutes_before(self) -> float:
+        """Return for how long earlier processes have trained, up to their last entry kept."""
+        if self._before is None:
+            entries = self.state.log_history
+            self._before = max((entry.get("minutes", 0.0) for entry in entries), default=0.0)
+        return self._before
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Measure the model as it is; thoughts are sampled by the project's own engine."""
+        if self._measure is None:
+            return {}
+        learner: Any = self.model
+        learner.eval()
+        measured = {f"eval_{name}": value for name, value in self._measure().items()}
+        self.log(measured)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, measured
+        )
+        return measured
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the weights that are trained."""
+        folder = Path(output_dir or str(self.args.output_dir))
+        if self.args.should_save:
+            folder.mkdir(parents=True, exist_ok=True)
+            learner: Any = self.accelerator.unwrap_model(self.model)
+            weights = {name: one.detach().contiguous() for name, one in learner.trained().items()}
+            save_file(weights, folder / WEIGHTS)
+
+    def load_weights(self, folder: Path) -> None:
+        """Read the weights that a checkpoint holds."""
+        learner: Any = self.accelerator.unwrap_model(self.model)
+        stored = load_file(folder / WEIGHTS, device="cpu")
+        with torch.no_grad():
+            for name, weight in learner.trained().items():
+                weight.copy_(stored[name])
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        self.load_weights(Path(resume_from_checkpoint))

@@ -1,0 +1,200 @@
+"""Prompt, thoughts and text of a batch in one differentiable pass."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import DynamicCache
+
+from ..samplers import Draw, Reading, Sampler
+from ..samplers.randomness import question_key, sample_keys
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """One example's token ids: what is asked, and what follows the thoughts.
+
+    Attributes:
+        prompt: at least one token.
+        text: what is read after the thoughts.
+        learned: how many tokens at the end of `text` are learned.
+        visit: how often the example has been read before; each time it gets other random numbers.
+    """
+
+    prompt: Sequence[int]
+    text: Sequence[int]
+    learned: int
+    visit: int = 0
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """What a pass computed.
+
+    Attributes:
+        states: f[B, A + 1, D], the last hidden states before the text's first token and after each
+            of its tokens.
+        layers: where asked for, the states of the embedding and of every layer, f[B, A, D], after
+            each token of the text.
+    """
+
+    states: torch.Tensor
+    layers: tuple[torch.Tensor, ...] = ()
+
+
+def pad_batch(rows: Sequence[Sequences], *, pad: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Pad a batch: prompts on the left, once, and texts on the right.
+
+    Args:
+        rows: B examples.
+        pad: token id that fills.
+        seed: of the addresses.
+
+    Returns:
+        prompt i64[B, P], text i64[B, A], mask i64[B, P + A], keys i64[B] (the rows' addresses),
+        states i64[K] (for each learned token the index of the state that predicts it, among the
+        B * (A + 1) states that `unroll` returns) and targets i64[K] (the learned tokens).
+    """
+    width = max(len(row.prompt) for row in rows)
+    length = max(len(row.text) for row in rows)
+    prompts, texts, masks = [], [], []
+    states: list[int] = []
+    targets: list[int] = []
+    for number, row in enumerate(rows):
+        left, right = width - len(row.prompt), length - len(row.text)
+        prompts.append([pad] * left + list(row.prompt))
+        texts.append(list(row.text) + [pad] * right)
+        masks.append([0] * left + [1] * (width - left + length - right) + [0] * right)
+        first = len(row.text) - row.learned
+        states += [number * (length + 1) + place for place in range(first, len(row.text))]
+        targets += row.text[first:]
+    questions = torch.tensor([question_key(seed, row.prompt) for row in rows])
+    return {
+        "prompt": torch.tensor(prompts),
+        "text": torch.tensor(texts),
+        "mask": torch.tensor(masks),
+        "keys": sample_keys(questions, torch.tensor([row.visit for row in rows])),
+        "states": torch.tensor(states),
+        "targets": torch.tensor(targets),
+    }
+
+
+def unroll(
+    model: Any,
+    batch: Mapping[str, torch.Tensor],
+    *,
+    thoughts: int = 0,
+    sampler: Sampler | None = None,
+    layers: bool = False,
+) -> Unrolled:
+    """Read prompts, let the model think, and read texts; gradients flow through everything.
+
+    Args:
+        model: a causal language model; a `LatentBackbone` where it is to think.
+        batch: as `pad_batch` returns it.
+        thoughts: T, fed between prompt and text.
+        sampler: makes thoughts random as it does when they are sampled: under dropout, prompt and
+            thoughts but the last are read with masks, by its scope.
+        layers: whether to keep the text's states of every layer.
+    """
+    sampler = sampler or Sampler()
+    embed = model.get_input_embeddings()
+    prompt, text = embed(batch["prompt"]), embed(batch["text"])
+    width = prompt.shape[1]
+    with sampler.installed(model) as reading:
+        reader = _Reader(model, batch, thoughts, reading)
+        if not thoughts and not sampler.prompt_varies:
+            output = reader.read(torch.cat((prompt, text), dim=1), active=False, layers=layers)
+            states = output.last_hidden_state[:, width - 1 :]
+            return Unrolled(states, tuple(one[:, width:] for one in output.hidden_states or ()))
+        answering = bool(getattr(model, "dropout_while_answering", False))
+        output = reader.read(prompt, active=sampler.prompt_varies)
+        state = output.last_hidden_state[:, -1]
+        for number in range(thoughts):
+            thought = sampler.think(model, state, reader.draw()).unsqueeze(1)
+            output = reader.read(thought, active=answering or number + 1 < thoughts)
+            state = output.last_hidden_state[:, -1]
+        output = reader.read(text, active=answering, layers=layers)
+        length = text.shape[1]
+        after = output.last_hidden_state[:, -length:]
+        return Unrolled(
+            torch.cat((state.unsqueeze(1), after), dim=1),
+            tuple(one[:, -length:] for one in output.hidden_states or ()),
+        )
+
+
+def learned_loss(model: Any, states: torch.Tensor, batch: Mapping[str, torch.Tensor]) -> Any:
+    """Return the summed cross-entropy f[] of the learned tokens; of others there are no logits.
+
+    Args:
+        model: has the head.
+        states: f[B, A + 1, D], as `unroll` returns them.
+        batch: as `pad_batch` returns it.
+    """
+    chosen = states.flatten(0, 1)[batch["states"]]
+    logits = model.get_output_embeddings()(chosen)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return functional.cross_entropy(logits, batch["targets"], reduction="sum")
+
+
+@contextmanager
+def recomputed(model: Any, wanted: bool = True) -> Iterator[None]:
+    """Compute layers' states again in the backward pass within the context, for less memory."""
+    newer = hasattr(model, "activation_checkpointing_enable")  # its name in later transformers
+    name = "activation" if newer else "gradient"
+    if wanted:
+        getattr(model, f"{name}_checkpointing_enable")({"use_reentrant": False})
+    try:
+        yield
+    finally:
+        if wanted:
+            getattr(model, f"{name}_checkpointing_disable")()
+
+
+class _Reader:
+    """A model with what it has read: by its cache, or from the beginning in each pass.
+
+    States that are to be computed again in the backward pass cannot come from a cache, so under
+    gradient checkpointing every thought reads all of the sequence again.
+    """
+
+    def __init__(
+        self, model: Any, batch: Mapping[str, torch.Tensor], thoughts: int, reading: Reading
+    ) -> None:
+        """Lay out mask and positions of prompt, thoughts and text."""
+        self._model, self._reading, self._keys = model, reading, batch["keys"]
+        width = batch["prompt"].shape[1]
+        prompt, text = batch["mask"][:, :width], batch["mask"][:, width:]
+        self._mask = torch.cat((prompt, prompt.new_ones(len(prompt), thoughts), text), dim=1)
+        self._positions = (self._mask.cumsum(dim=1) - 1).clamp(min=0)
+        self._done = 0
+        self._inputs: list[torch.Tensor] = []
+        again = model.training and any(
+            getattr(module, "gradient_checkpointing", False) for module in model.modules()
+        )
+        self._cache = None if again else DynamicCache(config=model.config)
+
+    def draw(self) -> Draw:
+        """Return the random numbers of the thoughts that come next."""
+        return Draw(self._keys, self._positions[:, self._done])
+
+    def read(self, inputs: torch.Tensor, *, active: bool, layers: bool = False) -> Any:
+        """Read inputs f[B, S, D] after all that was read, under the sampler where active."""
+        start, self._done = self._done, self._done + inputs.shape[1]
+        if self._cache is None:
+            self._inputs.append(inputs)
+            inputs, start = torch.cat(self._inputs, dim=1), 0
+        positions = self._positions[:, start : self._done]
+        rows = torch.full_like(self._keys, active, dtype=torch.bool)
+        self._reading.address(self._keys, positions, rows)
+        return self._model.base_model(
+            inputs_embeds=inputs,
+            attention_mask=self._mask[:, : self._done],
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=self._cache is not None,
+            output_hidden_states=layers,
+        )
