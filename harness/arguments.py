@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -33,6 +33,7 @@ class ModelArguments:
         device: such as `cuda:0`; the CPU where there is no such accelerator.
         batch_size: most questions in the batch, or `auto` for as many as fit.
         max_batch_size: the same under `auto`.
+        ignore_weights: names of weights that may be left unread, joined by `+`.
         reward_model: a LatentRM that scores every candidate, and guides beam search.
         reward_revision: of the reward model's hub repository.
         aggregation: how candidates become one text for tasks that do not ask for pools; `majority`
@@ -51,6 +52,7 @@ class ModelArguments:
     device: str | None = None
     batch_size: int | str | None = 1
     max_batch_size: int | str | None = None
+    ignore_weights: str | Sequence[str] = ()
     reward_model: str | None = None
     reward_revision: str = "main"
     aggregation: str | None = None

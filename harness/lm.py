@@ -57,6 +57,7 @@ class LatentLM(ProcessLM):
             revision=own.revision,
             dtype=own.dtype,
             device_map=str(self.device),
+            ignore_weights=own.ignore_weights,
         )
         self.model.engine_options = own.engine()
         self.tokenizer = load_tokenizer(own.pretrained, own.revision)
@@ -68,7 +69,12 @@ class LatentLM(ProcessLM):
         if name is None:
             return None
         revision = self.arguments.reward_revision
-        loaded = LatentRewardModel.from_pretrained(name, revision=revision, dtype=self.model.dtype)
+        loaded = LatentRewardModel.from_pretrained(
+            name,
+            revision=revision,
+            dtype=self.model.dtype,
+            ignore_weights=self.arguments.ignore_weights,
+        )
         check_pair(self.model, loaded, self.tokenizer, revision=revision)
         loaded.engine_options = self.model.engine_options
         return loaded.to(self.model.device)

@@ -1,13 +1,12 @@
 """Find the backbone of a checkpoint and load it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -24,6 +23,7 @@ from .backbones.tokens import LatentTokens
 from .errors import ModelError
 from .generation import GeneratesLatents
 from .settings import LatentGenerationConfig
+from .weights import load_weights
 
 SHIPPED = Path(__file__).parent / "checkpoints"
 
@@ -95,6 +95,7 @@ class AutoLatentModel:
         dtype: str | torch.dtype | None = None,
         device_map: Any = None,
         revision: str = "main",
+        ignore_weights: str | Sequence[str] = (),
         **kwargs: Any,
     ) -> Any:
         """Load a checkpoint in a released format.
@@ -107,6 +108,8 @@ class AutoLatentModel:
                 and elsewhere the checkpoint's own.
             device_map: as in transformers, but all weights on one device.
             revision: of a hub repository.
+            ignore_weights: names of weights in the files that the backbone may leave unread, with
+                `*` for any characters; several in a list, or joined by `+`.
             **kwargs: for transformers' `from_pretrained`.
 
         Returns:
@@ -114,7 +117,8 @@ class AutoLatentModel:
 
         Raises:
             ModelError: no such checkpoint or adapter, an unknown architecture, one without latent
-                tokens, or a device_map of several devices.
+                tokens, weights that are missing or that nobody reads, or a device_map of several
+                devices.
         """
         name = resolve_checkpoint(str(path_or_id))
         config = _load(AutoConfig, name, revision)
@@ -124,27 +128,22 @@ class AutoLatentModel:
             on_cpu = where in ("None", "cpu") or not torch.cuda.is_available()
             dtype = torch.float32 if on_cpu else "auto"
         stored = _generation_config(name, revision)
-        dtype = _dtype(dtype)
-        try:
-            model, info = kind.from_pretrained(
-                name,
-                config=config,
-                dtype=dtype,
-                device_map=device_map,
-                revision=revision,
-                # Kept from reading the file with its own class, which refuses N greedy answers.
-                generation_config=None if stored is None else GenerationConfig(),
-                # What does not fit is refused below, with a shorter message.
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **kwargs,
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise ModelError(
-                f"The weights of the checkpoint {name!r} (revision {revision!r}) cannot be loaded: "
-                f"{error}"
-            ) from error
-        _refuse_random_weights(name, info)
+        model: Any = load_weights(
+            kind,
+            name,
+            what="checkpoint",
+            advice="It was not saved completely, its config.json belongs to another checkpoint, or "
+            "it is of another backbone (name the right one with backbone=).",
+            error=ModelError,
+            revision=revision,
+            ignore_weights=ignore_weights,
+            config=config,
+            dtype=_dtype(dtype),
+            device_map=device_map,
+            # Kept from reading the file with its own class, which refuses N greedy answers.
+            generation_config=None if stored is None else GenerationConfig(),
+            **kwargs,
+        )
         _refuse_scattered_weights(model, device_map)
         if adapter is not None:
             _load_adapter(model, str(adapter))
@@ -203,21 +202,6 @@ def _refuse_scattered_weights(model: Any, device_map: Any) -> None:
             f"device_map={device_map!r} puts the weights on {' and '.join(devices)}; the engine "
             "reads on one device. Give one, as device_map=cuda:0 or cpu; to use several GPUs, "
             "start a process for each with `accelerate launch -m lm_eval …`."
-        )
-
-
-def _refuse_random_weights(name: str, info: Mapping[str, Any]) -> None:
-    """Raise ModelError for weights that the checkpoint lacks, which would be left random."""
-    lacking = sorted(info["missing_keys"])
-    lacking += sorted(
-        f"{key} of shape {tuple(wanted)}" for key, _, wanted in info["mismatched_keys"]
-    )
-    if lacking:
-        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        raise ModelError(
-            f"The checkpoint {name!r} lacks weights that its config.json calls for: "
-            f"{', '.join(lacking[:3])}{more}. It was not saved completely, or its config.json "
-            "belongs to another checkpoint."
         )
 
 
@@ -284,9 +268,9 @@ def _load_adapter(model: Any, adapter: str) -> None:
 
 
 def _dtype(dtype: str | torch.dtype | None) -> str | torch.dtype | None:
-    if isinstance(dtype, str) and dtype != "auto":
-        found = getattr(torch, dtype.removeprefix("torch."), None)
-        if not isinstance(found, torch.dtype) or not found.is_floating_point:
-            raise ModelError(f"dtype={dtype!r}; allowed are auto, float32, bfloat16 and float16.")
-        return found
-    return dtype
+    if dtype is None or dtype == "auto":
+        return dtype
+    found = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ModelError(f"dtype={dtype!r}; allowed are auto, float32, bfloat16 and float16.")
+    return found

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 from transformers.utils import ModelOutput
 
 from .backbones.protocol import LatentBackbone
 from .engine.candidates import sample
+from .engine.prompts import pad_left
 from .errors import ModelError
 from .settings import LatentGenerationConfig, LatentSettings, checkpoint_fields, setting_names
 from .trajectory import Trajectory
@@ -99,6 +100,27 @@ class GeneratesLatents(LatentBackbone):
             overrides, generation_config, checkpoint, self.latent_defaults, backbone=self
         )
 
+    def encode_prompts(
+        self, tokenizer: PreTrainedTokenizerBase, questions: Sequence[str]
+    ) -> dict[str, torch.Tensor]:
+        """Return what `generate` reads of questions, padded on the left.
+
+        Args:
+            tokenizer: the model's.
+            questions: at least one text without prompt format; control tokens in it are text.
+
+        Returns:
+            `input_ids` and `attention_mask`, both i64[B, P].
+
+        Raises:
+            ModelError: no question, or a control token that cannot be encoded as text.
+        """
+        if isinstance(questions, str) or not questions:
+            raise ModelError(f"questions={questions!r}; needed is a list of at least one text.")
+        prompts = [self.encode_prompt(tokenizer, question) for question in questions]
+        input_ids, attention_mask = pad_left(prompts, self.latent_tokens.pad)
+        return {"input_ids": input_ids, "attention_mask": attention_mask}
+
     @torch.no_grad()
     def generate(
         self,
@@ -128,8 +150,8 @@ class GeneratesLatents(LatentBackbone):
         """
         if not isinstance(input_ids, torch.Tensor) or input_ids.is_floating_point():
             raise ModelError(
-                "generate() needs input_ids, a tensor i64[B, P] of token ids as a tokenizer gives "
-                f'with return_tensors="pt"; given was {type(input_ids).__name__}.'
+                "generate() needs input_ids, a tensor i64[B, P] of token ids as encode_prompts() "
+                f"gives; given was {type(input_ids).__name__}."
             )
         if return_dict_in_generate is None:
             return_dict_in_generate = bool(

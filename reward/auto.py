@@ -2,16 +2,16 @@
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig
 
 from ..models import LatentBackbone, ModelError, load_tokenizer, resolve_checkpoint
 from ..models.identity import checkpoint_digest
+from ..models.weights import load_weights
 from .errors import RewardError
 from .model import ENDING, LatentRewardHead, check_fit, reward_class
 
@@ -30,13 +30,19 @@ class LatentRewardModel:
 
     @staticmethod
     def from_pretrained(
-        path_or_id: str | Path, *, revision: str = "main", **kwargs: Any
+        path_or_id: str | Path,
+        *,
+        revision: str = "main",
+        ignore_weights: str | Sequence[str] = (),
+        **kwargs: Any,
     ) -> LatentRewardHead:
         """Load a LatentRM in the released format (`transformer.*`, `classifier.*`).
 
         Args:
             path_or_id: a folder, a hub id, or the name of one that ships.
             revision: of a hub repository.
+            ignore_weights: names of weights in the files that may be left unread, with `*` for any
+                characters; several in a list, or joined by `+`.
             **kwargs: for transformers' `from_pretrained`; dtype is float32 unless given.
 
         Returns:
@@ -44,27 +50,30 @@ class LatentRewardModel:
 
         Raises:
             RewardError: files that cannot be read, a model that transformers has no trunk for,
-                or weights that lack its head or trunk or are not finite.
+                or weights that are missing, that nobody reads, or that are not finite.
         """
         name = resolve_checkpoint(str(path_or_id))
         kwargs.setdefault("dtype", torch.float32)
         try:
             config = AutoConfig.from_pretrained(name, revision=revision)
             named = next((one for one in config.architectures or [] if one.endswith(ENDING)), None)
-            kind: Any = reward_class(type(config), named)
-            model, loaded = kind.from_pretrained(
-                name,
-                config=config,
-                revision=revision,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                **kwargs,
-            )
+            kind = reward_class(type(config), named)
         except RewardError:
             raise
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise RewardError(f"The reward model {name!r} cannot be loaded: {error}") from error
-        _check_loaded(name, loaded)
+        model: Any = load_weights(
+            kind,
+            name,
+            what="reward model",
+            advice="It may be no reward model: give one trained by `latent-tts train-rm` or a "
+            "released LatentRM.",
+            error=RewardError,
+            revision=revision,
+            ignore_weights=ignore_weights,
+            config=config,
+            **kwargs,
+        )
         check_finite(model, name)
         return model.eval()
 
@@ -136,16 +145,4 @@ def check_pair(
             "The reward model %r was trained on the thoughts of other weights than those of %r.",
             model.name_or_path,
             backbone.name_or_path,
-        )
-
-
-def _check_loaded(name: str, loaded: Mapping[str, Any]) -> None:
-    # Pairs of names and shapes, for those of another size.
-    wrong = {key if isinstance(key, str) else key[0] for key in loaded["mismatched_keys"]}
-    missing = sorted(set(loaded["missing_keys"]) | wrong)
-    if missing:
-        shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if missing[4:] else "")
-        raise RewardError(
-            f"The weights of {name!r} lack {shown}, or hold them in another size: it is no reward "
-            "model. Give one trained by `latent-tts train-rm` or a released LatentRM."
         )

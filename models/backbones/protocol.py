@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from ..options import EngineOptions
+from .prompts import PromptEncoder
 from .tokens import LatentTokens
 
 
@@ -140,6 +142,13 @@ class LatentBackbone(_Model):
         """
         return hidden
 
-    def encode_prompt(self, tokenizer: Any, question: str) -> list[int]:
-        """Tokenise the formatted prompt; no special tokens are added to what the format writes."""
-        return tokenizer.encode(self.format_prompt(question), add_special_tokens=False)
+    def encode_prompt(self, tokenizer: PreTrainedTokenizerBase, question: str) -> list[int]:
+        """Tokenise the formatted prompt; no special tokens are added to what the format writes.
+
+        The question is text: where it spells a control token, its characters are encoded.
+
+        Raises:
+            ModelError: it spells one that the tokenizer cannot encode otherwise.
+        """
+        encoder = PromptEncoder.of(tokenizer, self.start_marker, self.end_marker)
+        return encoder.encode(question, self.format_prompt)

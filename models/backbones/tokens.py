@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from ..errors import ModelError
 
 
@@ -23,14 +25,14 @@ class LatentTokens:
     pad: int
 
     @classmethod
-    def find(cls, model: Any, tokenizer: Any = None) -> "LatentTokens":
+    def find(cls, model: Any, tokenizer: PreTrainedTokenizerBase | None = None) -> "LatentTokens":
         """Find the ids in the tokenizer or, without one, in the model's config.
 
         The tokenizer wins, since released configs hold placeholders such as -100.
 
         Raises:
-            ModelError: the end marker is no single token of the tokenizer, or the config names
-                none.
+            ModelError: a marker is no single token of the tokenizer; without a tokenizer, the
+                config names none.
         """
         eos = model.generation_config.eos_token_id
         if eos is None:
@@ -45,27 +47,35 @@ class LatentTokens:
         eos = (eos,) if isinstance(eos, int) else tuple(eos)
         pad = model.config.pad_token_id
         pad = eos[0] if pad is None or pad < 0 else pad
-        end = _id_of(model, tokenizer, marker=model.end_marker, key="latent_end_id")
-        if end is None:
-            raise ModelError(
-                f"The checkpoint {model.name_or_path!r} has no latent tokens: {model.end_marker!r} "
-                f"is no single token of its tokenizer and latent_end_id in config.json is no "
-                f"token id. A {model.backbone} checkpoint needs it; add the token and train it, or "
-                "name the right backbone with backbone=."
-            )
+        end = _marker_id(model, tokenizer, marker=model.end_marker, key="latent_end_id")
         if model.start_marker != model.end_marker:
-            start = _id_of(model, tokenizer, marker=model.start_marker, key="latent_start_id")
-            if start is None:
-                raise ModelError(
-                    f"The checkpoint {model.name_or_path!r} has no latent tokens: "
-                    f"{model.start_marker!r} is no single token of its tokenizer and "
-                    "latent_start_id in config.json is no token id."
-                )
+            _marker_id(model, tokenizer, marker=model.start_marker, key="latent_start_id")
         placeholder = _id_of(model, tokenizer, marker="<|latent|>", key="latent_id")
         return cls(end, pad if placeholder is None else placeholder, eos, pad)
 
 
-def _id_of(model: Any, tokenizer: Any, *, marker: str, key: str) -> int | None:
+def _marker_id(
+    model: Any, tokenizer: PreTrainedTokenizerBase | None, *, marker: str, key: str
+) -> int:
+    """Return the id of a marker that the backbone cannot do without."""
+    found = _id_of(model, tokenizer, marker=marker, key=key)
+    if found is None:
+        where = (
+            f"{marker!r} is no single token of its tokenizer"
+            if tokenizer is not None
+            else f"it has no tokenizer, and {key} in its config.json is no token id"
+        )
+        raise ModelError(
+            f"The checkpoint {model.name_or_path!r} has no latent tokens: {where}. A "
+            f"{model.backbone} checkpoint needs {marker!r}; add the token and train it, or name "
+            "the right backbone with backbone=."
+        )
+    return found
+
+
+def _id_of(
+    model: Any, tokenizer: PreTrainedTokenizerBase | None, *, marker: str, key: str
+) -> int | None:
     """Return the id of `marker`, or None where there is no such single token."""
     if tokenizer is not None:
         ids = tokenizer.encode(marker, add_special_tokens=False)

@@ -25,12 +25,10 @@ def sample():
     tokenizer = load_tokenizer("tiny-coconut")
 
     def run(questions, count):
-        prompts = [model.format_prompt(question) for question in questions]
-        inputs = tokenizer(prompts, return_tensors="pt", padding=True)
+        inputs = model.encode_prompts(tokenizer, questions)
         with torch.inference_mode():
             model.generate(
-                input_ids=inputs.input_ids,
-                attention_mask=inputs.attention_mask,
+                **inputs,
                 generation_config=LatentGenerationConfig(latent_do_sample_by="noise"),
                 num_return_sequences=count,
             )

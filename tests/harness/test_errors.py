@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from latent_tts.models import ModelError
 from latent_tts.tasks import TaskError
@@ -180,6 +181,13 @@ def test_weights_that_are_missing_are_not_made_up(broken, data):
     edit_weights(broken, lambda tensors: tensors.pop("transformer.h.1.mlp.c_fc.weight"))
     with pytest.raises(ModelError, match=r"lacks weights .*: transformer.h.1.mlp.c_fc.weight. It"):
         evaluate(broken, data)
+
+
+def test_weights_that_nobody_reads(broken, data):
+    edit_weights(broken, lambda tensors: tensors.update({"gate.weight": torch.ones(2)}))
+    with pytest.raises(ModelError, match=r"holds weights that nobody reads: gate\.weight\. Its"):
+        evaluate(broken, data)
+    evaluate(broken, data, model_args={"ignore_weights": "gate.*", "max_new_tokens": 8})
 
 
 def test_weights_of_another_shape_are_refused(broken, data):

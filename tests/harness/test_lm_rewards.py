@@ -143,7 +143,7 @@ def test_a_cache_filled_without_rewards_is_refused(checkpoints, guides, data, tm
         ({"reward_model": "{gpt2}", "num_beams": 3}, ModelError, "does not fit num_return_seq"),
         ({"reward_model": "{gpt2}", "aggregation": "beam_search"}, ModelError, "needs num_beams"),
         ({"reward_model": "/nowhere"}, ModelError, "No checkpoint at '/nowhere'"),
-        ({"reward_model": "{backbone}"}, RewardError, r"lack classifier\..* it is no reward model"),
+        ({"reward_model": "{backbone}"}, RewardError, r"lacks .*: classifier\..* no reward model"),
     ],
 )
 def test_what_cannot_be_is_refused_before_a_task_is_loaded(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from latent_tts.models import LatentGenerationConfig, ModelError, sample
+from latent_tts.models.generation import prompt_tokens
 from tests.models.sampled import thought_length
 
 
@@ -13,6 +14,25 @@ from tests.models.sampled import thought_length
 def test_what_is_no_tensor_of_token_ids_is_refused(backbones, given):
     with pytest.raises(ModelError, match="needs input_ids, a tensor i64"):
         backbones["coconut"].model.generate(given)
+
+
+def test_questions_are_encoded_for_generate(backbone):
+    questions = ["2 + 2?", "Tom has 3 pens and buys 4. ### 9<|end-latent|>", ""]
+    batch = backbone.model.encode_prompts(backbone.tokenizer, questions)
+    prompts = [backbone.model.encode_prompt(backbone.tokenizer, text) for text in questions]
+    assert prompt_tokens(**batch) == prompts
+    settings = thought_length(backbone, 2) | {"max_new_tokens": 8, "latent_do_sample": False}
+    assert torch.equal(
+        backbone.model.generate(**batch, **settings),
+        backbone.generate(prompts, **settings).sequences,
+    )
+
+
+@pytest.mark.parametrize("questions", [[], "2 + 2?"])
+def test_what_is_no_list_of_questions_is_refused(backbones, questions):
+    one = backbones["coconut"]
+    with pytest.raises(ModelError, match=r"needed is a list of at least one text"):
+        one.model.encode_prompts(one.tokenizer, questions)
 
 
 def test_what_a_config_asks_for_in_vain_is_said(backbones):

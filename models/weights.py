@@ -1,0 +1,116 @@
+"""Loading weights: all that the model needs, and all that the files hold."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from ..errors import LatentTTSError
+
+_LISTED = 3
+
+
+def load_weights(
+    kind: type[PreTrainedModel],
+    name: str,
+    *,
+    what: str,
+    advice: str,
+    error: type[LatentTTSError],
+    revision: str = "main",
+    ignore_weights: str | Sequence[str] = (),
+    **kwargs: Any,
+) -> PreTrainedModel:
+    """Load a model, and refuse weights that would be left random or that nobody reads.
+
+    Args:
+        kind: the model's class.
+        name: a folder or a hub id.
+        what: it is, in messages, such as "checkpoint".
+        advice: what may be wrong with one that does not fit, a sentence for messages.
+        error: raised for what cannot be used.
+        revision: of a hub repository.
+        ignore_weights: names of weights that may be left unread, with `*` for any characters;
+            several in a list, or joined by `+`.
+        **kwargs: for transformers' `from_pretrained`.
+
+    Raises:
+        LatentTTSError: of the given kind: files that cannot be read, weights that are missing or of
+            another shape, and unread ones that `ignore_weights` does not name.
+    """
+    patterns = _patterns(ignore_weights, error)
+    reports = logging.getLogger("transformers.modeling_utils")
+    reports.addFilter(_is_no_report)
+    try:
+        model, info = kind.from_pretrained(
+            name,
+            revision=revision,
+            # What does not fit is refused below, with a shorter message.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **kwargs,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
+        raise error(
+            f"The weights of the {what} {name!r} (revision {revision!r}) cannot be loaded: {reason}"
+        ) from reason
+    finally:
+        reports.removeFilter(_is_no_report)
+    lacking = sorted(info["missing_keys"])
+    lacking += sorted(
+        f"{key} of shape {tuple(wanted)}" for key, _, wanted in info["mismatched_keys"]
+    )
+    if lacking:
+        raise error(
+            f"The {what} {name!r} lacks weights that its config.json calls for: "
+            f"{_listed(lacking)}. {advice}"
+        )
+    unread = [
+        key
+        for key in (*sorted(info["unexpected_keys"]), *_unread_files(Path(name)))
+        if not any(fnmatchcase(key, pattern) for pattern in patterns)
+    ]
+    if unread:
+        raise error(
+            f"The {what} {name!r} holds weights that nobody reads: {_listed(unread)}. Its numbers "
+            f"would be those of another model. {advice} Where they have no part in sampling, give "
+            f"ignore_weights={unread[0].rpartition('.')[0]}.*"
+        )
+    return model
+
+
+def _unread_files(folder: Path) -> Iterator[str]:
+    """Yield files of weights beside those that transformers reads in a folder."""
+    for file in sorted(folder.glob("*.safetensors")):
+        is_read = file.name.startswith("model") or (
+            file.name.startswith("adapter_model") and (folder / "adapter_config.json").is_file()
+        )
+        # Mistral's checkpoints hold all weights once more under this name.
+        if not is_read and not file.name.startswith("consolidated"):
+            yield file.name
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
+def _patterns(given: str | Iterable[str], error: type[LatentTTSError]) -> list[str]:
+    patterns = given.split("+") if isinstance(given, str) else given
+    if not isinstance(patterns, list | tuple) or not all(
+        isinstance(one, str) and one.strip() for one in patterns
+    ):
+        raise error(
+            f"ignore_weights={given!r}; allowed are names of weights, with * for any characters, "
+            "joined by + or in a list: ignore_weights=stop_gate.*+probe.weight."
+        )
+    return [one.strip() for one in patterns]
+
+
+def _is_no_report(record: logging.LogRecord) -> bool:
+    """Tell whether a message is other than transformers' table of what was and was not read."""
+    return "LOAD REPORT" not in record.getMessage()
