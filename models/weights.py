@@ -45,8 +45,9 @@ def load_weights(
     patterns = _patterns(ignore_weights, error)
     reports = logging.getLogger("transformers.modeling_utils")
     reports.addFilter(_is_no_report)
+    loader: Any = kind  # transformers' types know nothing of `output_loading_info`
     try:
-        model, info = kind.from_pretrained(
+        model, info = loader.from_pretrained(
             name,
             revision=revision,
             # What does not fit is refused below, with a shorter message.

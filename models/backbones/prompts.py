@@ -98,9 +98,13 @@ class PromptEncoder:
         return ids + (self._encode(after[stop:]) if after[stop:] else [])
 
     def _characters(self, index: int) -> list[int]:
-        """Return the token of each character of a token."""
+        """Return the token of each character of a token; the token where there is none."""
         token = self._tokenizer.convert_ids_to_tokens(index)
-        return self._tokenizer.convert_tokens_to_ids([*token])
+        return [self._vocabulary.get(character, index) for character in token]
+
+    @cached_property
+    def _vocabulary(self) -> dict[str, int]:
+        return self._tokenizer.get_vocab()
 
     @cached_property
     def _plain(self) -> Tokenizer | None:

@@ -69,7 +69,7 @@ def test_what_no_exception_names_is_refused(gated, exceptions):
 
 @pytest.mark.parametrize("exceptions", ["", 5, [3], ["a", ""], "a++b", None])
 def test_what_is_no_list_of_names_is_refused(gated, exceptions):
-    with pytest.raises(ModelError, match="ignore_weights=.* allowed are names of weights"):
+    with pytest.raises(ModelError, match=r"ignore_weights=.* allowed are names of weights"):
         AutoLatentModel.from_pretrained(gated, ignore_weights=exceptions)
 
 

@@ -174,9 +174,7 @@ def broken(folder, reward_models, change):
 
 def test_weights_without_a_head(reward_models, tmp_path):
     broken(tmp_path, reward_models, lambda weights: weights.pop("classifier.weight"))
-    with pytest.raises(
-        RewardError, match=r"lacks weights .*: classifier\.weight\. It may be no re"
-    ):
+    with pytest.raises(RewardError, match=r"lacks .*: classifier\.weight\. It may be no reward"):
         LatentRewardModel.from_pretrained(tmp_path)
 
 
@@ -187,9 +185,7 @@ def test_a_head_of_another_size(reward_models, tmp_path):
 
 
 def test_a_backbone_is_no_reward_model(checkpoints):
-    with pytest.raises(
-        RewardError, match=r"lacks weights .*: classifier\.bias, classifier\.weight"
-    ):
+    with pytest.raises(RewardError, match=r"lacks .*: classifier\.bias, classifier\.weight"):
         LatentRewardModel.from_pretrained(checkpoints["coconut"])
 
 
