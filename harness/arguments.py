@@ -1,18 +1,21 @@
 """What `--model_args` say of the model itself, checked before a weight is loaded."""
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..models import EngineOptions, ModelError
+from ..models import EngineOptions, ModelError, choice
+from ..models.fields import check_fields
 from ..models.settings import check_names
 from ..tasks import find_strategy
+from .lm_eval_seam import logger
 
-logger = logging.getLogger(__name__)
+# Arguments that are names, whatever they look like.
+NAMES = ("pretrained", "revision", "reward_model", "reward_revision")
 
 # What this project took once -> what to say to those who still give it.
 _GONE = {
@@ -27,17 +30,18 @@ class ModelArguments:
 
     Attributes:
         pretrained: a folder, a hub id, or the name of a checkpoint that ships.
-        backbone: such as `coconut`; found from the checkpoint if None.
+        backbone: such as `coconut`, where the checkpoint's config.json does not tell.
         revision: of a hub repository.
-        dtype: float32 on CPU unless given; the checkpoint's own on an accelerator.
-        device: such as `cuda:0`; the CPU where there is no such accelerator.
+        dtype: such as bfloat16; float32 on a CPU and the checkpoint's own elsewhere unless given.
+        device: such as `cuda:1`; the CPU, with a warning, where there is no such accelerator.
         batch_size: most questions in the batch, or `auto` for as many as fit.
         max_batch_size: the same under `auto`.
         ignore_weights: names of weights that may be left unread, joined by `+`.
         reward_model: a LatentRM that scores every candidate, and guides beam search.
         reward_revision: of the reward model's hub repository.
-        aggregation: how candidates become one text for tasks that do not ask for pools; `majority`
-            if None, or `beam_search` where `num_beams` asks for one.
+        aggregation: how candidates become one text for tasks that do not ask for pools; `voting`
+            unless given, or `beam_search` where `num_beams` asks for one.
+        on_long_prompt: `error`, or `skip`: a question too long for the model counts as wrong.
         packed_weights, max_rows: how samples are computed, see `EngineOptions`.
 
     Raises:
@@ -56,21 +60,20 @@ class ModelArguments:
     reward_model: str | None = None
     reward_revision: str = "main"
     aggregation: str | None = None
+    on_long_prompt: str = choice("error", "skip")
     packed_weights: bool = True
     max_rows: int | None = None
 
     def __post_init__(self) -> None:
         """Check what can be known without the checkpoint."""
-        for name in ("pretrained", "revision", "reward_model", "reward_revision"):
-            value = getattr(self, name)
-            if value is not None:
-                # lm-eval reads a name or a commit that is all digits as a number.
-                object.__setattr__(self, name, str(value))
+        for name in NAMES:
+            object.__setattr__(self, name, _read_name(getattr(self, name), name))
         if self.aggregation is not None:
             find_strategy(self.aggregation)
         for name in ("batch_size", "max_batch_size"):
             _read_batch_size(getattr(self, name), name)
-        read_device(self.device)
+        _known_device(self.device)
+        check_fields(self)
         self.engine()
 
     def engine(self) -> EngineOptions:
@@ -104,6 +107,18 @@ def split_arguments(given: Mapping[str, Any]) -> tuple[ModelArguments, dict[str,
     return ModelArguments(**own), kept
 
 
+def _read_name(value: object, name: str) -> str | None:
+    """Return a name; whole numbers are names, too, as far as they still say what was typed."""
+    if isinstance(value, str | Path) or (value is None and name == "reward_model"):
+        return None if value is None else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ModelError(
+        f"{name}={value!r} is no name. Where a name looks like a number or the like, put it in "
+        f"quotes that lm-eval sees: {name}='\"1e3\"'."
+    )
+
+
 def _read_batch_size(value: int | str | None, name: str) -> int | None:
     """Return questions in a batch, None for automatic."""
     text = str(value)
@@ -117,19 +132,26 @@ def _read_batch_size(value: int | str | None, name: str) -> int | None:
     return int(text)
 
 
+def _known_device(device: str | None) -> torch.device:
+    """Return what torch makes of a device, whether it is here or not."""
+    try:
+        if device is None or isinstance(device, str):
+            return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError:
+        pass
+    raise ModelError(
+        f"device={device!r} is no device of torch; allowed are cpu, cuda, cuda:1 and the like."
+    )
+
+
 def read_device(device: str | None) -> torch.device:
-    """Return the device, the CPU where there is no accelerator.
+    """Return the device: the CPU where the accelerator that is asked for is not here, with a word.
 
     Raises:
         ModelError: no device of torch.
     """
-    try:
-        wanted = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError as error:
-        raise ModelError(
-            f"device={device!r} is no device of torch; allowed are cpu, cuda, cuda:1 and the like."
-        ) from error
+    wanted = _known_device(device)
     if wanted.type == "cuda" and not torch.cuda.is_available():
-        logger.info("No %s here: using the CPU.", wanted)
+        logger.warning("device=%s, but torch finds no such accelerator: using the CPU.", device)
         return torch.device("cpu")
     return wanted

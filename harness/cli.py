@@ -5,8 +5,8 @@ import sys
 
 import click
 
-from ..errors import LatentTTSError
 from .commands import HELP
+from .errors import explain
 
 # Subcommands and the sentence that --help shows: `reward-table` is `reward_table` in
 # `commands/reward_table.py`.
@@ -60,8 +60,11 @@ def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit code 2, no traceback."""
     try:
         cli(prog_name="latent-tts")
-    except LatentTTSError as error:
-        click.echo(f"error: {error}", err=True)
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        click.echo(f"error: {message}", err=True)
         sys.exit(2)
 
 

@@ -1,10 +1,27 @@
-"""How a user's mistake is shown when lm-eval's own command runs us."""
+"""How a user's mistake is shown: one line, by our command and where lm-eval's own runs us."""
 
+import errno
+import sqlite3
 import sys
-from pathlib import Path
 from types import TracebackType
 
 from ..errors import LatentTTSError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def explain(error: BaseException) -> str | None:
+    """Return what to tell the user of an error that can be mended; None for any other."""
+    if isinstance(error, LatentTTSError):
+        return str(error)
+    if isinstance(error, sqlite3.Error):  # lm-eval's, where it opens its cache or fills it anew
+        return (
+            f"The file of --use_cache cannot be read or written: {error}. Free space, or name "
+            "another file. A run goes on from the responses that are there."
+        )
+    if isinstance(error, OSError) and (error.filename or error.errno in _FULL):
+        return f"{error}. Free space, or name another place."
+    return None
 
 
 def hide_traceback() -> None:
@@ -13,14 +30,15 @@ def hide_traceback() -> None:
     lm-eval lets exceptions reach the interpreter, which would show thirty lines of its own calls
     before ours. In any other program, and for any other error, nothing changes.
     """
-    program = getattr(sys.modules.get("__main__"), "__package__", None)
-    by_name = Path(sys.argv[0]).stem in ("lm_eval", "lm-eval", "latent-tts")
-    if sys.excepthook is sys.__excepthook__ and (program == "lm_eval" or by_name):
+    from .lm_eval_seam import runs_lm_eval  # `latent-tts --help` needs no lm-eval
+
+    if sys.excepthook is sys.__excepthook__ and runs_lm_eval():
         sys.excepthook = _show
 
 
 def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if issubclass(kind, LatentTTSError):
-        print(f"error: {error}", file=sys.stderr)
-    else:
+    message = explain(error)
+    if message is None:
         sys.__excepthook__(kind, error, traceback)
+    else:
+        print(f"error: {message}", file=sys.stderr)

@@ -1,31 +1,28 @@
 """lm-eval's `LM` interface: what `--model latent_tts` is."""
 
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook
 from lm_eval.utils import simple_parse_args_string
-from tqdm import tqdm
 
-from ..models import AutoLatentModel, ModelError, load_tokenizer
-from ..reward import LatentRewardModel
-from ..reward.auto import check_pair
-from ..tasks import Pool, find_strategy
+from ..models import ModelError
 from .arguments import read_device, split_arguments
 from .base import ProcessLM
+from .cache import ResponseCache
+from .command_line import as_typed, heed_flags
 from .errors import hide_traceback
 from .lm_eval_seam import cached_responses
+from .loaded import load
 from .options import RequestOptions, read_options
 from .provenance import checkpoint_record, versions
 from .requests import AskedQuestion, assign_responses, group_requests
-from .sample import sample_pools
+from .responses import Asked, Report, respond
 
-_FINGERPRINT = "latent_tts:settings"
 DEFAULT_SEED = 1234  # lm-eval's own
 
 
@@ -51,33 +48,12 @@ class LatentLM(ProcessLM):
         super().__init__(read_device(own.device))
         self.arguments = own
         self.settings = {"seed": DEFAULT_SEED, **given}
-        self.model: Any = AutoLatentModel.from_pretrained(
-            own.pretrained,
-            backbone=own.backbone,
-            revision=own.revision,
-            dtype=own.dtype,
-            device_map=str(self.device),
-            ignore_weights=own.ignore_weights,
-        )
-        self.model.engine_options = own.engine()
-        self.tokenizer = load_tokenizer(own.pretrained, own.revision)
-        self.reward_model = self._load_reward_model(own.reward_model)
-        self._options({})  # a wrong setting is known before a task is loaded
+        self._loaded = load(own, self.device)
+        self.model, self.tokenizer = self._loaded.model, self._loaded.tokenizer
+        self.reward_model = self._loaded.reward_model
+        self._cache: ResponseCache | None = None
+        self._own_options()  # a wrong setting is known before a task is loaded
         self._tasks: dict[str, dict[str, Any]] = {}
-
-    def _load_reward_model(self, name: str | None) -> Any:
-        if name is None:
-            return None
-        revision = self.arguments.reward_revision
-        loaded = LatentRewardModel.from_pretrained(
-            name,
-            revision=revision,
-            dtype=self.model.dtype,
-            ignore_weights=self.arguments.ignore_weights,
-        )
-        check_pair(self.model, loaded, self.tokenizer, revision=revision)
-        loaded.engine_options = self.model.engine_options
-        return loaded.to(self.model.device)
 
     @classmethod
     def create_from_arg_obj(
@@ -90,15 +66,20 @@ class LatentLM(ProcessLM):
         model nothing else.
         """
         hide_traceback()
-        flags = {k: v for k, v in (additional_config or {}).items() if v is not None}
-        return cls(**{"seed": torch.initial_seed()} | flags | dict(arg_dict))
+        defaults = {k: v for k, v in (additional_config or {}).items() if v is not None}
+        given = heed_flags(arg_dict, defaults)
+        if isinstance(arg_dict, dict):
+            # lm-eval names the folder of results after what stands here; else at random.
+            arg_dict.update(given)
+        return cls(**{"seed": torch.initial_seed()} | defaults | given)
 
     @classmethod
     def create_from_arg_string(
         cls, arg_string: str, additional_config: Mapping[str, Any] | None = None
     ) -> "LatentLM":
         """Build for lm-eval, from `key=value,key=value`."""
-        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
+        given = simple_parse_args_string(arg_string)
+        return cls.create_from_arg_obj(given | as_typed(given, [arg_string]), additional_config)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Sample a pool for every question.
@@ -112,39 +93,31 @@ class LatentLM(ProcessLM):
 
         Returns:
             One response a request, in order.
+
+        Raises:
+            ModelError: a wrong setting, or a prompt that is too long.
         """
         questions = group_requests(requests)
-        groups: dict[tuple[RequestOptions, int], list[AskedQuestion]] = {}
-        for question in questions:
-            options = self._question_options(question)
-            groups.setdefault((options, question.repeats), []).append(question)
+        asked = [(question, self._question_options(question)) for question in questions]
         started = time.perf_counter()
         hidden = disable_tqdm or self.rank != 0
-        answered: list[tuple[AskedQuestion, list[str]]] = []
-        with tqdm(total=len(questions), desc="Sampling", unit="question", disable=hidden) as bar:
-            for (options, repeats), members in groups.items():
-                answered += self._answer(options, repeats, members, bar)
-        samples = sum(
-            options.settings.num_return_sequences * repeats * len(members)
-            for (options, repeats), members in groups.items()
-        )
-        self._note_time(time.perf_counter() - started, questions, samples)
+        report = respond(self._loaded, asked, cache=self._cache, hidden=hidden)
+        self._note(asked, report, seconds=time.perf_counter() - started)
+        answered = [(question, report.responses[i]) for i, question in enumerate(questions)]
         return assign_responses(answered, len(requests))
 
     def _question_options(self, question: AskedQuestion) -> RequestOptions:
         options = self._options(question.arguments[1])
-        beams = options.settings.num_beams if options.settings.beams else None
-        if question.repeats > 1 and beams is not None:
+        if question.repeats > 1 and options.settings.beams:
             raise ModelError(
-                f"repeats={question.repeats} with num_beams={beams}: a beam search is one search a "
-                "question. Leave out repeats, or num_beams."
+                f"repeats={question.repeats} with num_beams={options.settings.num_beams}: a beam "
+                "search is one search a question. Leave out repeats, or num_beams."
             )
-        if question.repeats > 1 and cached_responses(self.cache_hook) is not None:
+        if question.repeats > 1 and self._cache is not None:
             raise ModelError(
                 "--use_cache keeps one response a request, so repeats would all become the same "
                 "one. Use num_return_sequences instead of repeats, or no cache."
             )
-        self._tasks[question.task] = {"settings": options.settings.record()}
         return options
 
     def _options(self, gen_kwargs: Mapping[str, Any]) -> RequestOptions:
@@ -157,57 +130,29 @@ class LatentLM(ProcessLM):
             scored=self.reward_model is not None,
         )
 
-    def _answer(
-        self,
-        options: RequestOptions,
-        repeats: int,
-        questions: Sequence[AskedQuestion],
-        bar: tqdm,
-    ) -> Iterator[tuple[AskedQuestion, list[str]]]:
-        """Sample questions that share options, and yield the `repeats` responses to each."""
-        count = options.settings.num_return_sequences
-        settings = replace(options.settings, num_return_sequences=count * repeats)
-        responses: dict[int, list[str]] = {}
+    def _own_options(self) -> RequestOptions:
+        """Return how requests without settings of their own are answered."""
+        with warnings.catch_warnings():  # what is unread here may be for a task's gen_kwargs
+            warnings.filterwarnings("ignore", message=r".* changes nothing ")
+            return self._options({})
 
-        def done(index: int, pool: Pool) -> None:
-            question = questions[index]
-            parts = [
-                Pool(pool.candidates[start : start + count], pool.beams, pool.question)
-                for start in range(0, count * repeats, count)
-            ]
-            responses[index] = [_respond(part, options) for part in parts]
-            # At once, so that a run that is killed loses nothing.
-            self.cache_hook.add_partial("generate_until", question.arguments, responses[index][0])
-            bar.update()
-
-        sample_pools(
-            self.model,
-            self.tokenizer,
-            [question.prompt for question in questions],
-            options.settings if repeats == 1 else settings,
-            ids=[question.id for question in questions],
-            reward_model=self.reward_model,
-            batch_size=self.arguments.questions_together,
-            until=options.until,
-            done=done,
-        )
-        for index, question in enumerate(questions):
-            yield question, responses[index]
-
-    def _note_time(self, seconds: float, questions: Sequence[AskedQuestion], samples: int) -> None:
-        names = sorted({question.task for question in questions})
-        for name in names:
-            self._tasks[name]["throughput"] = {
-                "tasks_together": names,
-                "seconds": round(seconds, 3),
-                "samples": samples,
-            }
+    def _note(self, asked: Sequence[Asked], report: Report, *, seconds: float) -> None:
+        """Record how each task was answered, and how fast if anything was sampled for it."""
+        settings = {question.task: options.settings.record() for question, options in asked}
+        speed = {
+            "tasks_together": sorted(settings),
+            "seconds": round(seconds, 3),
+            "samples": report.drawn,
+        }
+        for name, own in settings.items():
+            self._tasks[name] = {"settings": own}
+            if report.drawn:
+                self._tasks[name]["throughput"] = speed
+            if report.long[name]:
+                self._tasks[name]["long_prompts_skipped"] = report.long[name]
 
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
         """Take lm-eval's cache, unless other settings filled it.
-
-        lm-eval's cache knows a response by its prompt and gen_kwargs alone, so without this a run
-        with another checkpoint, seed or sampler would be answered from the old one.
 
         Raises:
             ModelError: the cache was filled under other settings.
@@ -215,24 +160,13 @@ class LatentLM(ProcessLM):
         super().set_cache_hook(cache_hook)
         store = cached_responses(cache_hook)
         if store is None:
+            self._cache = None
             return
-        names = ("checkpoint", "reward_model", "settings", "aggregation")
         record = self._record()
-        ours = json.dumps(
-            {name: record[name] for name in names}
-            # What was given too: a task's gen_kwargs may choose a sampler that it is for.
-            | {"given": self.settings, "dtype": str(self.model.dtype)},
-            sort_keys=True,
-        )
-        theirs = store.get(_FINGERPRINT)
-        if theirs is None and not len(store):
-            store[_FINGERPRINT] = theirs = ours
-        if theirs != ours:
-            file = getattr(store, "filename", "")
-            raise ModelError(
-                f"The cache {file!r} was filled under other settings: "
-                f"{theirs}; now: {ours}. Name another --use_cache file, or repeat that command."
-            )
+        names = ("checkpoint", "reward_model", "settings", "aggregation")
+        # What was given too: a task's gen_kwargs may choose a sampler that it is for.
+        given = {"given": self.settings, "dtype": str(self.model.dtype)}
+        self._cache = ResponseCache(store, {name: record[name] for name in names} | given)
 
     @property
     def tokenizer_name(self) -> str:
@@ -256,7 +190,7 @@ class LatentLM(ProcessLM):
 
     def _record(self) -> dict[str, Any]:
         """Return what determines the samples, before a task's gen_kwargs."""
-        own, guide = self.arguments, self.reward_model
+        own, guide, options = self.arguments, self.reward_model, self._own_options()
         return {
             "checkpoint": checkpoint_record(self.model, own.pretrained, own.revision),
             "reward_model": None
@@ -264,14 +198,6 @@ class LatentLM(ProcessLM):
             else checkpoint_record(guide, str(own.reward_model), own.reward_revision),
             "backbone": self.model.backbone,
             "prompt_format": self.model.format_prompt("{question}"),
-            "aggregation": self._options({}).aggregation,
-            "settings": self.model.settings(**self.settings).record(),
+            "aggregation": options.aggregation,
+            "settings": options.settings.record(),
         }
-
-
-def _respond(pool: Pool, options: RequestOptions) -> str:
-    if options.return_pool:
-        return pool.to_json()
-    chosen = find_strategy(options.aggregation).pick(pool)
-    # Where no answer could be read the task may still find one in the text.
-    return (pool.candidates[0] if chosen is None else chosen).text

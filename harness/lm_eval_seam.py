@@ -16,15 +16,39 @@ What differs between 0.4.13 and 0.5.0.dev1 (neither discovers plugins by itself)
   list) unless a task gives the metric, as ours does.
 """
 
+import argparse
+import logging
 import sys
+import traceback
 from argparse import Namespace
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import lm_eval.api.task
 from lm_eval.api.instance import Instance
-from lm_eval.api.model import CacheHook
+from lm_eval.api.model import CacheHook, hash_args
+
+from ..errors import LatentTTSError
+
+# Below lm-eval's own, so that its command shows what is said, in its format and at its level.
+logger = logging.getLogger("lm_eval.latent_tts")
+
+# Of flags whose defaults are others in `latent-tts eval`.
+_OWN_HELP = {
+    "model": "Model name (default: latent_tts)",
+    "tasks": "Task names, separated by spaces or commas (default: latent_tts_arith)",
+    "batch_size": "Questions in the batch, or 'auto' for as many as fit (default: auto)",
+    "device": "Device to use, such as cuda:1 (default: cuda where there is one, else cpu)",
+    "model_args": "Checkpoint and settings, listed below, as key=val,key2=val2",
+    "gen_kwargs": "Settings of samples, listed below; they win over --model_args",
+    "use_cache": "File by which an interrupted run goes on",
+    "include_path": "Folder of tasks of your own; this project's are always found",
+}
+
+# Where lm-eval says, of results that cannot be written, no more than "Could not save …".
+SAVING = logging.getLogger("lm_eval.loggers.evaluation_tracker")
 
 # The end-to-end tests pass on these; pyproject.toml allows what lies between them and 0.6.
 TESTED = ("0.4.13", "0.5.0.dev1")
@@ -67,20 +91,89 @@ def cached_responses(hook: CacheHook) -> MutableMapping[str, Any] | None:
     return store
 
 
-def run_command(arguments: Sequence[str], fill: Callable[[Namespace], Namespace]) -> None:
+def cache_key(arguments: Iterable[Any]) -> str:
+    """Return the key under which lm-eval itself stores a response to these arguments."""
+    return hash_args("generate_until", arguments)
+
+
+def take_responses(store: MutableMapping[str, Any], prefix: str, *, keep: bool) -> None:
+    """Put what lm-eval itself stored under keys that begin with `prefix`, or drop it.
+
+    lm-eval answers from its own keys before a model sees the request; under others it asks.
+    """
+    sql = 'UPDATE OR REPLACE "unnamed" SET key = ?1 || key' if keep else 'DELETE FROM "unnamed"'
+    database: Any = store
+    database.conn.execute(f"{sql} WHERE key NOT LIKE ?1 || '%'", (prefix,))
+    database.commit()
+
+
+def running_flags() -> dict[str, Any] | None:
+    """Return what the user wrote on lm-eval's command line, over what --config says.
+
+    Returns:
+        Flag -> value, of `model_args` the texts before lm-eval makes numbers of them; None where
+        the program is not lm-eval's command.
+    """
+    if not runs_lm_eval():
+        return None
+    from lm_eval._cli import HarnessCLI
+
+    run = HarnessCLI()._subparsers.choices["run"]
+    parser = argparse.ArgumentParser(parents=[run], add_help=False, conflict_handler="resolve")
+    parser.add_argument("--model_args", "-a", nargs="+", action="extend")
+    given = vars(parser.parse_args(sys.argv[2:] if sys.argv[1:2] == ["run"] else sys.argv[1:]))
+    given = {name: value for name, value in given.items() if value is not None}
+    return (read_config(given["config"]) if "config" in given else {}) | given
+
+
+def runs_lm_eval() -> bool:
+    """Tell whether this program is lm-eval's command, or ours around it."""
+    names = ("lm_eval", "lm-eval", "latent-tts", "latent-tts eval")
+    return runs_plainly() or Path(sys.argv[0]).stem in names
+
+
+def runs_plainly() -> bool:
+    """Tell whether this program is lm-eval's command itself, with nothing of ours around it."""
+    main = sys.modules.get("__main__")
+    script = Path(getattr(main, "__file__", None) or "").stem
+    return getattr(main, "__package__", None) == "lm_eval" or script in ("lm_eval", "lm-eval")
+
+
+def run_command(
+    arguments: Sequence[str], fill: Callable[[Namespace], Namespace], *, settings: str
+) -> None:
     """Do what `lm_eval` does.
 
     Args:
         arguments: its command line, without the program's name.
         fill: changes the parsed flags before they are carried out.
+        settings: what --help says of the model behind the flags.
+
+    Raises:
+        UsageError: what lm-eval itself refuses, such as a task that it does not know.
     """
     from lm_eval._cli import HarnessCLI
     from lm_eval.utils import setup_logging
 
     setup_logging()
     sys.argv = ["latent-tts eval", *arguments]  # lm-eval reads nothing else
-    parser = HarnessCLI()
-    parser.execute(fill(parser.parse_args()))
+    command = HarnessCLI()
+    run = command._subparsers.choices["run"]
+    run.usage, run.epilog = "latent-tts eval [options]", settings
+    for action in run._actions:
+        action.help = _OWN_HELP.get(action.dest, action.help)
+    options = fill(command.parse_args())
+    try:
+        command.execute(options)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if Path(lm_eval.api.task.__file__).parents[1] not in Path(frames[-1].filename).parents:
+            raise
+        raise UsageError(str(error)) from error
+
+
+class UsageError(LatentTTSError):
+    """What lm-eval refuses of its command line, or of a task."""
 
 
 def read_config(path: str) -> dict[str, Any]:

@@ -8,6 +8,22 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
+_POOL = "latent_tts_settings"  # an attribute: other models refuse settings that they do not know
+
+
+def wish_for_pool(request: Instance, *, least: int | None) -> None:
+    """Mark a request of a task that wants the pool, and take what says so out of its settings.
+
+    Args:
+        request: as the task built it, with `return_pool` among its settings or not.
+        least: candidates that the task's largest k needs; None if it has no say.
+    """
+    prompt, given = request.args
+    wish = {} if least is None else {"min_candidates": least}
+    if given.get("return_pool"):
+        setattr(request, _POOL, {**given, **wish})
+    request.arguments = (prompt, {k: v for k, v in given.items() if k != "return_pool"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class AskedQuestion:
@@ -16,7 +32,7 @@ class AskedQuestion:
     Attributes:
         task: name of the task.
         id: the question's own id, else its number in the task; None where lm-eval gives neither.
-        arguments: the prompt and the generation settings, as lm-eval gives them.
+        arguments: the prompt and the generation settings, as the task gave them.
         repeats: how many responses lm-eval wants.
         indices: of its requests, in order. More of them than `repeats` are padding, which
             several processes add so that each has as many.
@@ -43,10 +59,15 @@ def group_requests(requests: Sequence[Instance]) -> list[AskedQuestion]:
     members: dict[str, list[int]] = {}
     for index, request in enumerate(requests):
         key = json.dumps(
-            [request.task_name, request.doc_id, *request.args], sort_keys=True, default=str
+            [request.task_name, request.doc_id, *_asked(request)], sort_keys=True, default=str
         )
         members.setdefault(key, []).append(index)
     return [_question(requests[indices[0]], indices) for indices in members.values()]
+
+
+def _asked(request: Instance) -> tuple[str, Mapping[str, Any]]:
+    prompt, given = request.args
+    return prompt, getattr(request, _POOL, given)
 
 
 def _question(request: Instance, indices: Sequence[int]) -> AskedQuestion:
@@ -55,7 +76,7 @@ def _question(request: Instance, indices: Sequence[int]) -> AskedQuestion:
     return AskedQuestion(
         task=str(request.task_name),
         id=number if own is None else str(own),
-        arguments=request.args,
+        arguments=_asked(request),
         repeats=request.repeats or 1,
         indices=tuple(indices),
     )

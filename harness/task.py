@@ -25,7 +25,9 @@ from .lm_eval_seam import (
     keep_repeats,
     list_requests,
     list_responses,
+    logger,
 )
+from .requests import wish_for_pool
 
 _UNKNOWN_FOR_TEXT = frozenset({"truncated", "thoughts", "answer_tokens"})
 
@@ -63,6 +65,8 @@ class PoolTask(GenerateTask):
             raise TaskError(f"repeats is {repeats!r}; it must be a whole number of at least 1.")
         if repeats > 1 and not KEEPS_REPEATS and not fields.get("filter_list"):
             fields["filter_list"] = keep_repeats(repeats)
+        if fields.get("num_fewshot") == 0:
+            del fields["num_fewshot"]  # under which lm-eval would drop --num_fewshot without a word
         self._predicts_only = False
         self._seen_metrics: set[str] = set()
         super().__init__(config=fields)
@@ -70,12 +74,23 @@ class PoolTask(GenerateTask):
     def build_all_requests(self, **options: Any) -> None:
         """Builds the requests, after making sure that every answer can be judged.
 
+        lm-eval's --cache_requests is not followed: it keeps requests with the settings and the data
+        that they were first built with, and gives them to runs with others.
+
         Args:
             **options: lm-eval's own.
 
         Raises:
-            TaskError: A question's gold answer is not a number.
+            TaskError: A question's gold answer is not a number, examples would be the questions
+                themselves, or a system instruction would be glued to the question.
         """
+        if options.pop("cache_requests", False):
+            logger.info(
+                "%s: --cache_requests is left out, because kept requests would carry the settings "
+                "and the data of the run that kept them.",
+                self.task_name,
+            )
+        self._check_prompt(options)
         for place, doc in enumerate(self.eval_docs):
             gold = str(self.doc_to_target(doc))
             if canonical(gold) is None:
@@ -85,6 +100,25 @@ class PoolTask(GenerateTask):
                     f"the gold answer {gold!r}, which is not a number. Give a plain decimal."
                 )
         super().build_all_requests(**options)
+
+    def _check_prompt(self, options: Mapping[str, Any]) -> None:
+        """Refuses what would make another prompt than the question, unnoticed."""
+        instruction = options.get("system_instruction")
+        if instruction and not options.get("apply_chat_template"):
+            raise TaskError(
+                f"--system_instruction {instruction!r} would be glued to the question, because "
+                "nothing but a chat template has a place for it. Leave it out, or put the words "
+                "into the task's doc_to_text."
+            )
+        config = self.config
+        own = config.test_split or config.validation_split
+        shown = config.fewshot_split or config.training_split or config.validation_split or own
+        if config.num_fewshot and shown == own:
+            raise TaskError(
+                f"--num_fewshot {config.num_fewshot}: {self.task_name} has one split, {own!r}, so "
+                "the examples would be its questions with their answers. Leave --num_fewshot out, "
+                "or give the task a fewshot_split of other questions."
+            )
 
     def construct_requests(
         self, doc: dict[str, Any], ctx: str, **kwargs: Any
@@ -97,16 +131,12 @@ class PoolTask(GenerateTask):
             **kwargs: lm-eval's own.
 
         Returns:
-            The request, which says how many candidates the largest k needs; without `return_pool`
-            where that is false, because other models refuse settings that they do not know.
+            The request, see `wish_for_pool`: other models answer it with text.
         """
         built: Instance | list[Instance] = super().construct_requests(doc, ctx, **kwargs)
+        least = -(-max(self.ks) // self.config.repeats) if self.ks else None
         for request in list_requests(built):
-            settings = request.arguments[1]
-            if not settings.get("return_pool"):
-                settings.pop("return_pool", None)
-            elif self.ks:
-                settings["min_candidates"] = -(-max(self.ks) // self.config.repeats)
+            wish_for_pool(request, least=least)
         return built
 
     def override_metric(self, metric_name: str) -> None:

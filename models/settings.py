@@ -224,6 +224,11 @@ class LatentSettings:
             settings = replace(settings, num_return_sequences=1)
         settings._check_backbone(backbone)
         settings._warn_if_equal(backbone)
+        own: dict[str, Any] = {}
+        for source in sources[1:]:
+            own = _given(source) | own
+        asked_for = {k: v for given in user[::-1] for k, v in given.items() if v != own.get(k)}
+        settings._warn_of_unread(asked_for)
         return settings
 
     def _check_backbone(self, backbone: LatentBackbone) -> None:
@@ -231,6 +236,28 @@ class LatentSettings:
             raise ModelError(
                 f"max_latent_length={self.max_latent_length} for {backbone.backbone}, which thinks "
                 "a fixed number of thoughts: use latent_length."
+            )
+
+    def _warn_of_unread(self, asked: Mapping[str, Any]) -> None:
+        """Warn of what a user asked for and nothing reads."""
+        others = set(parameters()) - {field.name for field in fields(self.sampler)}
+        unread = {name: value for name, value in asked.items() if name in others}
+        if unread:
+            chosen = (
+                f"latent_do_sample_by={self.sampler.name}"
+                if self.latent_do_sample
+                else "latent_do_sample=false"
+            )
+            warnings.warn(
+                f"{_listed(unread)} changes nothing under {chosen}. Leave it out, or choose the "
+                "sampler that it is for.",
+                stacklevel=4,
+            )
+        if not self.do_sample and asked.get("temperature", 1.0) not in (0, 1):
+            warnings.warn(
+                f"temperature={self.temperature} changes nothing while answers are greedy. Leave "
+                "it out, or ask for do_sample=true.",
+                stacklevel=4,
             )
 
     def _warn_if_equal(self, backbone: LatentBackbone) -> None:

@@ -1,12 +1,28 @@
 """`latent-tts eval`: lm-eval's own command, with this project's defaults filled in."""
 
+import textwrap
 from argparse import Namespace
+from dataclasses import fields
 
 import click
 
-from ..lm_eval_seam import read_config, run_command
+from ...models import SAMPLERS, EngineOptions, LatentGenerationConfig
+from ...registry import near
+from ..arguments import ModelArguments
+from ..docstrings import described
+from ..lm_eval_seam import UsageError, read_config, run_command
+from ..saving import SavedResults, check_writable, results_folder
 from .tasks import task_folder
 
+_FLAGS = {"device", "batch_size", "max_batch_size"}  # lm-eval's, listed above
+# Fields of transformers' config that latent sampling reads.
+_MORE_SETTINGS = {
+    "num_return_sequences": "N, samples of each question.",
+    "num_beams": "beams of a search guided by a reward model.",
+    "max_new_tokens": "thoughts, end marker and answer tokens together.",
+    "do_sample": "whether answers are sampled; greedy unless asked.",
+    "temperature": "of sampled answers.",
+}
 DEFAULTS = {"model": "latent_tts", "tasks": ["latent_tts_arith"], "batch_size": "auto"}
 
 
@@ -24,7 +40,68 @@ def eval(arguments: tuple[str, ...]) -> None:
     # With our path in front, a bare `latent-tts eval` runs instead of printing help, and a path
     # given by the user, being later, takes its place.
     command = ["run", "--include_path", str(task_folder()), *arguments]
-    run_command(command, fill_defaults)
+    saved: list[SavedResults] = []
+
+    def fill(options: Namespace) -> Namespace:
+        fill_defaults(options)
+        given = read_config(options.config) if options.config else {}
+        path = options.output_path or given.get("output_path")
+        if path:
+            check_writable(results_folder(path), asked=f"--output_path {path}")
+            saved.append(SavedResults(path))
+        return options
+
+    try:
+        run_command(command, fill, settings=describe_settings())
+    except UsageError as error:
+        raise _with_hint(error) from error
+    for results in saved:
+        click.echo(f"Results: {results.finish()}", err=True)
+
+
+def _with_hint(error: UsageError) -> UsageError:
+    """Name the tasks that are most like one that lm-eval does not know."""
+    unknown = str(error).partition("Tasks not found: ")[2]
+    names = [file.stem for file in task_folder().glob("latent_tts*.yaml")]
+    return UsageError(
+        f"{error}.{near(unknown, names)} Allowed are {', '.join(sorted(names))}, lm-eval's own "
+        "(`lm_eval ls tasks`), and those of --include_path."
+        if unknown
+        else str(error)
+    )
+
+
+def describe_settings() -> str:
+    """Return what --help says of this project's settings: each with its default and a sentence."""
+    defaults = {
+        field.name: field.default
+        for kind in (ModelArguments, EngineOptions)
+        for field in fields(kind)
+    }
+    arguments = described(ModelArguments) | described(EngineOptions)
+    samples = described(LatentGenerationConfig) | _MORE_SETTINGS
+    samples["latent_do_sample_by"] = f"the sampler: {' or '.join(SAMPLERS)}."
+    for kind in SAMPLERS.values():
+        samples |= {name: f"{kind.name}: {text}" for name, text in described(kind).items()}
+    lines = ["model arguments (--model_args name=value,...):"]
+    for name in (name for name in arguments if name not in _FLAGS):
+        text, default = arguments[name], defaults[name]
+        lines += _entry(name, text if default is None else f"{text} (default: {default})")
+    lines += [
+        "",
+        "settings of samples (--model_args or --gen_kwargs; default: the checkpoint's own):",
+    ]
+    for name, text in samples.items():
+        lines += [] if name == "kwargs" else _entry(name, text)
+    return "\n".join(lines)
+
+
+def _entry(name: str, text: str) -> list[str]:
+    indent = " " * 24
+    lines = textwrap.wrap(text, 96, initial_indent=indent, subsequent_indent=indent)
+    if len(name) > 20:
+        return [f"  {name}", *lines]
+    return [f"  {name:<22}{lines[0].lstrip()}", *lines[1:]]
 
 
 def fill_defaults(options: Namespace) -> Namespace:

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import sys
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -61,3 +63,32 @@ def quick_lm_eval(tmp_path_factory) -> dict[str, str]:
     shutil.copytree(original, folder / "lm_eval", ignore=skipped)
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     return {"PYTHONPATH": path}
+
+
+@pytest.fixture
+def run_command(monkeypatch, tmp_path, checkpoints, data):
+    """Run `lm_eval` in this process; returns the folder of its output."""
+    import lm_eval.tasks
+
+    from tests.harness.evaluation import BENCHMARKS
+
+    def run(*arguments, kind="coconut", model_args=(), pretrained=None):
+        from lm_eval._cli import HarnessCLI
+
+        manager = partial(lm_eval.tasks.TaskManager, include_defaults=False)
+        monkeypatch.setattr(lm_eval.tasks, "TaskManager", manager)
+        command = ["lm_eval", "run", "--model", "latent_tts", "--include_path", str(BENCHMARKS)]
+        command += ["--model_args", f"pretrained={pretrained or checkpoints[kind]}", *model_args]
+        command += [
+            "--metadata",
+            json.dumps({"data_dir": str(data)}),
+            "--output_path",
+            str(tmp_path / "out"),
+        ]
+        monkeypatch.setattr(sys, "argv", [*command, *arguments])
+        monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)  # undone with the rest
+        parser = HarnessCLI()
+        parser.execute(parser.parse_args())
+        return tmp_path / "out"
+
+    return run

@@ -12,7 +12,7 @@ import torch
 from latent_tts.models import ModelError
 from latent_tts.tasks import TaskError
 from tests.checkpoints import edit_config, edit_weights, write_coconut
-from tests.harness.evaluation import BENCHMARKS, evaluate, make_rows, write_questions
+from tests.harness.evaluation import BENCHMARKS, evaluate, make_rows, pools, write_questions
 
 SCRIPT = str(Path(sys.executable).with_name("lm_eval"))
 
@@ -131,14 +131,57 @@ def test_weights_that_are_not_finite(broken, data, value):
         evaluate(broken, data)
 
 
-def test_a_prompt_that_does_not_fit_names_the_numbers(checkpoints, tmp_path):
-    rows = make_rows(2)
-    rows[1]["question"] = "How many pens are there? " * 20
-    write_questions(tmp_path, rows)
-    tokens = len(rows[1]["question"].strip()) + 2  # the line break and the start marker
-    message = rf"A prompt of {tokens} tokens with 6 thoughts.*needs {tokens + 8} positions; .* 192"
+@pytest.fixture
+def long_questions(tmp_path):
+    """Three questions, of which the second is longer than tiny checkpoints have positions."""
+    rows = make_rows(3)
+    rows[1] |= {"id": "long one", "question": "How many pens are there? " * 20}
+    return write_questions(tmp_path, rows)
+
+
+def test_a_prompt_that_does_not_fit_is_named_before_anything_is_sampled(
+    checkpoints, long_questions, monkeypatch
+):
+    def sampled(*args, **kwargs):
+        raise AssertionError("candidates were sampled")
+
+    monkeypatch.setattr("latent_tts.models.sample", sampled)
+    tokens = 20 * 25 - 1 + 2  # a byte each, the line break and the start marker
+    message = (
+        rf"question 'long one' of latent_tts_gsm8k \({tokens} tokens\)\. .* has 192 positions, and "
+        r"6 thoughts, .* leave 184 of them.*on_long_prompt=skip"
+    )
     with pytest.raises(ModelError, match=message):
-        evaluate(checkpoints["coconut"], tmp_path)
+        evaluate(checkpoints["coconut"], long_questions)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_prompt_that_does_not_fit_counts_as_wrong_where_asked(
+    checkpoints, long_questions, n, caplog
+):
+    settings = {"num_return_sequences": n, "max_new_tokens": 20}
+    results = evaluate(
+        checkpoints["coconut"], long_questions, model_args={**settings, "on_long_prompt": "skip"}
+    )
+    first, skipped, last = pools(results)
+    assert [len(pool.candidates) for pool in (first, skipped, last)] == [n] * 3
+    assert {candidate.answer for candidate in skipped.candidates} == {None}
+    assert skipped.question == "long one"
+    assert results["n-samples"]["latent_tts_gsm8k"]["effective"] == 3
+    ours = results["config"]["latent_tts"]["tasks"]["latent_tts_gsm8k"]
+    assert ours["long_prompts_skipped"] == 1
+    assert ours["throughput"]["samples"] == 2 * n
+    assert "latent_tts_gsm8k: 1 of 3 prompts are too long and count as wrong" in caplog.text
+    alone = evaluate(checkpoints["coconut"], long_questions, model_args=settings, samples={
+        "latent_tts_gsm8k": [0, 2]
+    })  # fmt: skip
+    assert [pool.candidates for pool in pools(alone)] == [first.candidates, last.candidates]
+
+
+@pytest.mark.parametrize("value", ["maybe", True, None, ["skip"]])
+def test_what_to_do_with_long_prompts_is_one_of_two(checkpoints, long_questions, value):
+    with pytest.raises(ModelError, match=r"on_long_prompt=.*Allowed are: error, skip"):
+        evaluate(checkpoints["coconut"], long_questions, model_args={"on_long_prompt": value})
 
 
 @pytest.mark.parametrize(

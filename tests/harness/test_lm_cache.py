@@ -30,7 +30,8 @@ def run_cached(tmp_path, checkpoints, data):
             **{"batch_size": 9, **options},
         )
         tasks = results["config"]["latent_tts"]["tasks"]
-        return results, sum(task["throughput"]["samples"] for task in tasks.values())
+        drawn = (task.get("throughput", {"samples": 0})["samples"] for task in tasks.values())
+        return results, sum(drawn)
 
     return run
 
@@ -43,9 +44,84 @@ def test_a_second_run_is_answered_from_the_cache(run_cached):
     assert pools(second) == pools(first)
     assert second["results"] == first["results"]
     # What produced the numbers is still said.
-    settings = second["config"]["latent_tts"]["settings"]
-    assert settings["num_return_sequences"] == 3
-    assert settings["seed"] == 1234
+    for run in (first, second):
+        settings = run["config"]["latent_tts"]["tasks"]["latent_tts_gsm8k"]["settings"]
+        assert settings["num_return_sequences"] == 3
+        assert settings["seed"] == 1234
+
+
+def test_a_run_from_the_cache_records_the_settings_that_made_it(run_cached):
+    """Those of the run's own gen_kwargs, whichever stood in the cache last."""
+    strengths = (0.3, 1.4, 0.3)
+    made = [
+        run_cached(limit=1, gen_kwargs={"latent_do_sample_by": "noise", "noise_std": strength})
+        for strength in strengths
+    ]
+    assert [drawn for _, drawn in made] == [3, 3, 0]
+    recorded = [
+        results["config"]["latent_tts"]["tasks"]["latent_tts_gsm8k"]["settings"]["noise_std"]
+        for results, _ in made
+    ]
+    assert recorded == list(strengths)
+    assert pools(made[0][0]) == pools(made[2][0])
+    assert pools(made[0][0]) != pools(made[1][0])
+
+
+@pytest.mark.parametrize("where", ["model_args", "gen_kwargs"])
+def test_sampled_answers_come_from_the_cache_too(run_cached, where):
+    asked = {where: {"do_sample": True, "temperature": 1.5}}
+    first, drawn = run_cached(limit=2, **asked)
+    assert drawn == 6
+    second, drawn = run_cached(limit=2, **asked)
+    assert drawn == 0
+    assert pools(second) == pools(first)
+
+
+def test_questions_of_equal_text_keep_their_own_ids(run_cached, tmp_path):
+    folder = tmp_path / "twins"
+    folder.mkdir()
+    rows = [{**make_rows(1)[0], "id": name} for name in ("one", "other")]
+    write_questions(folder, rows)
+    for _ in range(2):
+        results, _ = run_cached(data=folder)
+        assert [pool.question for pool in pools(results)] == ["one", "other"]
+        one, other = (pool.candidates for pool in pools(results))
+        assert one == other
+
+
+def change_cache(tmp_path, *commands):
+    with closing(sqlite3.connect(tmp_path / "cache_rank0.db")) as database:
+        for command in commands:
+            database.execute(command)
+        database.commit()
+
+
+def test_a_cache_of_earlier_versions_goes_on(run_cached, tmp_path):
+    first, _ = run_cached(limit=2)
+    change_cache(
+        tmp_path,
+        "DELETE FROM unnamed WHERE key = 'latent_tts:format' OR key NOT LIKE 'latent_tts:%'",
+        "UPDATE unnamed SET key = substr(key, 12) WHERE key != 'latent_tts:settings'",
+    )
+    second, drawn = run_cached(limit=2)
+    assert drawn == 0
+    assert pools(second) == pools(first)
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_goes_on(run_cached, tmp_path):
+    run_cached(limit=1)
+    full = "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+    rows = "(SELECT COUNT(*) FROM unnamed) >= 5"
+    change_cache(tmp_path, f"CREATE TRIGGER full BEFORE INSERT ON unnamed WHEN {rows} {full}")
+    with pytest.raises(
+        ModelError, match=r"cache_rank0.db' cannot be .* disk is full.*goes on from"
+    ):
+        run_cached(batch_size=1)
+    before = cached(tmp_path / "cache_rank0.db")
+    assert before > 1
+    change_cache(tmp_path, "DROP TRIGGER full")
+    _, drawn = run_cached()
+    assert drawn == (9 - before) * 3
 
 
 @pytest.mark.slow
@@ -64,18 +140,25 @@ def test_gen_kwargs_are_part_of_what_the_cache_knows(run_cached):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        {"model_args": {"noise_std": 0.1}},
-        {"model_args": {"num_return_sequences": 4}},
-        {"model_args": {"aggregation": "first"}},
-        {"model_args": {"dtype": "bfloat16"}},
-        {"torch_random_seed": 5},
+        ({"model_args": {"noise_std": 0.1}}, "noise_std=0.6 there, 0.1 now"),
+        ({"model_args": {"num_return_sequences": 4}}, "num_return_sequences=3 there, 4 now"),
+        ({"model_args": {"aggregation": "first"}}, "aggregation=voting there, first now"),
+        (
+            {"model_args": {"dtype": "bfloat16"}},
+            "dtype=torch.float32 there, torch.bfloat16 now",
+        ),
+        ({"torch_random_seed": 5}, "seed=1234 there, 5 now"),
+        # Not the sampler's own, but that of gen_kwargs that choose it.
+        ({"model_args": {"dropout_mask": "sample"}}, "given.dropout_mask=none there, sample now"),
     ],
 )
-def test_a_cache_of_other_settings_is_refused(run_cached, change):
-    run_cached(limit=1)
-    with pytest.raises(ModelError, match=r"was filled under other settings.*another --use_cache"):
+def test_a_cache_of_other_settings_is_refused(run_cached, change, message):
+    noise = {"latent_do_sample_by": "noise"}
+    run_cached(limit=1, model_args=noise)
+    change = {**change, "model_args": noise | change.get("model_args", {})}
+    with pytest.raises(ModelError, match=f"under other settings: {message}. Name another --use_"):
         run_cached(limit=1, **change)
 
 
@@ -91,7 +174,7 @@ def test_a_cache_of_other_defaults_of_the_checkpoint_is_refused(run_cached, tmp_
     folder = write_coconut(tmp_path / "checkpoint")
     run_cached(pretrained=folder, limit=1)
     (folder / "generation_config.json").write_text('{"latent_length": 2}')
-    with pytest.raises(ModelError, match="was filled under other settings"):
+    with pytest.raises(ModelError, match="other settings: latent_length=6 there, 2 now"):
         run_cached(pretrained=folder, limit=1)
 
 
@@ -100,7 +183,7 @@ def test_a_cache_of_another_model_is_refused(run_cached, tmp_path):
     from lm_eval.models.dummy import DummyLM
 
     CachingLM(DummyLM(), str(tmp_path / "cache_rank0.db")).dbdict["key"] = "response"
-    with pytest.raises(ModelError, match="was filled under other settings"):
+    with pytest.raises(ModelError, match="was filled by another model"):
         run_cached(limit=1)
 
 
@@ -115,7 +198,8 @@ def cached(file):
     """The number of responses in a cache file."""
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as database:
-            return database.execute("SELECT COUNT(*) FROM unnamed").fetchone()[0] - 1
+            ours = "SELECT COUNT(*) FROM unnamed WHERE key LIKE 'latent_tts:%'"
+            return database.execute(ours).fetchone()[0] - 2  # the seal and the format
     except sqlite3.OperationalError:  # not there yet
         return 0
 

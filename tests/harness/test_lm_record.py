@@ -2,41 +2,13 @@
 
 import hashlib
 import json
-import sys
-from functools import partial
 from importlib.metadata import version
 
-import lm_eval.tasks
 import pytest
-from lm_eval._cli import HarnessCLI
 
 from latent_tts.harness.lm import LatentLM
 from latent_tts.tasks import Pool
 from tests.harness.evaluation import BENCHMARKS, evaluate, filtered, pools, question
-
-
-@pytest.fixture
-def run_command(monkeypatch, tmp_path, checkpoints, data):
-    """Run `lm_eval` in this process; returns the folder of its output."""
-
-    def run(*arguments, kind="coconut", model_args=()):
-        manager = partial(lm_eval.tasks.TaskManager, include_defaults=False)
-        monkeypatch.setattr(lm_eval.tasks, "TaskManager", manager)
-        command = ["lm_eval", "run", "--model", "latent_tts", "--include_path", str(BENCHMARKS)]
-        command += ["--model_args", f"pretrained={checkpoints[kind]}", *model_args]
-        command += [
-            "--metadata",
-            json.dumps({"data_dir": str(data)}),
-            "--output_path",
-            str(tmp_path / "out"),
-        ]
-        monkeypatch.setattr(sys, "argv", [*command, *arguments])
-        monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)  # undone with the rest
-        parser = HarnessCLI()
-        parser.execute(parser.parse_args())
-        return tmp_path / "out"
-
-    return run
 
 
 def only(folder, pattern):

@@ -22,7 +22,7 @@ def never_sampled(monkeypatch):
     def generate(*args, **kwargs):
         raise AssertionError("candidates were sampled")
 
-    monkeypatch.setattr("latent_tts.harness.lm.sample_pools", generate)
+    monkeypatch.setattr("latent_tts.harness.responses.sample_pools", generate)
 
 
 @pytest.mark.parametrize(

@@ -130,10 +130,10 @@ def test_directions_and_table(folder):
     assert results["n-shot"]["latent_tts_gsm8k"] == 0
 
 
-def test_requests_hold_the_bare_question_and_ask_for_a_pool(folder):
+def test_requests_hold_the_bare_question_and_nothing_that_other_models_refuse(folder):
     results, lm = evaluate(pools_json(), ["latent_tts_gsm8k"], metadata={"data_dir": str(folder)})
     assert [request.args[0] for request in lm.requests] == [f"Question {i}?" for i in range(4)]
-    assert lm.requests[0].args[1] == {"return_pool": True, "until": []}
+    assert lm.requests[0].args[1] == {"until": []}
     assert lm.requests[1].doc == {"id": "1", "question": "Question 1?", "answer": "-7"}
     sample = results["samples"]["latent_tts_gsm8k"][0]
     assert Pool.from_json(sample["resps"][0][0]) == POOLS[0]
@@ -251,14 +251,15 @@ def test_wrong_repeats_are_refused(folder, repeats):
         load_task(folder, repeats=repeats)
 
 
-def test_text_of_another_model_is_a_pool_of_one(folder, caplog):
+@pytest.mark.parametrize("given", [None, {"return_pool": False}])  # the latter, once needed
+def test_text_of_another_model_is_a_pool_of_one(folder, caplog, given):
     responses = ["2 + 3 = 5", "It is 7.", "I do not know", "#### 1,000"]
     with caplog.at_level(logging.WARNING):
         results, lm = evaluate(
             responses,
             ["latent_tts_gsm8k"],
             metadata={"data_dir": str(folder)},
-            gen_kwargs={"return_pool": False},
+            gen_kwargs=given,
         )
     assert lm.requests[0].args[1] == {"until": []}
     row = results["results"]["latent_tts_gsm8k"]
@@ -279,7 +280,8 @@ def test_a_damaged_pool_is_an_error_and_not_a_wrong_answer(folder):
         )
 
 
-def test_an_ordinary_model_of_lm_eval_runs_on_the_same_task(folder):
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_an_ordinary_model_of_lm_eval_runs_on_the_same_task(folder, repeats):
     from lm_eval.models.huggingface import HFLM
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
@@ -298,15 +300,79 @@ def test_an_ordinary_model_of_lm_eval_runs_on_the_same_task(folder):
     )  # fmt: skip
     results = simple_evaluate(
         model=HFLM(pretrained=GPT2LMHeadModel(config), tokenizer=fast, max_length=64, device="cpu"),
-        tasks=["latent_tts_gsm8k"],
-        task_manager=TaskManager(
-            include_path=str(BENCHMARKS),
-            include_defaults=False,
-            metadata={"data_dir": str(folder)},
-        ),
-        gen_kwargs={"return_pool": False, "max_gen_toks": 4},
+        tasks=[variant(folder, repeats=repeats)],
+        task_manager=TaskManager(include_defaults=False, metadata={"data_dir": str(folder)}),
+        gen_kwargs={"max_gen_toks": 4},
     )
-    assert 0.0 <= results["results"]["latent_tts_gsm8k"]["pass@1,none"] <= 1.0
+    row = results["results"]["variant"]
+    assert 0.0 <= row["pass@1,none"] <= row[f"coverage@{repeats},none"] <= 1.0
+    assert "thoughts,none" not in row
+    assert [len(sample["resps"][0]) for sample in results["samples"]["variant"]] == [repeats] * 4
+
+
+def test_kept_requests_are_built_anew_with_the_settings_and_the_data_of_today(
+    folder, tmp_path_factory, monkeypatch
+):
+    """lm-eval finds them by the task's name, whatever they were built with."""
+    monkeypatch.setattr("lm_eval.caching.cache.PATH", str(tmp_path_factory.mktemp("kept")))
+    other = tmp_path_factory.mktemp("other")
+    (other / "gsm8k_test.jsonl").write_text('{"id": 9, "question": "New?", "answer": "5"}')
+    asked = []
+    for place, limit in ((folder, 3), (other, 4)):
+        _, lm = evaluate(
+            pools_json(),
+            ["latent_tts_gsm8k"],
+            metadata={"data_dir": str(place)},
+            gen_kwargs={"max_gen_toks": limit},
+            cache_requests=True,
+        )
+        asked.append([request.args for request in lm.requests])
+    assert asked[0][0] == ("Question 0?", {"until": [], "max_gen_toks": 3})
+    assert asked[1] == [("New?", {"until": [], "max_gen_toks": 4})]
+
+
+def test_a_system_instruction_is_not_glued_to_the_question(folder):
+    with pytest.raises(TaskError, match=r"--system_instruction 'You are nice' would be glued"):
+        evaluate(
+            pools_json(),
+            ["latent_tts_gsm8k"],
+            metadata={"data_dir": str(folder)},
+            system_instruction="You are nice",
+        )
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_fewshot": None}, {"validation_split": "test"}])
+def test_examples_that_would_be_the_questions_are_refused(folder, changes):
+    data = {"data_dir": str(folder)}
+    with pytest.raises(TaskError, match=r"--num_fewshot 2: variant has one split, 'test'"):
+        evaluate(pools_json(), [variant(folder, **changes)], metadata=data, num_fewshot=2)
+    results, _ = evaluate(pools_json(), [variant(folder, **changes)], metadata=data, num_fewshot=0)
+    assert results["n-shot"]["variant"] == 0
+
+
+def test_examples_of_another_split_are_shown():
+    import datasets
+
+    def load(**metadata):
+        def row(name):
+            return datasets.Dataset.from_list([{"id": name, "question": f"{name}?", "answer": "5"}])
+
+        return {"test": row("asked"), "train": row("shown")}
+
+    spec = {
+        "class": PoolTask,
+        "task": "variant",
+        "custom_dataset": load,
+        "output_type": "generate_until",
+        "test_split": "test",
+        "fewshot_split": "train",
+        "doc_to_text": "{{question}}",
+        "doc_to_target": "{{answer}}",
+        "metric_list": [],
+    }
+    results, lm = evaluate(pools_json(POOLS[:1]), [spec], num_fewshot=1)
+    assert lm.requests[0].args[0] == "shown? 5\n\nasked?"
+    assert results["n-shot"]["variant"] == 1
 
 
 @pytest.mark.slow

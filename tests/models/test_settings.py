@@ -153,13 +153,45 @@ def test_the_backbones_defaults_are_the_released_scripts(backbones):
 
 
 def test_without_sampling_there_is_no_sampler(coconut):
-    settings = coconut.settings(latent_do_sample=False, noise_std=0.5)
+    settings = coconut.settings(latent_do_sample=False)
     assert settings.sampler == Sampler()
     assert not settings.latent_do_sample
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"noise_std": 0.3}, r"noise_std=0.3 changes nothing under latent_do_sample_by=dropout\."),
+        (
+            {"latent_do_sample_by": "noise", "dropout_p": 0.3, "dropout_mask": "sample"},
+            "dropout_p=0.3, dropout_mask=sample changes nothing under latent_do_sample_by=noise",
+        ),
+        (
+            {"latent_do_sample": False, "noise_std": 0.3},
+            "noise_std=0.3 changes nothing under latent_do_sample=false",
+        ),
+        ({"temperature": 0.7}, "temperature=0.7 changes nothing while answers are greedy"),
+    ],
+)
+def test_what_nothing_reads_is_warned_of(coconut, given, message):
+    given = {"latent_do_sample_by": "dropout"} | given
+    with pytest.warns(UserWarning, match=message):
+        coconut.settings(**given)
+    with pytest.warns(UserWarning, match=message):
+        coconut.settings(LatentGenerationConfig(**given))
+
+
+def test_what_the_checkpoint_says_of_other_samplers_is_no_ones_mistake(coconut, monkeypatch):
+    """Its own file may name the strengths of all, and be handed over whole."""
+    stored = LatentGenerationConfig(noise_std=0.3, dropout_p=0.1)
+    monkeypatch.setattr(coconut, "generation_config", stored)
+    for sampler in ("noise", "dropout"):
+        coconut.settings(stored, latent_do_sample_by=sampler)
+    coconut.settings(temperature=0.0)
+
+
 def test_a_record_has_what_users_type_and_the_chosen_sampler_alone(coconut):
-    settings = coconut.settings(latent_do_sample_by="noise", dropout_p=0.5, num_return_sequences=16)
+    settings = coconut.settings(latent_do_sample_by="noise", num_return_sequences=16)
     assert settings.record() == {
         "latent_length": 6,
         "max_latent_length": None,
@@ -308,7 +340,9 @@ def test_a_generation_config_survives_its_json_file(coconut, tmp_path):
 
 def test_transformers_own_class_reads_the_latent_fields_too(coconut, tmp_path):
     """It is what reads a checkpoint's generation_config.json."""
-    config = LatentGenerationConfig(latent_length=5, noise_std=0.25, do_sample=True)
+    config = LatentGenerationConfig(
+        latent_length=5, latent_do_sample_by="noise", noise_std=0.25, do_sample=True
+    )
     config.save_pretrained(tmp_path)
     read = GenerationConfig.from_pretrained(tmp_path)
     assert type(read) is GenerationConfig

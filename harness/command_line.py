@@ -1,0 +1,85 @@
+"""What lm-eval's command line says that a model is not told, or told wrongly."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..models import ModelError
+from .arguments import NAMES, ModelArguments
+from .lm_eval_seam import running_flags, runs_plainly
+from .saving import SavedResults, check_writable, results_folder
+
+
+def heed_flags(arguments: Mapping[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return model arguments as the user meant them, where lm-eval's command is the program.
+
+    Args:
+        arguments: --model_args as lm-eval read them.
+        defaults: its flags that are model arguments too; what the user did not write is taken out.
+
+    Raises:
+        ModelError, ResultsError: as `check_flags`.
+    """
+    flags, given = running_flags(), dict(arguments)
+    if flags is not None:
+        check_flags(flags)
+        texts = flags.get("model_args") or ()
+        given |= as_typed(given, [texts] if isinstance(texts, str) else texts)
+        if "device" not in flags:
+            defaults.pop("device", None)  # lm-eval's own, cuda:0
+        if runs_plainly() and "output_path" in flags:
+            SavedResults(flags["output_path"]).finish_at_exit()
+    given.setdefault("pretrained", ModelArguments.pretrained)
+    return given
+
+
+def check_flags(flags: Mapping[str, Any]) -> None:
+    """Refuse, before a weight is loaded, what would end in wrong numbers or in none.
+
+    Args:
+        flags: what the user gave, see `running_flags`.
+
+    Raises:
+        ModelError: a flag that has no meaning for a latent reasoner.
+        ResultsError: results or the cache cannot be written.
+    """
+    instruction = flags.get("system_instruction")
+    if instruction:
+        raise ModelError(
+            f"--system_instruction {instruction!r} cannot be used: a latent reasoner reads the "
+            "question in a prompt format of its own, which has no place for an instruction. Leave "
+            "it out."
+        )
+    kept = flags.get("cache_requests") or {}
+    if isinstance(kept, str):  # in a --config file
+        kept = {"cache_requests": kept == "true"}
+    if kept.get("cache_requests") and not kept.get("rewrite_requests_cache"):
+        raise ModelError(
+            "--cache_requests cannot be used: lm-eval keeps requests with the generation settings "
+            "and the data of the run that made them, and gives them to runs with others. Leave it "
+            "out: building requests takes a moment. To keep responses, give --use_cache FILE."
+        )
+    if path := flags.get("output_path"):
+        check_writable(results_folder(path), asked=f"--output_path {path}")
+    if path := flags.get("use_cache"):
+        check_writable(Path(f"{path}_rank0.db").parent, asked=f"--use_cache {path}")
+
+
+def typed_names(texts: Iterable[str]) -> dict[str, str]:
+    """Return names of checkpoints and revisions among `key=value,key=value` as they were typed.
+
+    lm-eval reads what looks like a number as one: `007` as 7, `1e3` as 1000.0, and the commit
+    `12e4567` as infinity.
+    """
+    pairs = (part.partition("=") for text in texts for part in text.split(","))
+    return {
+        name.strip(): value.strip().strip("'\"")
+        for name, equals, value in pairs
+        if equals and name.strip() in NAMES and value.strip().lower() != "none"
+    }
+
+
+def as_typed(given: Mapping[str, Any], texts: Iterable[str]) -> dict[str, str]:
+    """Return the names among model arguments that lm-eval took for numbers, as they were typed."""
+    typed = typed_names(texts)
+    return {k: typed[k] for k in given.keys() & typed.keys() if not isinstance(given[k], str)}

@@ -1,0 +1,95 @@
+"""What one process loads and keeps: a backbone, its tokenizer, and a reward model."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from ..models import AutoLatentModel, LatentSettings, load_tokenizer
+from ..models.generation import GeneratesLatents
+from ..reward import LatentRewardModel
+from ..reward.auto import check_pair
+from ..reward.model import LatentRewardHead
+from .arguments import ModelArguments
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What samples are made with.
+
+    Attributes:
+        arguments: what was asked for.
+        model: the backbone.
+        tokenizer: the backbone's.
+        reward_model: scores every candidate; None for no rewards.
+    """
+
+    arguments: ModelArguments
+    model: GeneratesLatents
+    tokenizer: PreTrainedTokenizerBase
+    reward_model: LatentRewardHead | None
+
+    def describe(self, settings: LatentSettings) -> str:
+        """Return in one line what is run, and under which settings."""
+        model, own = self.model, settings.record()
+        sampler = "deterministic thoughts"
+        if settings.latent_do_sample:
+            strength = own["sampler_strength"]
+            value = f" ({strength}={own[strength]:g})" if strength else ""
+            sampler = f"sampled by {own['latent_do_sample_by']}{value}"
+        answers = f", answers at temperature {settings.temperature:g}" if settings.do_sample else ""
+        scored = f", scored by {self.arguments.reward_model}" if self.reward_model else ""
+        beams = f", {settings.beams[0]} beams of {settings.beams[1]}" if settings.beams else ""
+        upto = "" if settings.latent_length is not None else "up to "
+        return (
+            f"{model.backbone} {self.arguments.pretrained}, "
+            f"{str(model.dtype).removeprefix('torch.')} on {model.device}: "
+            f"N = {settings.num_return_sequences} {sampler}{answers}{beams}{scored}, "
+            f"{upto}{settings.thought_limit} thoughts, seed {settings.seed}"
+        )
+
+
+def load(arguments: ModelArguments, device: torch.device) -> Loaded:
+    """Load what a command line asks for.
+
+    Raises:
+        ModelError: an unusable checkpoint.
+        RewardError: an unusable reward model, or one that does not fit the backbone.
+    """
+    model: GeneratesLatents = AutoLatentModel.from_pretrained(
+        arguments.pretrained,
+        backbone=arguments.backbone,
+        revision=arguments.revision,
+        dtype=arguments.dtype,
+        device_map=str(device),
+        ignore_weights=arguments.ignore_weights,
+    )
+    model.engine_options = arguments.engine()
+    tokenizer = cast(
+        PreTrainedTokenizerBase, load_tokenizer(arguments.pretrained, arguments.revision)
+    )
+    return Loaded(
+        arguments=arguments,
+        model=model,
+        tokenizer=tokenizer,
+        reward_model=_load_reward_model(arguments, model, tokenizer),
+    )
+
+
+def _load_reward_model(
+    arguments: ModelArguments, model: GeneratesLatents, tokenizer: PreTrainedTokenizerBase
+) -> LatentRewardHead | None:
+    if arguments.reward_model is None:
+        return None
+    revision = arguments.reward_revision
+    loaded = LatentRewardModel.from_pretrained(
+        arguments.reward_model,
+        revision=revision,
+        dtype=model.dtype,
+        ignore_weights=arguments.ignore_weights,
+    )
+    check_pair(model, loaded, tokenizer, revision=revision)
+    loaded.engine_options = model.engine_options
+    return nn.Module.to(loaded, model.device)
