@@ -144,7 +144,7 @@ class WrongSettingError(LatentTTSError):
 
 
 def fail_with(monkeypatch, error):
-    def fail(arguments, fill):
+    def fail(arguments, fill, settings):
         raise error
 
     monkeypatch.setattr(eval_command, "run_command", fail)

@@ -111,6 +111,7 @@ def test_a_config_file_is_read_too(monkeypatch, tmp_path):
     config = tmp_path / "run.yaml"
     config.write_text("system_instruction: Be nice\nmodel_args: {pretrained: tiny-coconut}\n")
     monkeypatch.setattr(sys, "argv", ["lm_eval", "run", "--config", str(config)])
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)  # undone with the rest
     with pytest.raises(ModelError, match="--system_instruction 'Be nice'"):
         LatentLM.create_from_arg_obj({})
 
