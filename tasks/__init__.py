@@ -1,6 +1,6 @@
 """What is asked and how answers are judged: questions, answers, pools, strategies, metrics."""
 
-from .answers import canonical, is_correct, last_number, read_tolerance, vote_keys
+from .answers import canonical, is_correct, last_number, read_number, read_tolerance, vote_keys
 from .errors import TaskError
 from .metrics import LOWER_IS_BETTER, NEUTRAL, default_ks, pool_metrics
 from .pools.estimators import MAX_CANDIDATES, coverage_at_n, pass_at_k
@@ -37,6 +37,7 @@ __all__ = [
     "last_number",
     "pass_at_k",
     "pool_metrics",
+    "read_number",
     "read_questions",
     "read_response",
     "read_solved",

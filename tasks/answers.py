@@ -1,8 +1,6 @@
-"""Reading answers as exact decimals and comparing them.
+"""What an answer means, and whether it is right.
 
-A number is kept as the one plain decimal text that means it ('18', '-0.5'), so equal answers are
-equal strings, no binary rounding takes part, and infinity cannot arise. Fractions such as '1/2'
-are not numbers here: most of them have no finite decimal.
+docs/answers.md states the rule. Numbers are exact decimals (`latent_tts.numerals`).
 """
 
 import re
@@ -10,96 +8,126 @@ from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache
 
+from ..numerals import MAX_DIGITS, MAX_TEXT, SHORT_UNIT, canonical, last_number, numerals
 from .errors import TaskError
 
-MAX_DIGITS = 100
-"""Digits a number may need, written out plainly; anything longer counts as unparsed."""
+__all__ = ["canonical", "is_correct", "last_number", "read_number", "read_tolerance", "vote_keys"]
 
-_MAX_TEXT = 300  # characters; bounds the work done on arbitrary model output
 _EXACT = Context(prec=2 * MAX_DIGITS + 2)  # enough for any difference of two canonical numbers
 
-_MINUS_SIGNS = str.maketrans(dict.fromkeys("\u2212\u2013\uff0d\ufe63", "-"))
-_CURRENCY = r"(?:\\?[$\u00a2-\u00a5\u20a0-\u20c0])"  # LaTeX writes \$
-
-# Space is matched possessively (*+): else a '-' and 300 spaces would be tried in a billion ways.
-_NUMBER = re.compile(
-    rf"(?:(?P<sign>[+-]?)\s*+(?:{_CURRENCY}\s*+)?|{_CURRENCY}\s*+(?P<late_sign>[+-]?)\s*+)"
-    r"(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]*)(?:\.(?P<part>[0-9]*))?"
-    r"(?:[eE](?P<power>[+-]?[0-9]+))?"
-    rf"\s*+(?:(?:\\?%|{_CURRENCY})\s*+)?\.?"
+_MARKUP = re.compile(
+    r"\\(?:text|mathrm|textbf|mathbf|textit|mbox|left|right|quad|displaystyle)\b|\\[()\[\];:! ]"
+    r"|\^\s*\{?\s*\\circ\s*\}?|\\degree\b"
 )
-
-_NUMBER_IN_TEXT = re.compile(
-    rf"(?:(?<![\w)])[-\u2212])?{_CURRENCY}?"  # a minus after a word or a bracket subtracts
-    r"(?:[0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_EMPHASIS = re.compile(r"(?<!\w)([*_]{1,3}|`)(?=\S)(.*?)(?<=\S)\1(?!\w)")
+_UNIT_POWER = re.compile(r"(?<=[a-zA-Z}])\s*(?:\^\s*\{?[23]\}?|[\u00b2\u00b3])")
+_WORDS = re.compile(
+    r"(?:[^\W\d_]|[\s.,:;!?'\"\u2019\u201c\u201d()\[\]{}#~%\u00b0$-]|(?<=\w)/(?=\w))*"
 )
-
-
-def canonical(text: str | None) -> str | None:
-    """Return the plain decimal that an answer means, or None where it is not one number.
-
-    Surrounding space, a currency sign, commas between thousands, a percent sign and a final full
-    stop are dropped (50% is '50'), zeros that say nothing too: '$1,200.50' -> '1200.5',
-    '1e3' -> '1000', '.5' -> '0.5', '-0' -> '0'. Not numbers: words, units, 'inf', 'nan', '1/2',
-    '12,34', and numbers that need more than `MAX_DIGITS` digits.
-
-    Args:
-        text: any text, or None for an answer that was not found.
-
-    Returns:
-        The number without exponent, plus sign or superfluous zeros; or None.
-    """
-    return None if text is None or len(text) > _MAX_TEXT else _read_number(text)
+# Words with which a number is not the one that stands there.
+_OTHERWISE = re.compile(
+    r"\b(?:and|or|not|than|least|most|between|half|halves|quarters?|thirds?|twice|double|dozens?|"
+    r"plus|minus|negative|squared|cubed|root|sqrt|log|ln|sin|cos|tan|pi|factorial|hundreds|"
+    r"thousands?|millions?|billions?)\b",
+    re.IGNORECASE,
+)
 
 
 @lru_cache(maxsize=1 << 16)  # a pool's candidates give few different answers
-def _read_number(text: str) -> str | None:
-    match = _NUMBER.fullmatch(text.strip().translate(_MINUS_SIGNS))
-    if match is None:
+def read_number(answer: str | None) -> str | None:
+    r"""Return the number that an answer states, or None where it states none or several.
+
+    The answer is what stands in its last `\boxed{}`, or after its last equals sign, or all of it.
+    Emphasis, LaTeX's text commands, words and units around one number are dropped: '**18**',
+    'x = 18', '18 dollars', '\boxed{18}', 'The answer is -5.', '3 million'. Not a number: two of
+    them, expressions ('1/2', '2x', '\sqrt{2}', '2^10'), bounds ('> 5', 'at least 5'), and words
+    that change a number ('2 dozen', '1 and a half').
+
+    Args:
+        answer: as a backbone or a pattern read it from a text; None where there was none.
+
+    Returns:
+        As `canonical`.
+    """
+    if answer is None or len(answer) > MAX_TEXT:
         return None
-    whole = match["whole"].replace(",", "")
-    part = match["part"] or ""
-    if not whole and not part:
+    plain = canonical(answer)
+    if plain is not None:
+        return plain
+    text = _core(answer)
+    found = list(numerals(text))
+    if len(found) != 1 or found[0].number is None or found[0].joined:
         return None
-    negative = "-" in (match["sign"], match["late_sign"])
-    plain = _plain(digits=whole + part, exponent=int(match["power"] or 0) - len(part))
-    return "-" + plain if negative and plain not in (None, "0") else plain
+    before, after = text[: found[0].start], text[found[0].end :]
+    if not _WORDS.fullmatch(before) or not _WORDS.fullmatch(after) or before[-1:].isalpha():
+        return None
+    if re.search(r"\w\($", before):  # f(2)
+        return None
+    around = f"{before} | {after}"
+    letters = re.findall(r"\b[^\W\d_]\b", after)
+    if _OTHERWISE.search(around) or not all(map(SHORT_UNIT.fullmatch, letters)):  # 2 x
+        return None
+    if after.strip() == "!" and not before.strip():  # 5! may be a factorial
+        return None
+    return found[0].number
 
 
-def _plain(*, digits: str, exponent: int) -> str | None:
-    """Write digits × 10^exponent out, or return None where that takes too many digits."""
-    significant = digits.rstrip("0")
-    exponent += len(digits) - len(significant)
-    significant = significant.lstrip("0")
-    if not significant:
-        return "0"
-    # Checked before anything is written out: '1e999999999' must not become a gigabyte.
-    if len(significant) + max(exponent, 0) > MAX_DIGITS or -exponent > MAX_DIGITS:
+def _core(answer: str) -> str:
+    """Return the part of an answer that states it, without markup."""
+    text = _boxed(answer) or answer
+    sides = [side for side in re.split(r"=|\u2248|\\approx", text) if re.search("[0-9]", side)]
+    text = sides[-1] if sides else ""
+    text = _EMPHASIS.sub(r"\2", _EMPHASIS.sub(r"\2", _MARKUP.sub(" ", text)))
+    return _UNIT_POWER.sub("", text).strip()
+
+
+def final_answer(text: str) -> str | None:
+    r"""Return what an explanation ends in: the one rule for texts of other models.
+
+    What stands in the last `\boxed{}`; else after the last `####`, to the end of its line; else
+    the last number.
+    """
+    _, hashes, tail = text.rpartition("####")
+    line = tail.strip().partition("\n")[0].strip() if hashes else None
+    return _boxed(text) or line or last_number(text)
+
+
+def _boxed(answer: str) -> str | None:
+    """Return what stands in the last pair of LaTeX's boxes, None where there is none."""
+    _, command, tail = answer.rpartition(r"\boxed")
+    text, depth = tail.lstrip(), 0
+    if not command:
         return None
-    if exponent >= 0:
-        return significant + "0" * exponent
-    padded = significant.rjust(1 - exponent, "0")
-    return f"{padded[:exponent]}.{padded[exponent:]}"
+    for index, character in enumerate(text):
+        depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return text[1:index].strip() or None
+    return None
 
 
 def is_correct(answer: str | None, gold: str | None, *, tolerance: Decimal = Decimal(0)) -> bool:
-    """Tell whether an answer equals the gold number, up to an absolute tolerance.
+    """Tell whether an answer states the gold number, up to a tolerance.
+
+    The tolerance is absolute; for a gold number between -1 and 1, but for 0, it is relative, since
+    an absolute one would make 0 right for all small numbers.
 
     Args:
-        answer: the answer as text, canonical or not; None is wrong.
+        answer: the answer as text, see `read_number`; None is wrong.
         gold: the right answer as text; where it is not a number, every answer is wrong.
         tolerance: the largest difference that still counts as equal, not negative.
 
     Returns:
-        Whether both are numbers and |answer - gold| <= tolerance, in exact arithmetic.
+        Whether both are numbers and |answer - gold| <= tolerance * min(1, |gold|), or <= tolerance
+        where gold is 0; in exact arithmetic.
     """
-    given, wanted = canonical(answer), canonical(gold)
+    given, wanted = read_number(answer), canonical(gold)
     if given is None or wanted is None:
         return False
     if given == wanted:
         return True
-    difference = _EXACT.subtract(Decimal(given), Decimal(wanted))
-    return difference.copy_abs() <= tolerance  # abs() would round
+    size = Decimal(wanted).copy_abs()
+    allowed = tolerance if wanted == "0" or size >= 1 else _EXACT.multiply(tolerance, size)
+    return _EXACT.subtract(Decimal(given), Decimal(wanted)).copy_abs() <= allowed
 
 
 def vote_keys(answers: Sequence[str | None]) -> tuple[str | None, ...]:
@@ -115,25 +143,10 @@ def vote_keys(answers: Sequence[str | None]) -> tuple[str | None, ...]:
         For each answer the canonical number, or the text without surrounding space; None for what
         does not vote.
     """
-    numbers = tuple(canonical(answer) for answer in answers)
+    numbers = tuple(read_number(answer) for answer in answers)
     if any(number is not None for number in numbers):
         return numbers
     return tuple((answer or "").strip() or None for answer in answers)
-
-
-def last_number(text: str) -> str | None:
-    """Return the last number in a text, as it stands there, or None.
-
-    Args:
-        text: any text, such as an explanation that ends in its answer.
-
-    Returns:
-        The number with its currency sign and commas; `canonical` reads it.
-    """
-    found = None
-    for found in _NUMBER_IN_TEXT.finditer(text):  # noqa: B007 - the last one is wanted
-        pass
-    return None if found is None else found.group()
 
 
 def read_tolerance(value: object) -> Decimal:

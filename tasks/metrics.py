@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from .answers import canonical
+from .answers import canonical, read_number
 from .errors import TaskError
 from .pools.estimators import coverage_at_n, pass_at_k
 from .pools.judged import judge_pool
@@ -79,7 +79,7 @@ def pool_metrics(
         metrics["unscored"] = 1 - sum(map(is_number, judged.rewards)) / n
     candidates = pool.candidates
     return metrics | {
-        "unparsed": sum(canonical(candidate.answer) is None for candidate in candidates) / n,
+        "unparsed": sum(read_number(candidate.answer) is None for candidate in candidates) / n,
         "truncated": sum(candidate.truncated for candidate in candidates) / n,
         "thoughts": sum(candidate.thoughts for candidate in candidates) / n,
         "answer_tokens": sum(candidate.answer_tokens for candidate in candidates) / n,

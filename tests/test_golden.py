@@ -5,6 +5,7 @@ otherwise: look at the one candidate that differs before making the runs anew (d
 """
 
 import gzip
+import itertools
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from latent_tts.harness.sample import sample_pools
 from latent_tts.models import AutoLatentModel, load_tokenizer
-from latent_tts.tasks import Pool
+from latent_tts.tasks import Pool, pool_metrics
 
 RUNS = Path(__file__).parents[1] / "results" / "baselines" / "tiny-coconut"
 TASKS = ("latent_tts_arith", "latent_tts_arith_hard")
@@ -53,6 +54,17 @@ def as_row(candidate):
 @pytest.mark.parametrize("run", ["deterministic", "noise", "dropout"])
 def test_the_first_questions_of_committed_runs(run, task):
     check(run, task, 8)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("run", ["deterministic", "noise", "dropout"])
+def test_committed_runs_are_judged_as_they_were(run, task):
+    (log,) = (RUNS / run).glob(f"samples_{task}_2*.jsonl.gz")
+    with gzip.open(log, "rt", encoding="utf-8") as lines:
+        for line in itertools.islice(lines, 0, None, 20):
+            row = json.loads(line)
+            metrics = pool_metrics(Pool.from_json(row["resps"][0][0]), row["target"])
+            assert metrics == pytest.approx({name: row[name] for name in metrics}, abs=1e-12)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-SHARED = {"errors", "registry"}  # files at the root, which every room may import
+SHARED = {"errors", "numerals", "registry"}  # files at the root, which every room may import
 
 
 def read_table() -> dict[str, set[str]]:

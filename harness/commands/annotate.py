@@ -18,7 +18,7 @@ from ...reward import RewardError
 from ...reward.labels import LabelledQuestion, label_questions
 from ...reward.shard_index import ShardIndex, questions_digest
 from ...reward.shards import Shards
-from ...tasks import Question, canonical, is_correct, read_questions, voting_at_k
+from ...tasks import Question, is_correct, read_number, read_questions, voting_at_k
 from ..processes import process_state
 from ..questions import arith_questions
 from . import HELP
@@ -150,7 +150,7 @@ def report(shards: Shards, settings: LatentSettings) -> str:
 
 
 def _row(entry: LabelledQuestion) -> dict[str, float]:
-    answers = [canonical(answer) for answer in entry.answers]
+    answers = [read_number(answer) for answer in entry.answers]
     good = {answer for answer in answers if answer is not None and is_correct(answer, entry.gold)}
     right = sum(answer in good for answer in answers)
     n = len(answers)

@@ -5,6 +5,12 @@ from types import MappingProxyType
 from .protocol import LatentBackbone
 
 
+def after_hash(text: str) -> str | None:
+    """Return what stands after the last `#` of a text, None where nothing does."""
+    _, hash_sign, tail = text.rpartition("#")
+    return tail.strip() or None if hash_sign else None
+
+
 class Coconut(LatentBackbone):
     """Reads a question, thinks `latent_length` thoughts, and answers `### 18`."""
 
@@ -17,6 +23,5 @@ class Coconut(LatentBackbone):
         return f"{question}\n{self.start_marker}"
 
     def read_answer(self, text: str) -> str | None:
-        """Return what stands after the last `#`, thousands commas taken out."""
-        _, hash_sign, tail = text.rpartition("#")
-        return tail.replace(",", "").strip() or None if hash_sign else None
+        """Return what stands after the last `#`."""
+        return after_hash(text)

@@ -1,15 +1,13 @@
 """CODI: a thought is the last hidden state through a projector (arXiv 2502.21074)."""
 
-import re
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
+from ...numerals import last_number
 from .protocol import LatentBackbone
-
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
 
 
 class Codi(LatentBackbone):
@@ -48,9 +46,5 @@ class Codi(LatentBackbone):
         return self.projector(hidden)
 
     def read_answer(self, text: str) -> str | None:
-        """Return the last number of the generated text, as released code reads it.
-
-        A minus that touches a number belongs to it, even in a subtraction; thousands commas go.
-        """
-        numbers = _NUMBER.findall(text)
-        return numbers[-1].replace(",", "") if numbers else None
+        """Return the last number of the generated text."""
+        return last_number(text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ...tasks import canonical
+from ...tasks import read_number
 from ..errors import ResultsError
 from ..runs.align import QuestionTable
 from ..runs.metrics import is_accuracy, judged_by, strategies_at_most
@@ -118,4 +118,4 @@ def changed_answers(
 
 
 def _value(answer: str | None) -> str | None:
-    return canonical(answer) or (answer or "").strip() or None
+    return read_number(answer) or (answer or "").strip() or None

@@ -2,7 +2,7 @@
 
 import re
 
-from ..answers import last_number
+from ..answers import final_answer
 from ..errors import TaskError
 from .pool import Candidate, Pool
 
@@ -28,7 +28,7 @@ def read_response(response: str, *, pattern: re.Pattern[str] | None = None) -> P
     Args:
         response: a pool as JSON, or any text.
         pattern: where the answer stands in plain text: the first match counts, of it the first
-            group that matched. Without a pattern the answer is the last number.
+            group that matched. Without a pattern `final_answer` finds it.
 
     Returns:
         The pool.
@@ -43,7 +43,7 @@ def read_response(response: str, *, pattern: re.Pattern[str] | None = None) -> P
         )
     if is_pool(response):
         return Pool.from_json(response)
-    answer = last_number(response) if pattern is None else _first_match(response, pattern)
+    answer = final_answer(response) if pattern is None else _first_match(response, pattern)
     candidate = Candidate(
         text=response, answer=answer, thoughts=0, answer_tokens=0, truncated=False
     )

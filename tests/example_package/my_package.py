@@ -20,7 +20,7 @@ class Doubled(LatentBackbone):
 
     def read_answer(self, text):
         _, hash_sign, tail = text.rpartition("#")
-        return tail.replace(",", "").strip() or None if hash_sign else None
+        return tail.strip() or None if hash_sign else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,11 @@ from latent_tts.tasks import (
     canonical,
     is_correct,
     last_number,
+    read_number,
     read_tolerance,
     vote_keys,
 )
+from latent_tts.tasks.answers import final_answer
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,25 @@ from latent_tts.tasks import (
         ("1e3", "1000"),
         ("1E-3", "0.001"),
         ("12.5e1", "125"),
+        ("1.5 × 10^3", "1500"),
+        (r"1.5 \times 10^{-3}", "0.0015"),
+        ("3 million", "3000000"),
+        ("$2.5 hundred", "250"),
+        ("\u2013 5", "-5"),
+        ("\uff0d5", "-5"),
+        ("negative 5", "-5"),
+        ("minus $5", "-5"),
+        ("US$18", "18"),
+        ("1,00,000", "100000"),
+        ("12,34,567.5", "1234567.5"),
+        ("1.234,50", "1234.5"),
+        ("1.234.567", "1234567"),
+        ("1.234.567,8", "1234567.8"),
+        ("1.234", "1.234"),
+        ("1'000'000.5", "1000000.5"),
+        ("1\u202f000,5", "1000.5"),
+        ("10{,}000", "10000"),
+        (r"10,\!000", "10000"),
         ("0e999999999", "0"),
         ("-2.4967000000000003e-05", "-0.000024967000000000003"),
         ("3244047.0999999996", "3244047.0999999996"),
@@ -71,6 +92,19 @@ def test_numbers_have_one_canonical_text(text, number):
         "1/2",
         "12,34",
         "1,2345",
+        "0,5",
+        "0,123",
+        "1,23,45",
+        "1,234,56",
+        "1.23,456",
+        "1.5,000",
+        "½",
+        "1 1/2",
+        "2^10",
+        "2x",
+        "5k",
+        "2 dozen",
+        "3-2",
         "1 000",
         "18 eggs",
         "--5",
@@ -100,11 +134,15 @@ def test_canonical_keeps_the_value_exactly():
         assert Fraction(text) == Fraction(value)
 
 
+PARTS = ("1", ",", "1,", " ", "-", "1.", "e1", "$", "1,111", "1 ", "1/", "- ", "{", "*1*", "=1")
+PARTS += ("1e1 ", "\\frac{1}{", "\\sqrt{", "\\boxed{", "1 x ", "minus ", "\u00bd", "####", "\n- 1")
+
+
 def test_arbitrary_text_never_raises_and_never_takes_long():
     rng = random.Random(1)
-    alphabet = "0123456789.,-+eE$%/ \\\t\n\u2212\u20ac\u0663\x00ab"
-    texts = ["".join(rng.choices(alphabet, k=rng.randint(0, 40))) for _ in range(20_000)]
-    texts += [unit * 100_000 for unit in ("1", ",", "1,", " ", "-", "1.", "e1", "$", "1,111")]
+    alphabet = "0123456789.,-+eE$%/^=*_'x{} \\\t\n\u2212\u20ac\u0663\x00ab"
+    texts = ["".join(rng.choices(alphabet, k=rng.randint(0, 40))) for _ in range(3_000)]
+    texts += [unit * 10_000 for unit in PARTS]
     texts += ["-" + " " * 298 + "x", "1" + " " * 298 + "x", "\ud800"]
     start = time.perf_counter()
     for text in texts:
@@ -113,6 +151,10 @@ def test_arbitrary_text_never_raises_and_never_takes_long():
         assert is_correct(text, "1") in (True, False)
         assert is_correct("1", text, tolerance=Decimal("0.1")) in (True, False)
         vote_keys([text])
+        stated = read_number(text)
+        assert number is None or stated == number
+        assert stated is None or canonical(stated) == stated
+        final_answer(text)
         found = last_number(text)
         assert found is None or found in text
     assert time.perf_counter() - start < 10
@@ -123,8 +165,22 @@ def test_is_correct_compares_exactly():
     assert is_correct("$1,000", "1000")
     assert not is_correct("0.1000000000000000000001", "0.1")
     assert not is_correct(None, "18")
-    assert not is_correct("18 eggs", "18")
+    assert is_correct("18 eggs", "18")
+    assert not is_correct("18 eggs", "18 eggs")
     assert not is_correct("p - q", "p - q")
+
+
+def test_tolerance_is_relative_where_the_gold_number_is_small():
+    tolerance = Decimal("0.001")
+    assert not is_correct("0", "8.3e-06", tolerance=tolerance)
+    assert not is_correct("8.4e-06", "8.3e-06", tolerance=tolerance)
+    assert is_correct("8.308e-06", "8.3e-06", tolerance=tolerance)
+    assert not is_correct("0.0001", "-0.0009", tolerance=tolerance)
+    assert is_correct("0.5005", "0.5", tolerance=tolerance)
+    assert not is_correct("0.50051", "0.5", tolerance=tolerance)
+    assert is_correct("0.001", "0", tolerance=tolerance)  # of nothing, nothing is a share
+    assert not is_correct("0.0011", "0", tolerance=tolerance)
+    assert not is_correct("1.0011", "1", tolerance=tolerance)
 
 
 def test_tolerance_is_absolute_inclusive_and_exact():
@@ -138,6 +194,8 @@ def test_tolerance_is_absolute_inclusive_and_exact():
 
 def test_numbers_vote_by_value_and_silence_everything_else():
     assert vote_keys(["18.0", "$18", r"\frac{1}{2}", None]) == ("18", "18", None, None)
+    same = ["18", "18 dollars", "**18**", "x = 18", r"\boxed{18}", "$18$", "The answer is 18."]
+    assert vote_keys(same) == ("18",) * len(same)
 
 
 def test_texts_vote_where_no_answer_is_a_number():
@@ -152,6 +210,31 @@ def test_texts_vote_where_no_answer_is_a_number():
         ("So it is 1,234.", "1,234"),
         ("2 + 3 = -5", "-5"),
         ("from 5-10", "10"),
+        ("so 3-2", "2"),
+        ("so 3 - 2", "2"),
+        ("roots 3 -2", "-2"),
+        ("10 minus 2", "2"),
+        ("GPT-5", "5"),
+        ("= - 5", "- 5"),
+        ("The answer is: \u2212 5", "\u2212 5"),
+        ("The answer is \u20135.", "\u20135"),
+        ("The answer is - 5", "- 5"),
+        ("5 apples - 2 eaten", "2"),
+        ("- 3 pears\n- 5 apples", "5"),
+        ("it is negative 5 degrees", "negative 5"),
+        ("so 12,34", "12,34"),
+        ("so 1.234,50 euros", "1.234,50"),
+        ("1,2,3", "1,2,3"),
+        ("1, 2, 3", "3"),
+        ("it is 1/2", "1/2"),
+        ("so \\frac{1}{2}.", "\\frac{1}{2}"),
+        ("so 3 million.", "3 million"),
+        ("so 2 dozen.", "2 dozen"),
+        ("an area of 18 cm^2", "18"),
+        ("(10 + 14)/2 = 12", "12"),
+        ("it is 2x", "2x"),
+        ("it is \u221a2", "\u221a2"),
+        ("in 2021... 5", "5"),
         ("(3)-2", "2"),
         ("It costs $7.50 in 3 days, i.e. $22.50!", "$22.50"),
         ("#### 18", "18"),
@@ -174,3 +257,95 @@ def test_read_tolerance():
 def test_wrong_tolerances_are_refused(value):
     with pytest.raises(TaskError, match=r"tolerance is .* must be a number of at least 0"):
         read_tolerance(value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "number"),
+    [
+        ("18 dollars", "18"),
+        ("-18 dollars", "-18"),
+        ("18 \\text{ dollars}", "18"),
+        ("18cm", "18"),
+        ("18 cm^2", "18"),
+        ("18 m\u00b2", "18"),
+        ("60 km/h", "60"),
+        ("90^\\circ", "90"),
+        ("18 square feet", "18"),
+        ("18 times", "18"),
+        ("**18**", "18"),
+        ("*18*", "18"),
+        ("__18__", "18"),
+        ("`18`", "18"),
+        ("**18** eggs", "18"),
+        ("$18$", "18"),
+        ("\\(18\\)", "18"),
+        ("\\[ x = -18 \\]", "-18"),
+        ("x = 18", "18"),
+        ("18 = x", "18"),
+        ("2 + 3 = 5 eggs", "5"),
+        ("x \\approx 18", "18"),
+        ("\\boxed{18}", "18"),
+        ("\\boxed{\\text{18 dollars}}", "18"),
+        ("so \\boxed{1,200} of 3", "1200"),
+        ("The answer is - 5.", "-5"),
+        ("Answer: 18", "18"),
+        ('"18"', "18"),
+        ("(18)", "18"),
+        ("about 18", "18"),
+        ("It is 5!", "5"),
+        ("18-year-old", "18"),
+        ("the 18th", "18"),
+        ("-3 million dollars", "-3000000"),
+        ("1.5e3 grams", "1500"),
+        (None, None),
+        ("", None),
+        ("eggs", None),
+        ("12 or 13", None),
+        ("3 hours 20 minutes", None),
+        ("10:30", None),
+        ("2x", None),
+        ("2 x", None),
+        ("2\\pi", None),
+        ("2 pi", None),
+        ("x^2", None),
+        ("\\frac{1}{2}", None),
+        ("\\frac{\\sqrt{3}}{2}", None),
+        ("\\sqrt{2}", None),
+        ("\\boxed{\\frac{1}{2}}", None),
+        ("1/2 dollars", None),
+        ("1 and a half", None),
+        ("2 dozen eggs", None),
+        ("half of 18", None),
+        ("at least 5", None),
+        ("> 5", None),
+        ("x \\le 5", None),
+        ("\u00b15", None),
+        ("x - 5", None),
+        ("COVID-19", None),
+        ("A18", None),
+        ("f(2)", None),
+        ("5!", None),
+        ("log 2", None),
+        ("12,34 euros", None),
+        ("not 18", None),
+        ("18 " + "eggs " * 100, None),
+    ],
+)
+def test_an_answer_states_one_number_or_none(answer, number):
+    assert read_number(answer) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("first 2, so \\boxed{18} in 3 days", "18"),
+        ("\\boxed{1} then \\boxed{\\frac{1}{2}}.", "\\frac{1}{2}"),
+        ("\\boxed{", None),
+        ("2 + 16 = 18\n#### 18\n\nQuestion: 5?", "18"),
+        ("#### 1,200 dollars", "1,200 dollars"),
+        ("#### \n", None),
+        ("no hashes, 18.", "18"),
+    ],
+)
+def test_what_an_explanation_ends_in(text, answer):
+    assert final_answer(text) == answer

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from ...backbones.coconut import after_hash
 from ...samplers import Sampler
 from ..course import Example, Turn
 from ..unroll import Sequences, learned_loss, pad_batch, unroll
@@ -18,9 +19,8 @@ def format_prompt(question: str) -> str:
 
 
 def read_answer(text: str) -> str | None:
-    """Return what a written text states after its last `#`, thousands commas taken out."""
-    _, hash_sign, tail = text.rpartition("#")
-    return tail.replace(",", "").strip() or None if hash_sign else None
+    """Return what a written text states after its last `#`."""
+    return after_hash(text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from ....tasks import (
     STRATEGIES,
     Candidate,
     Pool,
-    canonical,
     find_strategy,
     is_correct,
+    read_number,
     read_tolerance,
 )
 from ...errors import ResultsError
@@ -158,7 +158,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _beam(beam: Candidate, gold: str, tolerance: Decimal) -> list[object]:
-    number = canonical(beam.answer)
+    number = read_number(beam.answer)
     return [
         beam.text,
         beam.answer,

@@ -8,8 +8,8 @@ from ....tasks import (
     STRATEGIES,
     Candidate,
     Pool,
-    canonical,
     is_correct,
+    read_number,
     vote_keys,
     vote_weights,
 )
@@ -105,7 +105,7 @@ def choices(pool: Pool, votes: Votes) -> dict[str, tuple[int, int | None]]:
         if index < len(pool.candidates):
             found[name] = index, votes.of_candidate[index]
         else:
-            key = canonical(both[index].answer)
+            key = read_number(both[index].answer)
             known = votes.answers.index(key) if key in votes.answers else None
             found[name] = index, -1 if key is None else known
     return found
