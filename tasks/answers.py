@@ -167,7 +167,7 @@ def read_tolerance(value: object) -> Decimal:
         tolerance = Decimal("nan")
     if isinstance(value, bool) or not tolerance.is_finite() or tolerance < 0:
         raise TaskError(
-            f"tolerance is {value!r}; it must be a number of at least 0, the largest absolute "
+            f"tolerance is {value!r}; it must be a number of at least 0, the largest "
             "difference that still counts as right, such as 0 or 0.001."
         )
     return tolerance

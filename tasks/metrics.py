@@ -50,7 +50,7 @@ def pool_metrics(
         pool: the N candidates.
         gold: the right answer.
         ks: subset sizes for the metrics that have a k; N is added. None means `default_ks`.
-        tolerance: the largest absolute difference from gold that counts as right.
+        tolerance: the largest difference from gold, see `is_correct`, that counts as right.
 
     Returns:
         `pass@k` for every k and `coverage@N`; the metrics of each strategy that the pool holds

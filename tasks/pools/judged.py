@@ -15,7 +15,7 @@ class JudgedPool:
     Attributes:
         pool: the N candidates and the beams.
         gold: the right answer.
-        tolerance: the largest absolute difference from gold that counts as right.
+        tolerance: the largest difference from gold, see `is_correct`, that counts as right.
         keys: what each candidate votes for, by `vote_keys`.
         right: the keys that are right; a tolerance may make several so.
     """
@@ -48,7 +48,7 @@ def judge_pool(pool: Pool, gold: str, *, tolerance: Decimal = Decimal(0)) -> Jud
     Args:
         pool: the candidates.
         gold: the right answer; where it is not a number, every answer is wrong.
-        tolerance: the largest absolute difference from gold that counts as right.
+        tolerance: the largest difference from gold, see `is_correct`, that counts as right.
 
     Returns:
         The pool with what each candidate votes for and whether that is right.
