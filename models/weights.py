@@ -23,6 +23,7 @@ def load_weights(
     error: type[LatentTTSError],
     revision: str = "main",
     ignore_weights: str | Sequence[str] = (),
+    new: Sequence[str] = (),
     **kwargs: Any,
 ) -> PreTrainedModel:
     """Load a model, and refuse weights that would be left random or that nobody reads.
@@ -36,6 +37,7 @@ def load_weights(
         revision: of a hub repository.
         ignore_weights: names of weights that may be left unread, with `*` for any characters;
             several in a list, or joined by `+`.
+        new: modules that training adds, whose weights are random where the files lack them.
         **kwargs: for transformers' `from_pretrained`.
 
     Raises:
@@ -61,7 +63,8 @@ def load_weights(
         ) from reason
     finally:
         reports.removeFilter(_is_no_report)
-    lacking = sorted(info["missing_keys"])
+    added = tuple(f"{module}." for module in new)
+    lacking = sorted(key for key in info["missing_keys"] if not key.startswith(added))
     lacking += sorted(
         f"{key} of shape {tuple(wanted)}" for key, _, wanted in info["mismatched_keys"]
     )

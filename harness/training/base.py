@@ -4,47 +4,118 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, set_seed
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    GenerationConfig,
+    set_seed,
+)
 
-from ...models import ModelError, load_tokenizer, resolve_checkpoint
+from ...models import BACKBONES, ModelError, latent_class, load_tokenizer, resolve_checkpoint
+from ...models.backbones.tokens import LatentTokens
 from ...models.engine.positions import position_limit
 from ...models.training import Example, Objective
 from ...models.training.objectives.protocol import written
-from ...models.training.tokenizer import train_tokenizer
+from ...models.training.tokenizer import LATENT_TOKENS, train_tokenizer
+from ...models.weights import load_weights
 
 _LEARNED_FROM = 20_000  # examples that a tokenizer is trained on
 _MEASURED = 64  # the longest examples, whose tokens are counted
 
 
 def load_base(
-    base: str | Mapping[str, Any], examples: Sequence[Example], *, seed: int
+    base: str | Mapping[str, Any], examples: Sequence[Example], objective: Objective, *, seed: int
 ) -> tuple[Any, Any]:
-    """Return the causal language model and its tokenizer that a training starts from.
+    """Return the model and its tokenizer that a training starts from.
 
     Args:
         base: a folder, a hub id or a name; or the config of a new model.
         examples: what a new model's tokenizer is trained on.
+        objective: whose method is joined to the model, with its markers and modules.
         seed: of new weights.
 
     Raises:
         ModelError: no such model, one that is not causal, or a tokenizer without digits.
     """
     set_seed(seed)
-    if not isinstance(base, str):
-        return _new_model(dict(base), examples)
-    name = resolve_checkpoint(base)
-    tokenizer: Any = load_tokenizer(name)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
+    if isinstance(base, str):
+        name = resolve_checkpoint(base)
+        tokenizer: Any = load_tokenizer(name)
+        _check_digits(tokenizer, base)
+        try:
+            config = AutoConfig.from_pretrained(name)
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"base={base!r} cannot be loaded: {error}") from error
+    else:
+        name, tokenizer, config = None, *_new_config(dict(base), examples)
+    return _load(name, config, tokenizer, objective), tokenizer
+
+
+def _load(name: str | None, config: Any, tokenizer: Any, objective: Objective) -> Any:
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ModelError(
-            f"base={base!r} cannot be loaded as a causal language model: {error}"
-        ) from error
-    _check_digits(tokenizer, base)
-    return model, tokenizer
+            f"base={name or config.model_type!r} is a {config.model_type} model, which "
+            "transformers knows as no causal language model. Give one of those."
+        )
+    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    joined = False
+    if objective.backbone is not None:
+        kind = latent_class(BACKBONES[objective.backbone], kind)
+        joined = kind.__name__ in (config.architectures or ())
+        for key, value in ({} if joined else objective.config(config)).items():
+            setattr(config, key, value)
+    # The base's own may be a latent reasoner's, which transformers refuses, or a chat model's.
+    generation = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    model: Any
+    if name is None:
+        model = kind(config)
+    else:
+        model = load_weights(
+            kind,
+            name,
+            what="base",
+            advice="Give a base that was saved completely.",
+            error=ModelError,
+            new=() if joined else objective.own_modules,
+            config=config,
+            dtype=torch.float32,
+            generation_config=generation,
+        )
+    model.generation_config = generation
+    if objective.backbone is not None:
+        add_markers(model, tokenizer)
+        if not joined:
+            objective.settle(model)
+    return model
 
 
-def _new_model(config: dict[str, Any], examples: Sequence[Example]) -> tuple[Any, Any]:
+def add_markers(model: Any, tokenizer: Any) -> None:
+    """Give a backbone the tokens that frame its thoughts; new rows are the mean of all others."""
+    markers = {"latent_start_id": model.start_marker, "latent_end_id": model.end_marker}
+    markers["latent_id"] = LATENT_TOKENS[2]
+    tokenizer.add_tokens(
+        [m for m in markers.values() if len(tokenizer.encode(m, add_special_tokens=False)) != 1]
+    )
+    for key, marker in markers.items():
+        setattr(model.config, key, tokenizer.convert_tokens_to_ids(marker))
+    size = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > size:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        with torch.no_grad():
+            for table in {model.get_input_embeddings(), model.get_output_embeddings()}:
+                table.weight[size:] = table.weight[:size].mean(dim=0)
+    model.latent_tokens = LatentTokens.find(model, tokenizer)
+
+
+def marker_tokens(model: Any) -> tuple[int, ...]:
+    """Return the ids of a backbone's markers, whose embeddings adapters leave to be trained."""
+    return tuple({model.config.latent_start_id, model.config.latent_end_id})
+
+
+def _new_config(config: dict[str, Any], examples: Sequence[Example]) -> tuple[Any, Any]:
+    """Return a tokenizer trained on examples, and the config of a new model that knows it."""
     try:
         kind, size = config.pop("model_type"), config.pop("vocab_size")
     except KeyError as error:
@@ -63,9 +134,9 @@ def _new_model(config: dict[str, Any], examples: Sequence[Example]) -> tuple[Any
     }
     try:
         made = AutoConfig.for_model(kind, vocab_size=len(tokenizer), **ids, **config)
-        return AutoModelForCausalLM.from_config(made), tokenizer
     except (ValueError, TypeError) as error:
-        raise ModelError(f"base={config}: no causal language model can be made: {error}") from error
+        raise ModelError(f"base={config}: no model of type {kind!r}: {error}") from error
+    return tokenizer, made
 
 
 def _check_digits(tokenizer: Any, base: str) -> None:

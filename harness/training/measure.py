@@ -1,6 +1,6 @@
 """How right a model is on questions it does not learn from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from ...models import ModelError
 from ...models.engine.positions import position_limit
 from ...models.training.objectives.explicit import format_prompt, read_answer
 from ...tasks import Question, is_correct
+from ..sample import sample_pools
 
 _TOGETHER = 32  # questions
 
@@ -48,6 +49,23 @@ def measure_explicit(
     return share(right)
 
 
+def measure_latent(
+    model: Any, tokenizer: Any, questions: Sequence[Question], how: Mapping[str, Any]
+) -> Mapping[str, float]:
+    """Return the accuracy of deterministic thoughts, sampled by the engine, as `share` does.
+
+    Args:
+        model: a backbone.
+        tokenizer: the model's.
+        questions: with their gold answers.
+        how: generation settings, such as `latent_length`.
+    """
+    settings = model.settings(latent_do_sample=False, num_return_sequences=1, **how)
+    pools = sample_pools(model, tokenizer, [question.text for question in questions], settings)
+    pairs = zip(pools, questions, strict=True)
+    return share([is_correct(pool.candidates[0].answer, q.gold) for pool, q in pairs])
+
+
 def share(right: Sequence[bool | float]) -> Mapping[str, float]:
     """Return the mean of what is right, its standard error, and how many there are."""
     count = len(right)
@@ -57,6 +75,3 @@ def share(right: Sequence[bool | float]) -> Mapping[str, float]:
         "stderr": (mean * (1 - mean) / max(1, count - 1)) ** 0.5,
         "n": float(count),
     }
-
-
-Measure = Callable[[], Mapping[str, float]]

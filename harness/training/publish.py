@@ -43,11 +43,14 @@ def publish(
     new = output / "training" / "published"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    if recipe.publish.generation:
+    if recipe.objective.backbone is not None:
         model.generation_config = LatentGenerationConfig(
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
-            **recipe.publish.generation,
+            **{
+                **recipe.objective.generation(trained.updates, trained.updates),
+                **recipe.publish.generation,
+            },
         )
     dtype = read_dtype(recipe.publish.dtype)
     if peft_model is None:

@@ -135,12 +135,19 @@ def _recipe(given: Mapping[str, Any], path: Path) -> Recipe:
     rest = {name: given[name] for name in _OWN if name in given and name != "objective"}
     hints = get_type_hints(Recipe)
     rest = {name: _convert(value, hints[name], f"{path}: {name}") for name, value in rest.items()}
+    plan = part(Plan)
+    sampler = _sampler({k: given[k] for k in train if given.get(k) is not None}, path)
+    if plan.gradient_checkpointing and sampler.reading_varies:
+        raise ModelError(
+            f"{path}: gradient_checkpointing computes states a second time, and the masks of "
+            f"{sampler.name} are made for one. Leave one of them out."
+        )
     return Recipe(
         name=path.stem,
         objective=part(kind),
-        plan=part(Plan),
+        plan=plan,
         lora=part(Lora),
-        sampler=_sampler({k: given[k] for k in train if given.get(k) is not None}, path),
+        sampler=sampler,
         **({"publish": Publish()} | rest),
     )
 

@@ -14,9 +14,9 @@ from ...models.identity import checkpoint_digest, digest
 from ...models.training import train
 from ...models.training.adapters import add_adapters
 from ..processes import process_state
-from .base import check_lengths, load_base
+from .base import check_lengths, load_base, marker_tokens
 from .data import read_examples, read_validation
-from .measure import Measure, measure_explicit
+from .measure import measure_explicit, measure_latent
 from .publish import publish, read_dtype
 from .recipe import Recipe
 
@@ -44,21 +44,28 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
         recipe.validation, count=recipe.validation_count, learned=examples, seed=plan.seed
     )
     state = process_state()
-    model, tokenizer = load_base(recipe.base, examples, seed=plan.seed)
+    model, tokenizer = load_base(recipe.base, examples, recipe.objective, seed=plan.seed)
     check_lengths(model, tokenizer, examples, recipe.objective)
     record = recipe.record() | {
         "examples": digest(json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples),
         "weights": checkpoint_digest(model),
     }
-    peft_model = add_adapters(model, recipe.lora)
+    latent = recipe.objective.backbone is not None
+    peft_model = add_adapters(
+        model,
+        recipe.lora,
+        also=recipe.objective.own_modules,
+        tokens=marker_tokens(model) if latent else (),
+    )
     with state.main_process_first():
         keep_record(output / "training" / "recipe.json", record)
     model.to(state.device)
 
-    def measure() -> Mapping[str, float]:
+    def measure(how: Mapping[str, Any]) -> Mapping[str, float]:
+        if latent:
+            return measure_latent(model, tokenizer, questions, how)
         return measure_explicit(model, tokenizer, questions)
 
-    asked: Measure | None = measure if questions else None
     trained = train(
         model,
         tokenizer,
@@ -67,7 +74,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
         plan,
         folder=output / "training",
         sampler=recipe.sampler,
-        measure=asked,
+        measure=measure if questions else None,
         quiet=not state.is_main_process,
     )
     if state.is_main_process:

@@ -99,7 +99,7 @@ def check_prompts(
         raise ModelError("No prompt, or one without tokens; give at least one token per prompt.")
     smallest = min(min(prompt) for prompt in prompts)
     largest = max(max(prompt) for prompt in prompts)
-    vocabulary = model.get_input_embeddings().num_embeddings
+    vocabulary = model.config.get_text_config().vocab_size
     if smallest < 0 or largest >= vocabulary:
         raise ModelError(
             f"input_ids from {smallest} to {largest}; the checkpoint "

@@ -34,7 +34,7 @@ def check_model(model: Readable) -> None:
     """
     if model in _tried or model.training:
         return
-    tokens = min(model.get_input_embeddings().num_embeddings, _SHARED + _OWN)
+    tokens = min(model.config.get_text_config().vocab_size, _SHARED + _OWN)
     ids = torch.arange(_SHARED + _OWN, device=model.device).unsqueeze(0) % tokens
     name = type(model).__name__
     try:

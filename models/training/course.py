@@ -1,5 +1,6 @@
 """The order of training examples: a pure function of the seed, so that a resumed run repeats it."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,6 +45,12 @@ class Turn:
     batch: int
     index: int
     visit: int
+
+
+def addressed(seed: int, what: str, number: int) -> float:
+    """Return a random number of [0, 1) that depends on nothing but its arguments."""
+    digest = hashlib.blake2b(f"{seed}:{what}:{number}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
 
 class Course(Dataset[Turn]):

@@ -26,7 +26,8 @@ WEIGHTS = "trained.safetensors"
 """Of a checkpoint: the weights that are trained, whatever else the model has."""
 _PARTS = (WEIGHTS, "optimizer.pt", "scheduler.pt")
 
-Measure = Callable[[], Mapping[str, float]]
+Measure = Callable[[Mapping[str, Any]], Mapping[str, float]]
+"""Measures the model with the generation settings of an update."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,15 @@ class Learner(nn.Module):
         """Keep what the loss depends on."""
         super().__init__()
         self.model, self.objective, self.sampler = model, objective, sampler
+        self.helpers = objective.helpers(model).to(model.device)
 
     def forward(self, batch: Batch) -> Mapping[str, torch.Tensor]:
         """Return each term's sum over the batch."""
-        return self.objective.loss(self.model, batch, self.sampler)
+        return self.objective.loss(self.model, batch, self.sampler, self.helpers)
 
     def trained(self) -> dict[str, nn.Parameter]:
         """Return the weights that are trained, each once."""
-        return {name: one for name, one in self.model.named_parameters() if one.requires_grad}
+        return {name: one for name, one in self.named_parameters() if one.requires_grad}
 
 
 def train(
@@ -88,7 +90,8 @@ def train(
         plan: for how long.
         folder: checkpoints and logs go here.
         sampler: makes thoughts random while training.
-        measure: measures the model as it is; called by the plan and at the end.
+        measure: measures the model as it is, given the generation settings of an update; called by
+            the plan and at the end.
         quiet: no progress bar.
     """
     state = PartialState()
@@ -127,7 +130,7 @@ def train(
     last = [e for e in done.log_history if e.get("step") == updates and "eval_n" in e]
     measured = {k.removeprefix("eval_"): v for e in last for k, v in e.items() if k[:5] == "eval_"}
     if measure is not None and not measured:
-        measured = dict(measure())
+        measured = dict(measure(objective.generation(updates, updates)))
     return Trained(updates, minutes, done.log_history, measured)
 
 
@@ -225,7 +228,8 @@ class OneTrainer(Trainer):
             return {}
         learner: Any = self.model
         learner.eval()
-        measured = {f"eval_{name}": value for name, value in self._measure().items()}
+        how = learner.objective.generation(self.state.global_step, self.state.max_steps)
+        measured = {f"eval_{name}": value for name, value in self._measure(how).items()}
         self.log(measured)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, measured

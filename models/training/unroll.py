@@ -37,11 +37,13 @@ class Unrolled:
     Attributes:
         states: f[B, A + 1, D], the last hidden states before the text's first token and after each
             of its tokens.
+        thoughts: f[B, T, D], the last hidden states after each thought.
         layers: where asked for, the states of the embedding and of every layer, f[B, A, D], after
             each token of the text.
     """
 
     states: torch.Tensor
+    thoughts: torch.Tensor
     layers: tuple[torch.Tensor, ...] = ()
 
 
@@ -87,6 +89,7 @@ def unroll(
     batch: Mapping[str, torch.Tensor],
     *,
     thoughts: int = 0,
+    text: torch.Tensor | None = None,
     sampler: Sampler | None = None,
     layers: bool = False,
 ) -> Unrolled:
@@ -96,32 +99,35 @@ def unroll(
         model: a causal language model; a `LatentBackbone` where it is to think.
         batch: as `pad_batch` returns it.
         thoughts: T, fed between prompt and text.
+        text: f[B, A, D], read in the place of the text's embeddings.
         sampler: makes thoughts random as it does when they are sampled: under dropout, prompt and
-            thoughts but the last are read with masks, by its scope.
+            thoughts but the last are read with masks, by its scope, and the text where the
+            backbone's answers are.
         layers: whether to keep the text's states of every layer.
     """
     sampler = sampler or Sampler()
     embed = model.get_input_embeddings()
-    prompt, text = embed(batch["prompt"]), embed(batch["text"])
-    width = prompt.shape[1]
+    prompt, text = embed(batch["prompt"]), embed(batch["text"]) if text is None else text
+    width, length = prompt.shape[1], text.shape[1]
     with sampler.installed(model) as reading:
         reader = _Reader(model, batch, thoughts, reading)
-        if not thoughts and not sampler.prompt_varies:
+        if not thoughts and not sampler.reading_varies:
             output = reader.read(torch.cat((prompt, text), dim=1), active=False, layers=layers)
             states = output.last_hidden_state[:, width - 1 :]
-            return Unrolled(states, tuple(one[:, width:] for one in output.hidden_states or ()))
+            kept = tuple(one[:, width:] for one in output.hidden_states or ())
+            return Unrolled(states, states[:, :0], kept)
         answering = bool(getattr(model, "dropout_while_answering", False))
         output = reader.read(prompt, active=sampler.prompt_varies)
-        state = output.last_hidden_state[:, -1]
+        states = [output.last_hidden_state[:, -1:]]
         for number in range(thoughts):
-            thought = sampler.think(model, state, reader.draw()).unsqueeze(1)
+            thought = sampler.think(model, states[-1][:, 0], reader.draw()).unsqueeze(1)
             output = reader.read(thought, active=answering or number + 1 < thoughts)
-            state = output.last_hidden_state[:, -1]
+            states.append(output.last_hidden_state[:, -1:])
         output = reader.read(text, active=answering, layers=layers)
-        length = text.shape[1]
         after = output.last_hidden_state[:, -length:]
         return Unrolled(
-            torch.cat((state.unsqueeze(1), after), dim=1),
+            torch.cat((states[-1], after), dim=1),
+            torch.cat(states, dim=1)[:, 1:],
             tuple(one[:, -length:] for one in output.hidden_states or ()),
         )
 

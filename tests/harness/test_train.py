@@ -13,10 +13,19 @@ import torch
 import yaml
 from click.testing import CliRunner
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tokenizers import Tokenizer, models
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
 
 from latent_tts.errors import LatentTTSError
 from latent_tts.harness.commands.train import train
+from latent_tts.harness.sample import sample_pools
+from latent_tts.models import AutoLatentModel, load_tokenizer
 
 BASE = {
     "model_type": "gpt2",
@@ -24,7 +33,7 @@ BASE = {
     "n_embd": 32,
     "n_layer": 2,
     "n_head": 2,
-    "n_positions": 256,
+    "n_positions": 320,
 }
 TINY = {
     "objective": "explicit",
@@ -188,6 +197,15 @@ BAD = {
     "base": ({"base": "./none"}, "No checkpoint at './none'"),
     "not causal": ({"base": {"model_type": "vit", "vocab_size": 300}}, "no causal language model"),
     "positions": ({"base": {**BASE, "n_positions": 32}}, "positions with objective explicit"),
+    "thoughts": (
+        {"objective": "coconut", "thought_steps": 90, "stage_updates": 2},
+        "positions with objective coconut; the model has 320",
+    ),
+    "masks": (
+        {"gradient_checkpointing": True, "train_dropout_p": 0.1},
+        "masks of dropout are made for one. Leave one of them out",
+    ),
+    "of another objective": ({"codi_thoughts": 3}, "It is a setting of codi"),
     "samplers": (
         {"train_noise_std": 1, "train_dropout_p": 0.1},
         "samplers dropout and noise.*one sampler",
@@ -204,6 +222,18 @@ def test_bad_input_is_named_and_nothing_is_written(tmp_path, case, monkeypatch):
     with pytest.raises(LatentTTSError, match=message):
         run(write_recipe(tmp_path, **changes), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_tokenizer_without_digits_is_refused(tmp_path):
+    base = tmp_path / "base"
+    GPT2LMHeadModel(GPT2Config(vocab_size=4, n_embd=4, n_layer=1, n_head=1)).save_pretrained(base)
+    words = models.WordLevel({"a": 0, "<unk>": 1, "<eos>": 2}, unk_token="<unk>")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(words), unk_token="<unk>", eos_token="<eos>"
+    )
+    tokenizer.save_pretrained(base)
+    with pytest.raises(LatentTTSError, match="does not know the digit 0"):
+        run(write_recipe(tmp_path, base=str(base)), tmp_path / "out")
 
 
 def test_what_is_measured_on_may_not_be_learned(tmp_path):
@@ -223,3 +253,39 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path):
         file.write_text(text)
         with pytest.raises(LatentTTSError, match=message):
             run(file, tmp_path / "out")
+
+
+LATENT = {
+    "coconut": {"stage_updates": 2, "thought_steps": 2, "probe_weight": 0.5, "earlier_share": 0.2},
+    "codi": {"codi_thoughts": 2},
+    "colar": {"latent_width": 16, "max_speed": 2},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", LATENT)
+def test_a_latent_method_starts_from_a_plain_model_with_adapters_and_a_sampler(
+    trained, tmp_path, kind
+):
+    _, base = trained
+    changes = {"updates": 4, "eval_updates": 0, "lora_rank": 2, "train_noise_std": 0.2}
+    publish = {"dtype": "float32", "generation": {"latent_do_sample_by": "noise"}}
+    recipe = write_recipe(
+        tmp_path, objective=kind, base=str(base), publish=publish, **changes, **LATENT[kind]
+    )
+    output = tmp_path / "out"
+    done = run(recipe, output)
+    assert "Validation accuracy" in done.output
+    model = AutoLatentModel.from_pretrained(output)
+    assert model.backbone == kind
+    assert not [name for name, _ in model.named_parameters() if "lora" in name or "probe" in name]
+    settings = model.settings()
+    assert settings.sampler.name == "noise"
+    if kind != "colar":
+        assert settings.latent_length == {"coconut": 4, "codi": 2}[kind]
+    (pool,) = sample_pools(model, load_tokenizer(output), ["What is 1 + 2?"], settings)
+    assert pool.candidates
+    log = json.loads((output / "training/checkpoint-4/trainer_state.json").read_text())
+    assert {f"loss_{name}" for name in {"coconut": ["text", "probe"]}.get(kind, ["text"])} <= {
+        name for entry in log["log_history"] for name in entry
+    }

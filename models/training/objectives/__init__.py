@@ -2,6 +2,9 @@
 
 from ....registry import Registry, class_check
 from ...errors import ModelError
+from .coconut import CoconutObjective
+from .codi import CodiObjective
+from .colar import ColarObjective
 from .explicit import Explicit
 from .protocol import Objective
 
@@ -11,7 +14,12 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
     "latent_tts.objectives",
     what="objective",
     error=ModelError,
-    things={"explicit": Explicit},
+    things={
+        "coconut": CoconutObjective,
+        "codi": CodiObjective,
+        "colar": ColarObjective,
+        "explicit": Explicit,
+    },
     check=class_check(
         "latent_tts.objectives",
         Objective,

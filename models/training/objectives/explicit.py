@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
 from ...backbones.coconut import after_hash
 from ...samplers import Sampler
@@ -23,6 +24,13 @@ def read_answer(text: str) -> str | None:
     return after_hash(text)
 
 
+def explicit_row(tokenizer: Any, example: Example, *, visit: int = 0) -> Sequences:
+    """Return the tokens of a question and of its written steps, answer and eos, all learned."""
+    text = encode(tokenizer, written(example.steps, ""))
+    text += [*encode(tokenizer, example.answer), tokenizer.eos_token_id]
+    return Sequences(encode(tokenizer, format_prompt(example.question)), text, len(text), visit)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Explicit(Objective):
     """Learns steps and answer after the question.
@@ -35,22 +43,19 @@ class Explicit(Objective):
 
     def longest(self, model: Any, tokenizer: Any, example: Example) -> int:
         """Return the tokens of question, steps and answer."""
-        row = self._row(tokenizer, example, visit=0)
+        row = explicit_row(tokenizer, example)
         return len(row.prompt) + len(row.text)
 
     def collate(
         self, model: Any, tokenizer: Any, turns: Sequence[Turn], *, updates: int, seed: int
     ) -> Batch:
         """Return what `pad_batch` returns; steps, answer and eos are learned."""
-        rows = [self._row(tokenizer, turn.example, visit=turn.visit) for turn in turns]
+        rows = [explicit_row(tokenizer, turn.example, visit=turn.visit) for turn in turns]
         batch: Batch = dict(pad_batch(rows, pad=tokenizer.pad_token_id, seed=seed))
         return batch | {"counts": {"text": torch.tensor(len(batch["targets"]))}}
 
-    def loss(self, model: Any, batch: Batch, sampler: Sampler) -> Mapping[str, torch.Tensor]:
+    def loss(
+        self, model: Any, batch: Batch, sampler: Sampler, helpers: nn.ModuleDict
+    ) -> Mapping[str, torch.Tensor]:
         """Return the summed cross-entropy of steps, answer and eos."""
         return {"text": learned_loss(model, unroll(model, batch).states, batch)}
-
-    def _row(self, tokenizer: Any, example: Example, *, visit: int) -> Sequences:
-        text = encode(tokenizer, written(example.steps, example.answer))
-        text.append(tokenizer.eos_token_id)
-        return Sequences(encode(tokenizer, format_prompt(example.question)), text, len(text), visit)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
 from ...fields import check_fields
 from ...samplers import Sampler
@@ -40,9 +41,30 @@ class Objective:
         """Of each term of the loss."""
         return {"text": 1.0}
 
+    @property
+    def own_modules(self) -> tuple[str, ...]:
+        """Names of the modules that the method adds to a model, which are trained whole."""
+        return ()
+
+    def config(self, base: Any) -> Mapping[str, Any]:
+        """Return what the method adds to the config of a base model."""
+        return {}
+
+    def settle(self, model: Any) -> None:
+        """Measure what the method must know of a model that was none of its own yet."""
+        return None
+
+    def helpers(self, model: Any) -> nn.ModuleDict:
+        """Return modules that are trained with the model and thrown away after."""
+        return nn.ModuleDict()
+
     def stage_starts(self, updates: int) -> Sequence[int]:
         """Return the updates before which the optimizer is reset and the learning rate begins."""
         return [0]
+
+    def generation(self, update: int, updates: int) -> Mapping[str, Any]:
+        """Return with what settings a model thinks after so many of all updates."""
+        return {}
 
     def longest(self, model: Any, tokenizer: Any, example: Example) -> int:
         """Return the positions that an example may take in any stage."""
@@ -62,13 +84,16 @@ class Objective:
         """
         raise NotImplementedError
 
-    def loss(self, model: Any, batch: Batch, sampler: Sampler) -> Mapping[str, torch.Tensor]:
+    def loss(
+        self, model: Any, batch: Batch, sampler: Sampler, helpers: nn.ModuleDict
+    ) -> Mapping[str, torch.Tensor]:
         """Return each term's sum over the batch, f[].
 
         Args:
             model: gradients flow to its weights.
             batch: as `collate` returns it.
             sampler: makes thoughts random while training.
+            helpers: as `helpers` returned them.
         """
         raise NotImplementedError
 

@@ -35,7 +35,7 @@ def test_loss_and_gradients_equal_the_slow_computation(plain, checkpointing):
     assert len({len(tokenizer.encode(problem.question)) for problem in PROBLEMS[:5]}) > 1
     model.train(checkpointing)
     with recomputed(model, checkpointing):
-        fast = EXPLICIT.loss(model, batch, Sampler())["text"]
+        fast = EXPLICIT.loss(model, batch, Sampler(), None)["text"]
     model.eval()
     slow, counts = zip(*(slow_sum(model, tokenizer, p) for p in PROBLEMS[:5]), strict=True)
     assert int(batch["counts"]["text"]) == sum(counts)
@@ -45,9 +45,11 @@ def test_loss_and_gradients_equal_the_slow_computation(plain, checkpointing):
 
 def test_an_examples_loss_depends_on_no_other_example_of_the_batch(plain):
     model, tokenizer = plain
-    together = EXPLICIT.loss(model, collated(model, tokenizer, PROBLEMS[:6]), Sampler())["text"]
+    together = EXPLICIT.loss(model, collated(model, tokenizer, PROBLEMS[:6]), Sampler(), None)[
+        "text"
+    ]
     alone = sum(
-        EXPLICIT.loss(model, collated(model, tokenizer, [problem]), Sampler())["text"]
+        EXPLICIT.loss(model, collated(model, tokenizer, [problem]), Sampler(), None)["text"]
         for problem in PROBLEMS[:6]
     )
     torch.testing.assert_close(together, alone)
@@ -58,7 +60,7 @@ def test_logits_are_made_for_learned_tokens_alone(plain):
     batch = collated(model, tokenizer, PROBLEMS[:4])
     seen = []
     model.lm_head.register_forward_hook(lambda module, args, out: seen.append(len(out)))
-    EXPLICIT.loss(model, batch, Sampler())
+    EXPLICIT.loss(model, batch, Sampler(), None)
     assert seen == [int(batch["counts"]["text"])]
 
 
@@ -77,5 +79,6 @@ def test_a_sampler_has_no_thoughts_to_change(plain):
     batch = collated(model, tokenizer, PROBLEMS[:2])
     noise = SAMPLERS["noise"](noise_std=3.0)
     assert torch.equal(
-        EXPLICIT.loss(model, batch, noise)["text"], EXPLICIT.loss(model, batch, Sampler())["text"]
+        EXPLICIT.loss(model, batch, noise, None)["text"],
+        EXPLICIT.loss(model, batch, Sampler(), None)["text"],
     )
