@@ -12,10 +12,12 @@ from .errors import explain
 # `commands/reward_table.py`.
 COMMANDS = {
     "annotate": "Label thoughts by rollouts, to train a reward model on.",
+    "base": "Fetch a language model to start from.",
     "bench": "Measure samples per second, and what the engine gains.",
     "check": "Fail if a run is worse than its baseline.",
     "compare": "Compare runs and strategies on the same questions.",
     "curve": "Draw coverage and voting accuracy against N.",
+    "data": "Prepare training text; no test questions in it.",
     "eval": "Run lm-eval; takes all flags of `lm_eval run`.",
     "leaderboard": "Write a web page, a table and pictures of all runs.",
     "pool": "Read candidates made by other programs.",

@@ -20,6 +20,7 @@ from transformers import (
 from ..registry import near
 from .backbones import BACKBONES, Coconut, Codi, Colar, LatentBackbone
 from .backbones.tokens import LatentTokens
+from .bases import BASES, use_base
 from .errors import ModelError
 from .generation import GeneratesLatents
 from .settings import LatentGenerationConfig
@@ -37,6 +38,8 @@ def resolve_checkpoint(path_or_id: str) -> str:
     names = sorted(folder.name for folder in SHIPPED.glob("*") if folder.is_dir())
     if path_or_id in names:
         return str(SHIPPED / path_or_id)
+    if path_or_id.partition("@")[0] in BASES:
+        return str(use_base(path_or_id))
     path = Path(path_or_id).expanduser()
     if path_or_id and path.is_dir():
         return str(path)
@@ -44,7 +47,8 @@ def resolve_checkpoint(path_or_id: str) -> str:
     if looks_like_path or path_or_id.count("/") != 1:
         raise ModelError(
             f"No checkpoint at {path_or_id!r}.{near(path_or_id, names)} Give a folder with "
-            f"config.json, a hub id owner/name, or one that ships: {', '.join(names)}."
+            f"config.json, a hub id owner/name, one that ships ({', '.join(names)}), or a base "
+            f"that `latent-tts base` fetched ({', '.join(BASES)})."
         )
     return path_or_id
 

@@ -9,6 +9,7 @@ from ...models import ModelError
 from ...models.training import Example
 from ...tasks import Question, read_solved
 from ...tasks.arith import Split
+from ...tasks.preparation import refuse_test_questions
 from ...tasks.sources import DATA_VARIABLE
 from ..questions import arith_problems
 
@@ -16,7 +17,11 @@ _GENERATED = {"arith", "hard_share"}
 
 
 def read_examples(
-    sources: Sequence[str | Mapping[str, Any]], *, split: Split, seed: int
+    sources: Sequence[str | Mapping[str, Any]],
+    *,
+    split: Split,
+    seed: int,
+    test_questions: bool = False,
 ) -> list[Example]:
     """Return the examples of a recipe's sources, one source after the other.
 
@@ -26,12 +31,20 @@ def read_examples(
             problems, with `hard_share` for those with larger numbers.
         split: of generated problems.
         seed: of generated problems.
+        test_questions: whether files may hold questions of a test set.
 
     Raises:
         ModelError: a source that is neither.
-        TaskError: a file or a line that cannot be read.
+        TaskError: a file or a line that cannot be read, or a test question.
     """
-    return [example for source in sources for example in _read(source, split, seed)]
+    examples: list[Example] = []
+    for source in sources:
+        found = list(_read(source, split, seed))
+        # Generated problems of different splits never have a text in common.
+        if isinstance(source, str) and not test_questions:
+            refuse_test_questions(found, where=source)
+        examples += found
+    return examples
 
 
 def _read(source: str | Mapping[str, Any], split: Split, seed: int) -> Iterator[Example]:
