@@ -24,8 +24,9 @@ DIGESTS = Path(__file__).parent / "test_questions.json"
 _BYTES = 6  # of a digest: one in a billion training questions is taken for a test question
 _WIDTH = 8  # characters of a digest in base64
 _NUMBER = re.compile(rf"\d[\d,]*(?:\.\d+)?|\.\d+|\b(?:{'|'.join(WORDS)})\b")
-_SEVERAL = re.compile(r"#(?:[^\w#]*#)+")  # "twenty-five" is one number, and so is 1/2
-_NO_WORD = re.compile(r"[\W_]+")
+_SEVERAL = re.compile(r"#(?:[\s/-]#)+")  # "twenty-five" is one number, and so is 1/2
+_NO_WORD = re.compile(r"[^\w+*^=<>]|_")  # signs of arithmetic stay
+_LEAST = 20  # letters that tell a question with its numbers masked from others
 
 
 class _Asks(Protocol):
@@ -35,16 +36,20 @@ class _Asks(Protocol):
 
 
 def normalised(question: str) -> str:
-    """Return a question's letters and digits alone, in lower case."""
+    """Return a question's letters, digits and signs of arithmetic alone, in lower case."""
     text = unicodedata.normalize("NFKC", question).casefold()
     return _NO_WORD.sub("", text)
 
 
 def masked(question: str) -> str:
-    """Return what `normalised` does, with one mark for every number, in digits or in words."""
+    """Return what `normalised` does, with one mark for every number, in digits or in words.
+
+    Where hardly a word is left ("What is 3 + 4?"), nothing is masked: it would be any question.
+    """
     text = unicodedata.normalize("NFKC", question).casefold()
     text = _SEVERAL.sub("#", _NUMBER.sub("#", text))
-    return "#".join(_NO_WORD.sub("", part) for part in text.split("#"))
+    covered = "#".join(_NO_WORD.sub("", part) for part in text.split("#"))
+    return covered if sum(map(str.isalpha, covered)) >= _LEAST else normalised(question)
 
 
 def digest(text: str) -> str:

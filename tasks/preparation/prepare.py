@@ -83,7 +83,8 @@ def prepare(
         tests: test questions; those of every benchmark by default.
     """
     tests, others = tests or shipped_tests(), TestQuestions.of(excluded or {})
-    made, seen = Prepared(), set()
+    made = Prepared()
+    seen: set[str] = set()
     kept: list[tuple[Source, Solved]] = []
     for source in sources:
         counts = made.counts.setdefault(source.name, Counter())

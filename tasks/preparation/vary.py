@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import zip_longest
 
 from ..solved import Solved
 from .equations import Equation, compute, read_equation
@@ -118,14 +119,9 @@ def _compute(
 ) -> list[Equation] | None:
     made: list[Equation] = []
     for step, row in zip(chain, operands, strict=True):
-        values = [
-            one
-            if isinstance(one, str)
-            else plain(new[one] if isinstance(one, Fraction) else made[one].value)
-            for one in row
-        ]
-        given = iter(values)
-        left = _OPERAND.sub(lambda _, given=given: str(next(given)), step.left)
+        given = [_write(one, made, new) for one in row]
+        between = _OPERAND.split(step.left)
+        left = "".join(map("".join, zip_longest(between, given, fillvalue="")))
         value = compute(left)
         right = None if value is None else plain(value)
         if value is None or right is None or not _like(value, step.value):
@@ -138,6 +134,12 @@ def _like(new: Fraction, old: Fraction) -> bool:
     return (
         (new > 0) == (old > 0) and (new == 0) == (old == 0) and decimals_of(new) <= decimals_of(old)
     )
+
+
+def _write(operand: _Operand, made: Sequence[Equation], new: Mapping[Fraction, Fraction]) -> str:
+    if isinstance(operand, str):
+        return operand
+    return made[operand].right if isinstance(operand, int) else str(plain(new[operand]))
 
 
 def _rewrite(text: str, moved: Sequence[Number], new: Mapping[Fraction, Fraction]) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.resources import files
 
 import pytest
 import torch
@@ -243,6 +244,16 @@ def test_what_is_measured_on_may_not_be_learned(tmp_path):
     recipe = write_recipe(tmp_path, data=[str(file)], validation=[str(file)])
     with pytest.raises(LatentTTSError, match="Question 0 of validation is learned from, too"):
         run(recipe, tmp_path / "out")
+
+
+def test_a_test_question_is_not_learned(tmp_path):
+    shipped = files("latent_tts.tasks.arith") / "arith_test.jsonl"
+    file = tmp_path / "train.jsonl"
+    file.write_text('{"question": "What is 1 + 2?", "answer": "3"}\n' + shipped.read_text())
+    recipe = write_recipe(tmp_path, data=[str(file)])
+    with pytest.raises(LatentTTSError, match=r"train.jsonl: 500 of the examples .* arith_test"):
+        run(recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_recipe_that_is_no_yaml_is_refused(tmp_path):

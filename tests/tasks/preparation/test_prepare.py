@@ -22,7 +22,7 @@ from latent_tts.tasks.preparation.__main__ import write_digests
 from latent_tts.tasks.preparation.contamination import DIGESTS
 
 TEST = "Ann has 12 red cups. She buys twenty-five more. How many cups has she got?"
-TESTS = TestQuestions.of({"cups": [TEST]})
+TESTS = TestQuestions.of({"cups": [TEST], "sums": ["What is 3+4?"]})
 
 
 def solved(question: str, *steps: str, answer: str) -> Solved:
@@ -47,6 +47,9 @@ def pears(number: int) -> Solved:
         (TEST.replace("12", "a dozen").replace("a dozen", "dozen"), "cups with other numbers"),
         (TEST.replace("red", "blue"), None),
         ("How many cups?", None),
+        ("What is 3 + 4?", "sums"),
+        ("What is 34?", None),
+        ("What is 7 + 4?", None),
     ],
 )
 def test_what_counts_as_a_test_question(question: str, found: str | None) -> None:
@@ -89,9 +92,9 @@ def test_what_is_dropped_and_why() -> None:
         solved("9 cups and 4 mugs, exactly?", "<<9+4=13>>", answer="14"),
         solved("9 cups, 4 mugs, 2 jars?", "<<9+4=13>>", "<<13+2=15>>", answer="15"),
         solved("9 cups " + "and so on " * 9, "<<9+4=13>>", answer="13"),
-        solved("The 8 cups of yesterday", "<<9+4=13>>", answer="13"),
+        solved("The 8 cups of yesterday morning", "<<9+4=13>>", answer="13"),
     ]
-    excluded = {"valid": ["the 7 cups of yesterday!"]}
+    excluded = {"valid": ["the 7 cups of yesterday morning!"]}
     made = run([Source("a", rows)], most_steps=1, longest=20, excluded=excluded)
     assert {(one.question[:30], one.reason) for one in made.dropped} == {
         (rows[1].question[:30], "a copy"),
