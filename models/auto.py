@@ -47,8 +47,8 @@ def resolve_checkpoint(path_or_id: str) -> str:
     if looks_like_path or path_or_id.count("/") != 1:
         raise ModelError(
             f"No checkpoint at {path_or_id!r}.{near(path_or_id, names)} Give a folder with "
-            f"config.json, a hub id owner/name, one that ships ({', '.join(names)}), or a base "
-            f"that `latent-tts base` fetched ({', '.join(BASES)})."
+            f"config.json, a hub id owner/name, a base ({', '.join(BASES)}), or one that ships: "
+            f"{', '.join(names)}."
         )
     return path_or_id
 
