@@ -10,12 +10,13 @@ import torch
 
 from ..models import EngineOptions, ModelError, choice
 from ..models.fields import check_fields
+from ..models.formats import SourceOptions
 from ..models.settings import check_names
 from ..tasks import find_strategy
 from .lm_eval_seam import logger
 
 # Arguments that are names, whatever they look like.
-NAMES = ("pretrained", "revision", "reward_model", "reward_revision")
+NAMES = ("pretrained", "base", "thinking_speed", "revision", "reward_model", "reward_revision")
 
 # What this project took once -> what to say to those who still give it.
 _GONE = {
@@ -31,6 +32,8 @@ class ModelArguments:
     Attributes:
         pretrained: a folder, a hub id, or the name of a checkpoint that ships.
         backbone: such as `coconut`, where the checkpoint's config.json does not tell.
+        base, lora_alpha, thinking_speed, embeds_std: what the files of a training program do not
+            say, see `models.formats.SourceOptions`.
         revision: of a hub repository.
         dtype: such as bfloat16; float32 on a CPU and the checkpoint's own elsewhere unless given.
         device: such as `cuda:1`; the CPU, with a warning, where there is no such accelerator.
@@ -51,6 +54,10 @@ class ModelArguments:
 
     pretrained: str = "tiny-coconut"
     backbone: str | None = None
+    base: str | None = None
+    lora_alpha: float | None = None
+    thinking_speed: str | None = None
+    embeds_std: float | None = None
     revision: str = "main"
     dtype: str | torch.dtype | None = None
     device: str | None = None
@@ -75,6 +82,16 @@ class ModelArguments:
         _known_device(self.device)
         check_fields(self)
         self.engine()
+
+    def source(self, latent_length: int | None) -> SourceOptions:
+        """Return what the files of the checkpoint may not say."""
+        return SourceOptions(
+            base=self.base,
+            latent_length=latent_length,
+            lora_alpha=self.lora_alpha,
+            thinking_speed=self.thinking_speed,
+            embeds_std=self.embeds_std,
+        )
 
     def engine(self) -> EngineOptions:
         """Return how samples are computed."""

@@ -16,6 +16,7 @@ COMMANDS = {
     "bench": "Measure samples per second, and what the engine gains.",
     "check": "Fail if a run is worse than its baseline.",
     "compare": "Compare runs and strategies on the same questions.",
+    "convert": "Write a training program's checkpoint in the released format.",
     "curve": "Draw coverage and voting accuracy against N.",
     "data": "Prepare training text; no test questions in it.",
     "eval": "Run lm-eval; takes all flags of `lm_eval run`.",

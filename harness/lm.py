@@ -48,7 +48,7 @@ class LatentLM(ProcessLM):
         super().__init__(read_device(own.device))
         self.arguments = own
         self.settings = {"seed": DEFAULT_SEED, **given}
-        self._loaded = load(own, self.device)
+        self._loaded = load(own, self.device, given.get("latent_length"))
         self.model, self.tokenizer = self._loaded.model, self._loaded.tokenizer
         self.reward_model = self._loaded.reward_model
         self._cache: ResponseCache | None = None

@@ -51,8 +51,15 @@ class Loaded:
         )
 
 
-def load(arguments: ModelArguments, device: torch.device) -> Loaded:
+def load(
+    arguments: ModelArguments, device: torch.device, latent_length: int | None = None
+) -> Loaded:
     """Load what a command line asks for.
+
+    Args:
+        arguments: of the model.
+        device: where to.
+        latent_length: number of thoughts in --model_args, which some layouts' files do not say.
 
     Raises:
         ModelError: an unusable checkpoint.
@@ -61,15 +68,18 @@ def load(arguments: ModelArguments, device: torch.device) -> Loaded:
     model: GeneratesLatents = AutoLatentModel.from_pretrained(
         arguments.pretrained,
         backbone=arguments.backbone,
+        source=arguments.source(latent_length),
         revision=arguments.revision,
         dtype=arguments.dtype,
         device_map=str(device),
         ignore_weights=arguments.ignore_weights,
     )
     model.engine_options = arguments.engine()
-    tokenizer = cast(
-        PreTrainedTokenizerBase, load_tokenizer(arguments.pretrained, arguments.revision)
-    )
+    tokenizer = model.tokenizer
+    if tokenizer is None:  # which raises what is missing
+        tokenizer = cast(
+            PreTrainedTokenizerBase, load_tokenizer(arguments.pretrained, arguments.revision)
+        )
     return Loaded(
         arguments=arguments,
         model=model,

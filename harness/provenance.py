@@ -1,6 +1,7 @@
 """What produced the numbers: named in results files, and in what seals the response cache."""
 
 import hashlib
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,22 @@ def checkpoint_record(model: Any, name: str, revision: str) -> dict[str, Any]:
         revision: of a hub repository.
     """
     folder = Path(model.name_or_path)
-    digest = hashlib.sha256()
-    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-    for file in sorted(weights):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    released = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    files = {"weights": sorted(released)} | dict(getattr(model, "weight_files", {}))
     return {
         "name": name,
         "revision": revision,
         "commit": getattr(model.config, "_commit_hash", None),
-        "weights_sha256": digest.hexdigest() if weights else None,
+        **{f"{part}_sha256": _digest(found) for part, found in files.items()},
     }
+
+
+def _digest(files: Sequence[Path]) -> str | None:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest() if files else None
 
 
 def versions() -> dict[str, str]:

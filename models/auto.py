@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from .backbones import BACKBONES, Coconut, Codi, Colar, LatentBackbone
 from .backbones.tokens import LatentTokens
 from .bases import BASES, use_base
 from .errors import ModelError
+from .formats import Checkpoint, SourceOptions, open_source
+from .formats import read as read_source
 from .generation import GeneratesLatents
 from .settings import LatentGenerationConfig
 from .weights import load_weights
@@ -41,7 +44,7 @@ def resolve_checkpoint(path_or_id: str) -> str:
     if path_or_id.partition("@")[0] in BASES:
         return str(use_base(path_or_id))
     path = Path(path_or_id).expanduser()
-    if path_or_id and path.is_dir():
+    if path_or_id and path.exists():
         return str(path)
     looks_like_path = path.is_absolute() or path_or_id.startswith((".", "~"))
     if looks_like_path or path_or_id.count("/") != 1:
@@ -96,18 +99,21 @@ class AutoLatentModel:
         *,
         backbone: str | None = None,
         adapter: str | Path | None = None,
+        source: SourceOptions | None = None,
         dtype: str | torch.dtype | None = None,
         device_map: Any = None,
         revision: str = "main",
         ignore_weights: str | Sequence[str] = (),
         **kwargs: Any,
     ) -> Any:
-        """Load a checkpoint in a released format.
+        """Load a checkpoint in the released format, or as a training program left it.
 
         Args:
-            path_or_id: a folder, a hub id, or the name of a checkpoint that ships (`tiny-coconut`).
+            path_or_id: a folder, a file, a hub id, or the name of a checkpoint that ships
+                (`tiny-coconut`).
             backbone: a name in `BACKBONES`; found from config.json's `architectures` if None.
             adapter: a folder or hub id of a peft adapter of this checkpoint, read on top of it.
+            source: what the files of some training programs do not say (`models.formats`).
             dtype: None or "auto" is float32 on CPU (bf16 is two orders slower on CPUs without it),
                 and elsewhere the checkpoint's own.
             device_map: as in transformers, but all weights on one device.
@@ -125,42 +131,113 @@ class AutoLatentModel:
                 devices.
         """
         name = resolve_checkpoint(str(path_or_id))
-        config = _load(AutoConfig, name, revision)
-        kind: Any = _backbone_class(name, config, backbone)
         if dtype in (None, "auto"):
             where = str(device_map).partition(":")[0]
             on_cpu = where in ("None", "cpu") or not torch.cuda.is_available()
             dtype = torch.float32 if on_cpu else "auto"
-        stored = _generation_config(name, revision)
-        model: Any = load_weights(
-            kind,
-            name,
-            what="checkpoint",
-            advice="It was not saved completely, its config.json belongs to another checkpoint, or "
-            "it is of another backbone (name the right one with backbone=).",
-            error=ModelError,
-            revision=revision,
-            ignore_weights=ignore_weights,
-            config=config,
-            dtype=_dtype(dtype),
-            device_map=device_map,
-            # Kept from reading the file with its own class, which refuses N greedy answers.
-            generation_config=None if stored is None else GenerationConfig(),
-            **kwargs,
-        )
+        kwargs |= {"dtype": _dtype(dtype), "device_map": device_map}
+        foreign = open_source(name, revision)
+        if foreign is not None:
+            checkpoint = read_source(foreign, replace(source or SourceOptions(), backbone=backbone))
+            model, stored = model_of(checkpoint, name, ignore_weights, **kwargs)
+            tokenizer: Any = checkpoint.tokenizer
+            model.weight_files = dict(checkpoint.files)
+        else:
+            model, stored = _of_released(name, revision, backbone, ignore_weights, **kwargs)
+            tokenizer = load_tokenizer(name, revision, missing_ok=True)
+            _apply(source or SourceOptions(), model)
         _refuse_scattered_weights(model, device_map)
         if adapter is not None:
             _load_adapter(model, str(adapter))
         if stored is not None:
             model.generation_config = stored
-        model.latent_tokens = LatentTokens.find(
-            model, load_tokenizer(name, revision, missing_ok=True)
-        )
+        model.tokenizer = tokenizer
+        model.latent_tokens = LatentTokens.find(model, tokenizer)
         return model.eval()
 
 
+def _of_released(
+    name: str,
+    revision: str,
+    backbone: str | None,
+    ignore_weights: str | Sequence[str],
+    **kwargs: Any,
+) -> tuple[Any, GenerationConfig | None]:
+    """Return the model of a checkpoint in the released format, and its generation config."""
+    config = _load(AutoConfig, name, revision)
+    kind: Any = _backbone_class(name, config, backbone)
+    stored = _generation_config(name, revision)
+    model = load_weights(
+        kind,
+        name,
+        what="checkpoint",
+        advice="It was not saved completely, its config.json belongs to another checkpoint, or "
+        "it is of another backbone (name the right one with backbone=).",
+        error=ModelError,
+        revision=revision,
+        ignore_weights=ignore_weights,
+        config=config,
+        # Kept from reading the file with its own class, which refuses N greedy answers.
+        generation_config=None if stored is None else GenerationConfig(),
+        **kwargs,
+    )
+    return model, stored
+
+
+def _apply(source: SourceOptions, model: Any) -> None:
+    """Let a released checkpoint think at another speed.
+
+    Raises:
+        ModelError: an option that has no meaning for it.
+    """
+    given = {name: value for name, value in vars(source).items() if value is not None}
+    fields = {"thinking_speed": "thinking_speed", "embeds_std": "latent_embedding_std"}
+    for name, value in given.items():
+        if name in ("backbone", "latent_length"):
+            continue
+        if name not in fields or model.backbone != "colar":
+            raise ModelError(
+                f"{name}={value!r} says of files of a training program what they leave out; "
+                f"{model.name_or_path!r} is a {model.backbone} checkpoint in the released format, "
+                "whose config.json has it. Leave it out."
+            )
+        setattr(model.config, fields[name], value)
+
+
+def model_of(
+    checkpoint: Checkpoint, name: str, ignore_weights: str | Sequence[str] = (), **kwargs: Any
+) -> tuple[Any, GenerationConfig]:
+    """Return the model of a checkpoint that was read in another layout, and its settings.
+
+    Args:
+        checkpoint: read by `models.formats`.
+        name: of the source, for messages and records.
+        ignore_weights: names of weights that may be left unread.
+        **kwargs: for transformers' `from_pretrained`.
+    """
+    trunk: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(checkpoint.config)]
+    model = load_weights(
+        latent_class(BACKBONES[checkpoint.method], trunk),
+        name,
+        what="checkpoint",
+        advice="Its layout is not the one that its names of weights suggest.",
+        error=ModelError,
+        ignore_weights=ignore_weights,
+        config=checkpoint.config,
+        state_dict=dict(checkpoint.weights),
+        **kwargs,
+    )
+    stored = LatentGenerationConfig(
+        eos_token_id=checkpoint.tokenizer.eos_token_id, **checkpoint.generation
+    )
+    return model, stored
+
+
 def load_tokenizer(
-    path_or_id: str | Path, revision: str = "main", *, missing_ok: bool = False
+    path_or_id: str | Path,
+    revision: str = "main",
+    *,
+    missing_ok: bool = False,
 ) -> PreTrainedTokenizerBase | None:
     """Load a checkpoint's tokenizer, padding on the left; pad is eos where there is none.
 

@@ -232,6 +232,7 @@ class LatentSettings:
         return settings
 
     def _check_backbone(self, backbone: LatentBackbone) -> None:
+        self.sampler.check(backbone)
         if self.max_latent_length is not None and not backbone.chooses_length:
             raise ModelError(
                 f"max_latent_length={self.max_latent_length} for {backbone.backbone}, which thinks "

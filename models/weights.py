@@ -1,15 +1,17 @@
 """Loading weights: all that the model needs, and all that the files hold."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from ..errors import LatentTTSError
+from .formats.files import unwrapped_weights
 
 _LISTED = 3
 
@@ -24,6 +26,7 @@ def load_weights(
     revision: str = "main",
     ignore_weights: str | Sequence[str] = (),
     new: Sequence[str] = (),
+    state_dict: Mapping[str, torch.Tensor] | None = None,
     **kwargs: Any,
 ) -> PreTrainedModel:
     """Load a model, and refuse weights that would be left random or that nobody reads.
@@ -38,6 +41,7 @@ def load_weights(
         ignore_weights: names of weights that may be left unread, with `*` for any characters;
             several in a list, or joined by `+`.
         new: modules that training adds, whose weights are random where the files lack them.
+        state_dict: the weights, where they are not read from `name`.
         **kwargs: for transformers' `from_pretrained`.
 
     Raises:
@@ -45,12 +49,14 @@ def load_weights(
             another shape, and unread ones that `ignore_weights` does not name.
     """
     patterns = _patterns(ignore_weights, error)
+    state_dict = unwrapped_weights(name) if state_dict is None else state_dict
     reports = logging.getLogger("transformers.modeling_utils")
     reports.addFilter(_is_no_report)
     loader: Any = kind  # transformers' types know nothing of `output_loading_info`
     try:
         model, info = loader.from_pretrained(
-            name,
+            name if state_dict is None else None,
+            state_dict=state_dict,
             revision=revision,
             # What does not fit is refused below, with a shorter message.
             ignore_mismatched_sizes=True,
@@ -84,6 +90,7 @@ def load_weights(
             f"would be those of another model. {advice} Where they have no part in sampling, give "
             f"ignore_weights={unread[0].rpartition('.')[0]}.*"
         )
+    model.name_or_path = name
     return model
 
 

@@ -8,8 +8,17 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import click
 
 from ...models import SAMPLERS
+from ...models.formats import SourceOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_SOURCE = {
+    "base": "Folder or hub id of the language model that was trained.",
+    "latent_length": "Number of thoughts that the model was trained to think.",
+    "lora_alpha": "Numerator of the scale of a low-rank update.",
+    "thinking_speed": "What stands in CoLaR's prompt: 1 to 5 or auto.",
+    "embeds_std": "CoLaR's standard deviation of the base's embeddings.",
+    "backbone": "Method of an adapter on a plain language model.",
+}
 _OWN = "Default: the checkpoint's own."
 
 
@@ -78,6 +87,11 @@ def thought_options(command: Command) -> Command:
     for kind in (*reversed(list(SAMPLERS.values())), ThoughtOptions):
         command = field_options(kind, default_help=_OWN)(command)
     return command
+
+
+def source_options(command: Command) -> Command:
+    """Add what the files of training programs do not say."""
+    return field_options(SourceOptions, helps=_SOURCE, default_help="")(command)
 
 
 def strengths(given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -33,12 +33,18 @@ class Codi(LatentBackbone):
                 nn.Linear(size, width),
                 nn.GELU(),
                 nn.Linear(width, size),
-                nn.LayerNorm(size),
+                *([nn.LayerNorm(size)] if getattr(config, "projector_layer_norm", True) else []),
             )
         self.post_init()
 
     def format_prompt(self, question: str) -> str:
-        """Return `{question}` and the start marker, nothing between them."""
+        """Return `{question}` and the start marker, nothing between them.
+
+        Where `config.collapse_spaces` says so, as CODI's own evaluation reads questions: spaces at
+        both ends go, and each pair of spaces becomes one, once, from left to right.
+        """
+        if getattr(self.config, "collapse_spaces", False):
+            question = question.strip().replace("  ", " ")
         return f"{question}{self.start_marker}"
 
     def next_thought(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -14,10 +14,18 @@ from .protocol import LatentBackbone
 
 
 class LatentHead(nn.Module):
-    """Mean of the next thought; layer names are those of the released checkpoints."""
+    """Distribution of the next thought; layer names are those of the released checkpoints."""
 
-    def __init__(self, hidden_size: int, intermediate_size: int) -> None:
-        """Build Linear, GELU, Linear, LayerNorm, and the output layer `mean`."""
+    def __init__(
+        self, hidden_size: int, intermediate_size: int, *, distribution: bool = False
+    ) -> None:
+        """Build Linear, GELU, Linear, LayerNorm, and the output layer `mean`.
+
+        Args:
+            hidden_size: D.
+            intermediate_size: of the layers between.
+            distribution: with an output layer `log_std` too.
+        """
         super().__init__()
         self.fc = nn.Sequential(
             nn.Linear(hidden_size, intermediate_size),
@@ -26,10 +34,16 @@ class LatentHead(nn.Module):
             nn.LayerNorm(intermediate_size),
         )
         self.mean = nn.Linear(intermediate_size, hidden_size)
+        self.log_std = nn.Linear(intermediate_size, hidden_size) if distribution else None
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Map hidden states f[R, D] to unscaled thoughts f[R, D]."""
         return self.mean(self.fc(hidden))
+
+    def spread(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Map hidden states f[R, D] to the standard deviations of unscaled thoughts f[R, D]."""
+        assert self.log_std is not None, "the checkpoint has the mean alone"
+        return self.log_std(self.fc(hidden)).exp()
 
 
 class Colar(LatentBackbone):
@@ -48,17 +62,33 @@ class Colar(LatentBackbone):
         self.lt_head = LatentHead(
             config.get_text_config().hidden_size,
             getattr(config, "latent_intermediate_size", 2048),
+            distribution=getattr(config, "latent_distribution", False),
         )
-        self.latent_embedding_std: float = getattr(config, "latent_embedding_std", 0.018)
+        self.least_thoughts = getattr(config, "latent_least_thoughts", 0)
         self.post_init()
 
+    @property
+    def latent_embedding_std(self) -> float:
+        """Standard deviation of the token embeddings, by which thoughts are scaled."""
+        return getattr(self.config, "latent_embedding_std", 0.018)
+
     def format_prompt(self, question: str) -> str:
-        """Return the question in CoLaR's frame at the released thinking speed of 2."""
-        return f"Question: {question} Let's think step by step:(Thinking speed: 2)###"
+        """Return the question in CoLaR's frame, at `config.thinking_speed` or the released 2."""
+        speed = getattr(self.config, "thinking_speed", 2)
+        return f"Question: {question} Let's think step by step:(Thinking speed: {speed})###"
 
     def next_thought(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return lt_head(hidden) * latent_embedding_std, f[R, D]."""
         return self.lt_head(hidden) * self.latent_embedding_std
+
+    @property
+    def has_thought_spread(self) -> bool:
+        """Whether the latent head has `log_std`; the released checkpoints have the mean alone."""
+        return self.lt_head.log_std is not None
+
+    def thought_spread(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the standard deviations of the next thoughts' distribution, f[R, D]."""
+        return self.lt_head.spread(hidden) * self.latent_embedding_std
 
     def read_answer(self, text: str) -> str | None:
         """Return what stands after the last `Answer:`, with `#` taken out."""

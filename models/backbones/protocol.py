@@ -97,10 +97,12 @@ class LatentBackbone(_Model):
             generation_config.json overrides them.
         chooses_length: whether the model ends its thinking itself, by predicting the end marker.
         dropout_while_answering: whether a dropout sampler stays on while the answer is decoded.
+        least_thoughts: how many it thinks before it may end its thinking.
         dropout_modules: for each dropout site, the ends of the names of the modules after whose
             output a mask is applied; the sampler knows those of transformers' usual decoders.
         start_marker: text that ends the prompt and begins thinking.
         end_marker: text whose token ends thinking.
+        tokenizer: the checkpoint's, set when it is loaded; None where it has none.
         latent_tokens: ids of the markers, found when the checkpoint is loaded.
         engine_options: how samples are computed.
     """
@@ -110,10 +112,12 @@ class LatentBackbone(_Model):
     latent_defaults: ClassVar[Mapping[str, Any]]
     chooses_length: ClassVar[bool] = False
     dropout_while_answering: ClassVar[bool] = False
+    least_thoughts: int = 0
     dropout_modules: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     start_marker: ClassVar[str] = "<|start-latent|>"
     end_marker: ClassVar[str] = "<|end-latent|>"
 
+    tokenizer: PreTrainedTokenizerBase | None = None
     latent_tokens: LatentTokens
     engine_options: EngineOptions = EngineOptions()
 
@@ -142,13 +146,25 @@ class LatentBackbone(_Model):
         """
         return hidden
 
-    def encode_prompt(self, tokenizer: PreTrainedTokenizerBase, question: str) -> list[int]:
-        """Tokenise the formatted prompt; no special tokens are added to what the format writes.
+    @property
+    def has_thought_spread(self) -> bool:
+        """Whether the next thought is a distribution, whose mean `next_thought` returns."""
+        return False
 
-        The question is text: where it spells a control token, its characters are encoded.
+    def thought_spread(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the standard deviations of the next thoughts after hidden states, both f[R, D]."""
+        raise NotImplementedError
+
+    def encode_prompt(self, tokenizer: PreTrainedTokenizerBase, question: str) -> list[int]:
+        """Tokenise the formatted prompt, after the tokens in `config.latent_prompt_prefix`.
+
+        Those are what a tokenizer puts before every text, where the checkpoint was trained with
+        them; no other special tokens are added to what the format writes. The question is text:
+        where it spells a control token, its characters are encoded.
 
         Raises:
             ModelError: it spells one that the tokenizer cannot encode otherwise.
         """
         encoder = PromptEncoder.of(tokenizer, self.start_marker, self.end_marker)
-        return encoder.encode(question, self.format_prompt)
+        prefix = getattr(self.config, "latent_prompt_prefix", ())
+        return [*prefix, *encoder.encode(question, self.format_prompt)]

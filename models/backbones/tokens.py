@@ -1,8 +1,10 @@
 """The token ids that frame and stand for thoughts."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import torch
 from transformers import PreTrainedTokenizerBase
 
 from ..errors import ModelError
@@ -17,12 +19,15 @@ class LatentTokens:
         placeholder: stands for a thought in `sequences`.
         eos: end the answer.
         pad: fills rows that ended early.
+        forbidden: are never answered: those that the checkpoint's generation config suppresses,
+            and embeddings behind the tokenizer's last token, which pad the vocabulary.
     """
 
     end: int
     placeholder: int
     eos: tuple[int, ...]
     pad: int
+    forbidden: tuple[int, ...] = ()
 
     @classmethod
     def find(cls, model: Any, tokenizer: PreTrainedTokenizerBase | None = None) -> "LatentTokens":
@@ -51,7 +56,28 @@ class LatentTokens:
         if model.start_marker != model.end_marker:
             _marker_id(model, tokenizer, marker=model.start_marker, key="latent_start_id")
         placeholder = _id_of(model, tokenizer, marker="<|latent|>", key="latent_id")
-        return cls(end, pad if placeholder is None else placeholder, eos, pad)
+        placeholder = pad if placeholder is None else placeholder
+        return cls(end, placeholder, eos, pad, _forbidden(model, tokenizer))
+
+
+@lru_cache(maxsize=64)
+def indices_within(
+    ids: tuple[int, ...], first: int, count: int, device: torch.device
+) -> torch.Tensor | None:
+    """Return which of `count` ids from `first` on are among some, i64[F], less `first`.
+
+    None where none is. The tensor is made once, since it is asked for at every step.
+    """
+    found = [index - first for index in ids if first <= index < first + count]
+    return torch.tensor(found, device=device) if found else None
+
+
+def _forbidden(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Return the ids that are never answered."""
+    size = model.config.get_text_config().vocab_size
+    suppressed = getattr(model.generation_config, "suppress_tokens", None) or ()
+    padding = () if tokenizer is None else range(len(tokenizer), size)
+    return tuple(sorted({*suppressed, *padding}))
 
 
 def _marker_id(

@@ -1,10 +1,12 @@
 """The next tokens: the head's products with hidden states, the likeliest token, and sampling."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from ..backbones.protocol import Readable
+from ..backbones.protocol import LatentBackbone, Readable
+from ..backbones.tokens import indices_within
 from ..errors import ModelError, check_finite
 from ..samplers import randomness
 from . import kernels
@@ -13,13 +15,13 @@ _ANSWER_SITE = 1 << 20  # the address of answer sampling, beyond every dropout s
 _SAMPLED_ROWS = 64  # whose next tokens are sampled at once: a random number for every known token
 
 
-def likeliest(model: Readable, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def likeliest(model: LatentBackbone, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the largest logit f[R] of each row of hidden states f[R, D], and its token i64[R].
 
     NaN counts as the largest; of equal logits the first wins. No table of all logits is made where
     the head is packed.
     """
-    found = [part(hidden).max(dim=-1) for part in _head(model)]
+    found = [part.max(dim=-1) for part in _parts(model, hidden)]
     if len(found) == 1:
         return found[0].values, found[0].indices
     largest = torch.stack([best.values for best in found]).max(dim=0)
@@ -28,12 +30,12 @@ def likeliest(model: Readable, hidden: torch.Tensor) -> tuple[torch.Tensor, torc
     return largest.values, best
 
 
-def logits(model: Readable, hidden: torch.Tensor) -> torch.Tensor:
+def logits(model: LatentBackbone, hidden: torch.Tensor) -> torch.Tensor:
     """Return the logits f[R, V] of hidden states f[R, D]."""
-    return torch.cat([part(hidden) for part in _head(model)], dim=-1)
+    return torch.cat(list(_parts(model, hidden)), dim=-1)
 
 
-def greedy_tokens(model: Readable, hidden: torch.Tensor) -> torch.Tensor:
+def greedy_tokens(model: LatentBackbone, hidden: torch.Tensor) -> torch.Tensor:
     """Return the likeliest tokens i64[R] after hidden states f[R, D].
 
     Raises:
@@ -47,13 +49,12 @@ def greedy_tokens(model: Readable, hidden: torch.Tensor) -> torch.Tensor:
 
 
 def sampled_tokens(
-    model: Readable,
+    model: LatentBackbone,
     hidden: torch.Tensor,
     keys: torch.Tensor,
     positions: torch.Tensor,
     *,
-    temperature: float,
-    greedy: torch.Tensor,
+    temperature: torch.Tensor,
 ) -> torch.Tensor:
     """Return tokens i64[R] drawn from softmax(logits / temperature).
 
@@ -62,8 +63,7 @@ def sampled_tokens(
         hidden: f[R, D].
         keys: i64[R], the rows' keys.
         positions: i64[R], of the tokens.
-        temperature: above 0.
-        greedy: bool[R], rows that take the likeliest token all the same.
+        temperature: f64[R]; rows at 0 take the likeliest token.
 
     Raises:
         ModelError: logits that are not finite.
@@ -77,9 +77,25 @@ def sampled_tokens(
             keys[rows], positions[rows], site=_ANSWER_SITE, size=every.shape[-1]
         )
         # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
-        noisy = every.double() / temperature - (-uniform.log()).log()
-        found.append(torch.where(greedy[rows], every.argmax(dim=-1), noisy.argmax(dim=-1)))
+        scale = temperature[rows].unsqueeze(-1)
+        noisy = every.double() / scale - (-uniform.log()).log()
+        sampled = noisy.argmax(dim=-1)
+        found.append(torch.where(scale[:, 0] > 0, sampled, every.argmax(dim=-1)))
     return torch.cat(found)
+
+
+def _parts(model: LatentBackbone, hidden: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield the logits of each part of the vocabulary, -inf for tokens that are never answered."""
+    first = 0
+    for part in _head(model):
+        found = part(hidden)
+        forbidden = indices_within(
+            model.latent_tokens.forbidden, first, found.shape[-1], found.device
+        )
+        if forbidden is not None:
+            found = found.index_fill(-1, forbidden, -math.inf)
+        yield found
+        first += found.shape[-1]
 
 
 def _head(model: Readable) -> Sequence[Callable[[torch.Tensor], torch.Tensor]]:

@@ -58,6 +58,13 @@ class Stepper:
         self._tokens = model.latent_tokens
         self._eos = torch.tensor(self._tokens.eos, device=model.device)
         self._limit = position_limit(model)
+        answers = settings.temperature if settings.do_sample else 0.0
+        self._greedy = not answers and not settings.sampler.ending_temperature
+        self._temperatures = torch.tensor(  # of answers, and of tokens that may end thinking
+            [answers, settings.sampler.ending_temperature],
+            dtype=torch.float64,
+            device=model.device,
+        )
 
     def keys(self, prompts: Sequence[Sequence[int]], samples: Sequence[int]) -> torch.Tensor:
         """Return the addresses i64[B, N] of the given samples of each prompt."""
@@ -164,19 +171,18 @@ class Stepper:
         tokens = torch.full_like(rows.index, self._tokens.placeholder)
         if bool(asks.any()):
             tokens[asks] = self._next_tokens(rows, asks)
-            thinks = thinks & (tokens != self._tokens.end)
+            thinks &= (tokens != self._tokens.end) | (rows.thoughts < self.model.least_thoughts)
         tokens = torch.where(thinks, self._tokens.placeholder, tokens)
         return torch.where(rows.thinking & ~thinks, self._tokens.end, tokens), thinks
 
     def _next_tokens(self, rows: Rows, asks: torch.Tensor) -> torch.Tensor:
         """Return the tokens that follow the hidden states of the rows that ask, bool[R]."""
-        if not self.settings.do_sample:
+        if self._greedy:
             return greedy_tokens(self.model, rows.hidden[asks])
         return sampled_tokens(
             self.model,
             rows.hidden[asks],
             rows.keys[asks],
             rows.position[asks],
-            temperature=self.settings.temperature,
-            greedy=rows.thinking[asks],
+            temperature=self._temperatures[rows.thinking[asks].long()],
         )

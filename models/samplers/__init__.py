@@ -6,17 +6,18 @@ from dataclasses import fields
 from ...registry import Registry, class_check
 from ..errors import ModelError
 from .dropout import Dropout
+from .native import Native
 from .noise import Noise
 from .protocol import Reading, Sampler
 from .randomness import Draw
 
-__all__ = ["SAMPLERS", "Draw", "Dropout", "Noise", "Reading", "Sampler", "parameters"]
+__all__ = ["SAMPLERS", "Draw", "Dropout", "Native", "Noise", "Reading", "Sampler", "parameters"]
 
 SAMPLERS: Registry[type[Sampler]] = Registry(
     "latent_tts.samplers",
     what="sampler (latent_do_sample_by)",
     error=ModelError,
-    things={"dropout": Dropout, "noise": Noise},
+    things={"dropout": Dropout, "noise": Noise, "native": Native},
     check=class_check(
         "latent_tts.samplers",
         Sampler,

@@ -61,9 +61,17 @@ class Sampler:
             if name not in self.since or value != self.since[name]
         }
 
+    def check(self, backbone: LatentBackbone) -> None:
+        """Raise ModelError where the backbone lacks what the sampler needs."""
+
     def varies(self, backbone: LatentBackbone, thoughts: int) -> bool:
         """Whether two samples of one question can differ, with at most so many thoughts."""
         return False
+
+    @property
+    def ending_temperature(self) -> float:
+        """Temperature at which a token that may end thinking is drawn; the likeliest at 0."""
+        return 0.0
 
     @property
     def prompt_varies(self) -> bool:

@@ -1,0 +1,70 @@
+"""A folder that holds a peft adapter and not its base."""
+
+import json
+from typing import ClassVar
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from ..backbones import BACKBONES
+from ..errors import ModelError
+from .files import Source
+from .layout import Base, Checkpoint, SourceOptions, known_length
+
+
+class AdapterFolder:
+    """`adapter_config.json` with `adapter_model.safetensors`, over a plain language model."""
+
+    title: ClassVar[str] = "a peft adapter (adapter_config.json)"
+
+    def recognises(self, source: Source) -> bool:
+        """Return whether there is a config of an adapter and none of a model."""
+        folder = source.root
+        return (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file()
+
+    def read(self, source: Source, options: SourceOptions) -> Checkpoint:
+        """Return the checkpoint, the adapter merged into its base by peft.
+
+        Raises:
+            ModelError: no base, one that does not fit, or no method.
+        """
+        from peft import PeftModel  # takes a second to import, and is not needed otherwise
+
+        named = json.loads((source.root / "adapter_config.json").read_text())
+        base = Base.load(
+            options.base or named.get("base_model_name_or_path"),
+            source,
+            what="an adapter whose adapter_config.json names no base.",
+            example="HuggingFaceTB/SmolLM2-135M-Instruct",
+        )
+        if options.backbone is None:
+            raise ModelError(
+                f"{source.name!r} is a peft adapter over {base.name!r}, a plain language model: "
+                "say by which method it thinks, as backbone=coconut."
+            )
+        method = BACKBONES[options.backbone]
+        length = None if method.chooses_length else known_length(options, source)
+        model = AutoModelForCausalLM.from_pretrained(base.name, dtype=torch.float32)
+        try:
+            merged = PeftModel.from_pretrained(model, str(source.root)).merge_and_unload()
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise ModelError(
+                f"{source.name!r} does not fit its base {base.name!r}: {error}"
+            ) from error
+        weights = dict(merged.state_dict())
+        base.check(weights, source)
+        return Checkpoint(
+            method=options.backbone,
+            config=base.config,
+            weights=weights,
+            tokenizer=base.tokenizer,
+            generation={"latent_length": length},
+            files={
+                "weights": tuple(sorted(source.root.glob("adapter_model.*"))),
+                "base": base.files(),
+            },
+            found=(
+                f"{self.title} of type {named.get('peft_type')} and rank {named.get('r')}, merged",
+                f"base {base.name}",
+            ),
+        )

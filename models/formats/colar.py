@@ -1,0 +1,124 @@
+"""CoLaR as xiaomi-research/colar saves it: a Lightning file of what was trained.
+
+Low-rank updates and the latent head; the base's weights are not in the file, and its settings are
+pickled objects of omegaconf.
+"""
+
+from typing import ClassVar
+
+from ..errors import ModelError
+from .files import Source, find_setting
+from .layout import Base, Checkpoint, SourceOptions
+from .lora import merge_lora
+
+_PREFIXES = ("llm.base_model.model.", "llm.")
+_HEAD = "latent_policy."
+_ALPHA = 32  # of the published configuration
+_THOUGHTS, _ANSWER = 64, 16
+# Standard deviations of the embeddings by which the repository scales thoughts.
+_STDS = {
+    "deepseek-r1-distill-qwen-1.5b": 0.03,
+    "llama-3.2-1b-instruct": 0.018,
+    "llama-3.2-3b-instruct": 0.018,
+    "llama-3.1-8b-instruct": 0.008,
+    "gpt2": 0.12,
+}
+
+
+class ColarLightning:
+    """`last.ckpt` with `latent_policy.*`."""
+
+    title: ClassVar[str] = "CoLaR's Lightning file (latent_policy.*)"
+
+    def recognises(self, source: Source) -> bool:
+        """Return whether there is a latent policy."""
+        return any(name.startswith(_HEAD) for name in source.names)
+
+    def read(self, source: Source, options: SourceOptions) -> Checkpoint:
+        """Return the checkpoint, its low-rank updates merged into the base.
+
+        Raises:
+            ModelError: no base, one that does not fit, or a setting that the file does not say.
+        """
+        base = Base.load(
+            options.base,
+            source,
+            what="a Lightning file of CoLaR, which holds only what was trained.",
+            example="meta-llama/Llama-3.2-1B-Instruct",
+        )
+        head, inner, strange = {}, {}, []
+        for name, each in source.tensors.items():
+            prefix = next((one for one in (_HEAD, *_PREFIXES) if name.startswith(one)), None)
+            if prefix is None:
+                strange.append(name)
+            elif prefix == _HEAD:
+                head["lt_head." + name.removeprefix(_HEAD)] = each
+            else:
+                inner[name.removeprefix(prefix)] = each
+        if strange or "lt_head.mean.weight" not in head:
+            raise ModelError(
+                f"{source.name!r} is no file of CoLaR: it "
+                + (f"holds {strange[0]}." if strange else "lacks latent_policy.mean.weight.")
+            )
+        alpha = options.lora_alpha or find_setting(source.settings, "lora_alpha")
+        if alpha is None and any(".lora_" in name for name in inner):
+            raise ModelError(
+                f"{source.name!r} holds low-rank updates and does not say their scale alpha: give "
+                f"lora_alpha=; the published configuration has lora_alpha={_ALPHA}."
+            )
+        weights, ranks = merge_lora(
+            {**base.weights(), **inner}, dict(base.trunk().named_modules()), alpha=alpha or 0
+        )
+        base.check(weights, source)
+        width = head["lt_head.mean.weight"].shape[1]
+        std = _embeds_std(options, source, base)
+        speed = _speed(options, source)
+        base.config.update(
+            {
+                "latent_intermediate_size": width,
+                "latent_embedding_std": std,
+                "latent_distribution": "lt_head.log_std.weight" in head,
+                "latent_least_thoughts": 1,
+                "thinking_speed": speed,
+            }
+        )
+        return Checkpoint(
+            method="colar",
+            config=base.config,
+            weights={**weights, **head},
+            tokenizer=base.tokenizer,
+            generation={
+                "max_latent_length": _THOUGHTS,
+                "max_new_tokens": _THOUGHTS + 1 + _ANSWER,
+            },
+            files={"weights": source.weight_files, "base": base.files()},
+            found=(
+                f"{self.title} on {base.config.model_type} of base {base.name}",
+                f"low-rank updates of rank {', '.join(map(str, ranks))} merged with alpha {alpha:g}"
+                if ranks
+                else "no low-rank updates",
+                f"thinking speed {speed}, standard deviation of embeddings {std:g}",
+                f"at most {_THOUGHTS} thoughts, at least 1",
+            ),
+        )
+
+
+def _embeds_std(options: SourceOptions, source: Source, base: Base) -> float:
+    if options.embeds_std is not None:
+        return options.embeds_std
+    model = str(find_setting(source.settings, "model_id") or base.name)
+    known = model.rstrip("/").rpartition("/")[2].lower()
+    if known not in _STDS:
+        raise ModelError(
+            f"{source.name!r}: the standard deviation of the embeddings of {model!r} is not known; "
+            f"give embeds_std=. Known are: {', '.join(f'{k} {v:g}' for k, v in _STDS.items())}."
+        )
+    return _STDS[known]
+
+
+def _speed(options: SourceOptions, source: Source) -> str:
+    """Return the thinking speed: asked for, else of the file's settings, else the released 2."""
+    given = options.thinking_speed or find_setting(source.settings, "compression_factor") or 2
+    if str(given) not in {"1", "2", "3", "4", "5", "auto"}:
+        raise ModelError(f"thinking_speed={given!r}; allowed are 1, 2, 3, 4, 5 and auto.")
+    return str(given)

@@ -1,0 +1,206 @@
+"""Weights as training programs leave them: one file, shards, pickles that are never executed."""
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+from ..errors import ModelError
+
+T = TypeVar("T")
+
+# Put before every key by torch's DistributedDataParallel and by torch.compile.
+_WRAPPERS = ("module.", "_orig_mod.")
+_PATTERNS = ("*.safetensors", "pytorch_model*.bin", "*.ckpt", "checkpoint_*")
+_INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+
+
+class Placeholder:
+    """Stands for an object of a class that a pickle names and that is not imported."""
+
+    def __init__(self, *args: Any) -> None:
+        """Keep what the class would have been made of."""
+        self.args = args
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, or a folder of files, that holds weights in a layout of some training program.
+
+    Attributes:
+        name: as the user gave it.
+        root: the file or folder.
+    """
+
+    name: str
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where files beside the weights lie."""
+        return self.root if self.root.is_dir() else self.root.parent
+
+    @cached_property
+    def weight_files(self) -> tuple[Path, ...]:
+        """The files of the weights: several only where they are shards of one checkpoint.
+
+        Raises:
+            ModelError: several checkpoints of which one must be chosen, or a missing shard.
+        """
+        if self.root.is_file():
+            return (self.root,)
+        for index in _INDICES:
+            if (self.root / index).is_file():
+                return self._shards(self.root / index)
+        for pattern in _PATTERNS:
+            found = sorted(path for path in self.root.glob(pattern) if path.is_file())
+            found = [path for path in found if path.name != "adapter_model.safetensors"]
+            if len(found) > 1:
+                names = ", ".join(path.name for path in found[:6])
+                raise ModelError(
+                    f"{self.name!r} holds {len(found)} checkpoints: {names}. Say which, as "
+                    f"pretrained={found[-1]}."
+                )
+            if found:
+                return tuple(found)
+        return ()
+
+    def _shards(self, index: Path) -> tuple[Path, ...]:
+        try:
+            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            shards = tuple(self.root / Path(name).name for name in names)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{index} is no index of shards: {error!r}.") from error
+        missing = [path.name for path in shards if not path.is_file()]
+        if missing:
+            raise ModelError(
+                f"{self.name!r} lacks {', '.join(missing)}, which its {index.name} names: the "
+                "download is incomplete."
+            )
+        return shards
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The weights' names; of safetensors only the headers are read."""
+        files = self.weight_files
+        if not all(path.suffix == ".safetensors" for path in files):
+            return frozenset(self.tensors)
+        names: set[str] = set()
+        for path in files:
+            try:
+                with safe_open(path, "pt") as opened:
+                    names |= set(opened.keys())
+            except (SafetensorError, OSError) as error:
+                raise ModelError(f"{path} cannot be read as safetensors: {error}") from error
+        return frozenset(_unwrapped(dict.fromkeys(names)))
+
+    @cached_property
+    def content(self) -> Mapping[str, Any]:
+        """What the files hold: tensors by name, or an outer mapping with a `state_dict`.
+
+        Raises:
+            ModelError: a file that cannot be read, or that holds something else.
+        """
+        found: dict[str, Any] = {}
+        for path in self.weight_files:
+            read = _read_safetensors(path) or _read_pickle(path)
+            if not isinstance(read, Mapping):
+                raise ModelError(
+                    f"{path} holds a {type(read).__name__}; a checkpoint holds tensors by name."
+                )
+            found |= read
+        return found
+
+    @cached_property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The weights by name, without what DistributedDataParallel and torch.compile prefix."""
+        inner = self.content.get("state_dict", self.content)
+        return _unwrapped(
+            {
+                str(name): each
+                for name, each in (inner.items() if isinstance(inner, Mapping) else ())
+                if isinstance(each, torch.Tensor)
+            }
+        )
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """What a Lightning file says of its training, without the classes that said it."""
+        found = plain(self.content.get("hyper_parameters", {}))
+        return found if isinstance(found, Mapping) else {}
+
+
+def _unwrapped(named: dict[str, T]) -> dict[str, T]:
+    for wrapper in _WRAPPERS * 2:  # both may stand, in either order
+        if named and all(name.startswith(wrapper) for name in named):
+            named = {name.removeprefix(wrapper): each for name, each in named.items()}
+    return named
+
+
+def plain(thing: Any) -> Any:
+    """Return mappings, sequences and scalars of what an omegaconf object was made of.
+
+    Such an object keeps its value in `_content` (a container) or `_val` (a scalar).
+    """
+    if isinstance(thing, Placeholder):
+        state = vars(thing)
+        if "_content" in state or "_val" in state:
+            return plain(state.get("_content", state.get("_val")))
+        return None
+    if isinstance(thing, Mapping):
+        return {plain(key): plain(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [plain(each) for each in thing]
+    return thing
+
+
+def find_setting(settings: Any, name: str) -> Any:
+    """Return the first value of that name at any depth of nested mappings, or None."""
+    if isinstance(settings, Mapping):
+        if settings.get(name) is not None:
+            return settings[name]
+        found = (find_setting(each, name) for each in settings.values())
+        return next((each for each in found if each is not None), None)
+    return None
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor] | None:
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} cannot be read as safetensors: {error}") from error
+
+
+def _read_pickle(path: Path) -> Any:
+    """Read what `torch.save` wrote, by torch's reader that calls nothing a file names.
+
+    What the file names beyond tensors and containers (the settings of a Lightning file are
+    omegaconf objects) becomes a `Placeholder`.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        pass
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ModelError(f"{path} is no file of weights that torch can read: {error}") from error
+    try:
+        names = get_unsafe_globals_in_checkpoint(path)
+        with safe_globals([(Placeholder, name) for name in names]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a hostile file may raise anything; nothing of it has been called
+        reason = str(error).partition("WeightsUnpickler error:")[2].strip() or str(error)
+        raise ModelError(
+            f"{path} holds more than tensors and settings, and is not read, because reading it "
+            f"would execute what it names: {reason.splitlines()[0] if reason else error!r}. Save "
+            "its state dict alone, best as safetensors."
+        ) from error

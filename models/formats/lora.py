@@ -1,0 +1,62 @@
+"""Low-rank updates inside a state dict: W + (alpha / r) B A (arXiv 2106.09685, section 4.1)."""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from ..errors import ModelError
+
+_FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<which>[AB])\.(?:[^.]+\.)?weight")
+
+
+def merge_lora(
+    weights: Mapping[str, torch.Tensor], modules: Mapping[str, nn.Module], *, alpha: float
+) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
+    """Return the weights with every low-rank update added to its module's weight.
+
+    Args:
+        weights: names without peft's prefixes. An adapted module has `lora_A` f[r, in] and
+            `lora_B` f[out, r]; its own weight is called `base_layer.weight`, or as ever.
+        modules: the trunk's modules by name; of them it is known which are `Conv1D`, whose weight
+            is f[in, out].
+        alpha: the scale's numerator.
+
+    Returns:
+        The weights by the trunk's names, and the ranks that were found, in order.
+
+    Raises:
+        ModelError: half an update, one without a module, or shapes that do not fit.
+    """
+    merged = {
+        name.replace(".base_layer.", "."): each
+        for name, each in weights.items()
+        if not _FACTOR.fullmatch(name)
+    }
+    factors: dict[str, dict[str, torch.Tensor]] = {}
+    for name, each in weights.items():
+        if found := _FACTOR.fullmatch(name):
+            factors.setdefault(found["module"], {})[found["which"]] = each
+    ranks = set()
+    for module, pair in factors.items():
+        own = f"{module}.weight"
+        if pair.keys() != {"A", "B"} or own not in merged or module not in modules:
+            raise ModelError(
+                f"The low-rank update of {module!r} has {' and '.join(sorted(pair))} and "
+                f"{'a' if own in merged else 'no'} weight to add to; A, B and the weight are "
+                "needed."
+            )
+        rank = pair["A"].shape[0]
+        ranks.add(rank)
+        update = (alpha / rank) * (pair["B"].float() @ pair["A"].float())
+        if isinstance(modules[module], Conv1D):
+            update = update.T
+        if update.shape != merged[own].shape:
+            raise ModelError(
+                f"The low-rank update of {module!r} has shape {tuple(update.shape)}, its weight "
+                f"{tuple(merged[own].shape)}: the adapter belongs to another base."
+            )
+        merged[own] = merged[own].float() + update
+    return merged, tuple(sorted(ranks))
