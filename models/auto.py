@@ -137,6 +137,7 @@ class AutoLatentModel:
             dtype = torch.float32 if on_cpu else "auto"
         kwargs |= {"dtype": _dtype(dtype), "device_map": device_map}
         foreign = open_source(name, revision)
+        stored: GenerationConfig | None
         if foreign is not None:
             checkpoint = read_source(foreign, replace(source or SourceOptions(), backbone=backbone))
             model, stored = model_of(checkpoint, name, ignore_weights, **kwargs)

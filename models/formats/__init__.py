@@ -19,7 +19,15 @@ from .colar import ColarLightning
 from .files import Source
 from .layout import Checkpoint, Layout, SourceOptions
 
-__all__ = ["LAYOUTS", "Checkpoint", "Layout", "Source", "SourceOptions", "find_layout", "read"]
+__all__ = [
+    "LAYOUTS",
+    "Checkpoint",
+    "Layout",
+    "Source",
+    "SourceOptions",
+    "find_layout",
+    "read",
+]
 
 LAYOUTS: tuple[Layout, ...] = (
     AdapterFolder(),
@@ -97,6 +105,4 @@ def _model_type(folder: Path) -> str | None:
 
 def _is_raw(source: Source) -> bool:
     """Return whether weights beside a config.json are in the layout of a training program."""
-    names = source.names
-    wrapped = bool(names) and all(name.startswith(("module.", "_orig_mod.")) for name in names)
-    return wrapped or any(layout.recognises(source) for layout in LAYOUTS)
+    return any(layout.recognises(source) for layout in LAYOUTS)

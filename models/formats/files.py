@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,12 +89,17 @@ class Source:
             )
         return shards
 
-    @cached_property
+    @property
     def names(self) -> frozenset[str]:
-        """The weights' names; of safetensors only the headers are read."""
+        """The weights' names without what wrappers prefix."""
+        return frozenset(_unwrapped(dict.fromkeys(self.stored_names)))
+
+    @cached_property
+    def stored_names(self) -> frozenset[str]:
+        """The weights' names as they are stored; of safetensors only the headers are read."""
         files = self.weight_files
         if not all(path.suffix == ".safetensors" for path in files):
-            return frozenset(self.tensors)
+            return frozenset(map(str, self.content.get("state_dict", self.content)))
         names: set[str] = set()
         for path in files:
             try:
@@ -100,7 +107,7 @@ class Source:
                     names |= set(opened.keys())
             except (SafetensorError, OSError) as error:
                 raise ModelError(f"{path} cannot be read as safetensors: {error}") from error
-        return frozenset(_unwrapped(dict.fromkeys(names)))
+        return frozenset(names)
 
     @cached_property
     def content(self) -> Mapping[str, Any]:
@@ -143,6 +150,14 @@ def _unwrapped(named: dict[str, T]) -> dict[str, T]:
         if named and all(name.startswith(wrapper) for name in named):
             named = {name.removeprefix(wrapper): each for name, each in named.items()}
     return named
+
+
+def unwrapped_weights(name: str) -> dict[str, torch.Tensor] | None:
+    """Return the weights of a folder whose every key a wrapper of torch has prefixed, else None."""
+    source = Source(name, Path(name))
+    if not source.root.is_dir() or source.stored_names == source.names:
+        return None
+    return source.tensors
 
 
 def plain(thing: Any) -> Any:
@@ -188,7 +203,7 @@ def _read_pickle(path: Path) -> Any:
     omegaconf objects) becomes a `Placeholder`.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return _load(path)
     except pickle.UnpicklingError:
         pass
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -196,7 +211,7 @@ def _read_pickle(path: Path) -> Any:
     try:
         names = get_unsafe_globals_in_checkpoint(path)
         with safe_globals([(Placeholder, name) for name in names]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return _load(path)
     except Exception as error:  # a hostile file may raise anything; nothing of it has been called
         reason = str(error).partition("WeightsUnpickler error:")[2].strip() or str(error)
         raise ModelError(
@@ -204,3 +219,10 @@ def _read_pickle(path: Path) -> Any:
             f"would execute what it names: {reason.splitlines()[0] if reason else error!r}. Save "
             "its state dict alone, best as safetensors."
         ) from error
+
+
+def _load(path: Path) -> Any:
+    with warnings.catch_warnings():  # of pickles of another protocol, which are read as well
+        warnings.simplefilter("ignore", UserWarning)
+        mapped = zipfile.is_zipfile(path)  # what is not used is not read
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)

@@ -17,7 +17,10 @@ from transformers import (
 from transformers.utils import cached_file
 
 from ..errors import ModelError
+from ..fields import integer_range
 from .files import Source
+
+_SPEEDS = ("1", "2", "3", "4", "5", "auto")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,22 @@ class SourceOptions:
     thinking_speed: str | None = None
     embeds_std: float | None = None
     backbone: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be known without the files.
+
+        Raises:
+            ModelError: a value out of its range.
+        """
+        speed = self.thinking_speed
+        if speed is not None and speed not in _SPEEDS:
+            raise ModelError(f"thinking_speed={speed!r}; allowed are {', '.join(_SPEEDS)}.")
+        for name in ("lora_alpha", "embeds_std"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and value > 0):
+                raise ModelError(f"{name}={value!r}; allowed is a number above 0.")
+        if self.latent_length is not None:
+            integer_range(least=0).check("latent_length", self.latent_length)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +212,7 @@ class Base:
     def embedding_name(self) -> str:
         """Return the name of the trunk's input embedding."""
         model = self.trunk()
-        inputs = model.get_input_embeddings().weight  # type: ignore[operator,union-attr]
+        inputs = model.get_input_embeddings().weight  # type: ignore[operator]
         return next(name for name, each in model.named_parameters() if each is inputs)
 
     def embedding(self, weights: Mapping[str, torch.Tensor], source: Source) -> torch.Tensor:

@@ -42,11 +42,15 @@ def merge_lora(
     ranks = set()
     for module, pair in factors.items():
         own = f"{module}.weight"
-        if pair.keys() != {"A", "B"} or own not in merged or module not in modules:
+        if module not in modules or own not in merged:
             raise ModelError(
-                f"The low-rank update of {module!r} has {' and '.join(sorted(pair))} and "
-                f"{'a' if own in merged else 'no'} weight to add to; A, B and the weight are "
-                "needed."
+                f"There is a low-rank update of {module!r}, which the base's model has not, or "
+                "whose weight is missing: this is not the base of that checkpoint."
+            )
+        if len(pair) < 2:
+            raise ModelError(
+                f"The low-rank update of {module!r} has {''.join(pair)} alone; lora_A and lora_B "
+                "belong together. The file is incomplete."
             )
         rank = pair["A"].shape[0]
         ranks.add(rank)
@@ -56,7 +60,7 @@ def merge_lora(
         if update.shape != merged[own].shape:
             raise ModelError(
                 f"The low-rank update of {module!r} has shape {tuple(update.shape)}, its weight "
-                f"{tuple(merged[own].shape)}: the adapter belongs to another base."
+                f"{tuple(merged[own].shape)}: this is not the base of that checkpoint."
             )
         merged[own] = merged[own].float() + update
     return merged, tuple(sorted(ranks))

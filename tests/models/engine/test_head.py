@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from latent_tts.models import EngineOptions, ModelError
+from latent_tts.models.backbones.tokens import LatentTokens
 from latent_tts.models.engine.head import likeliest, logits
 from latent_tts.models.engine.kernels import packed_head
 
@@ -19,7 +20,7 @@ def packed(request):
     return request.param
 
 
-def made_model(head, *, packed=True):
+def made_model(head, *, packed=True, forbidden=()):
     """What the head asks of a model."""
     return SimpleNamespace(
         base_model=nn.Identity(),
@@ -28,6 +29,7 @@ def made_model(head, *, packed=True):
         get_output_embeddings=lambda: head,
         modules=lambda: [head],
         parameters=lambda: head.parameters(),
+        latent_tokens=LatentTokens(end=0, placeholder=0, eos=(), pad=0, forbidden=forbidden),
     )
 
 
@@ -88,3 +90,14 @@ def test_a_head_of_another_kind_is_asked_as_it_is():
 def test_a_model_without_a_head_is_refused():
     with pytest.raises(ModelError, match="SimpleNamespace has no language-model head to answer"):
         likeliest(made_model(None), torch.zeros(1, 4))
+
+
+@torch.no_grad()
+def test_forbidden_tokens_are_never_the_likeliest(packed):
+    head, hidden = made_head(VOCABULARY), torch.randn(60, 16)
+    every = hidden @ head.weight.t()
+    forbidden = tuple(every.argmax(dim=-1)[:30].tolist())
+    model = made_model(head, packed=packed, forbidden=forbidden)
+    every[:, list(forbidden)] = -torch.inf
+    assert torch.equal(likeliest(model, hidden)[1], every.argmax(dim=-1))
+    assert bool(logits(model, hidden)[:, list(forbidden)].isneginf().all())

@@ -13,6 +13,7 @@ from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
 from latent_tts.models import EngineOptions
+from latent_tts.models.backbones.tokens import LatentTokens
 from latent_tts.models.engine.head import likeliest
 from latent_tts.models.engine.kernels import cpu as module
 from latent_tts.models.engine.kernels.cpu import drop_stale, fast, packed_head, stop_packing
@@ -53,6 +54,7 @@ def model_of(*layers, head=None, **options):
         get_output_embeddings=lambda: head,
         modules=lambda: [*trunk.modules(), *([head] if head else [])],
         parameters=lambda: [*trunk.parameters(), *(head.parameters() if head else ())],
+        latent_tokens=LatentTokens(end=0, placeholder=0, eos=(), pad=0),
     )
 
 

@@ -1,0 +1,233 @@
+"""What cannot be loaded is refused, with what was found and what to do; no pickle is executed."""
+
+import builtins
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import zipfile
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from latent_tts.models import AutoLatentModel, ModelError
+from latent_tts.models.formats import SourceOptions
+from tests.models.formats.written import write_base, write_coconut, write_codi, write_colar
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return write_base(tmp_path_factory.mktemp("base"), "GPT2", bos=False)
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    return write_base(tmp_path_factory.mktemp("llama"), "Llama", bos=True)
+
+
+@pytest.fixture(scope="module")
+def coconut(base, tmp_path_factory):
+    return write_coconut(tmp_path_factory.mktemp("coconut"), base, thoughts=4).path
+
+
+@pytest.fixture(scope="module")
+def codi(base, tmp_path_factory):
+    return write_codi(tmp_path_factory.mktemp("codi"), base, ["c_attn"], rank=6).path
+
+
+@pytest.fixture(scope="module")
+def colar(llama, tmp_path_factory):
+    return write_colar(tmp_path_factory.mktemp("colar"), llama).path
+
+
+def load(path, **options):
+    return AutoLatentModel.from_pretrained(path, source=SourceOptions(**options))
+
+
+def edit(path, folder, change):
+    """Write the pickled tensors of `path` anew after a change, and return where."""
+    tensors = torch.load(path, weights_only=True)
+    change(tensors)
+    target = folder / "checkpoint_1"
+    torch.save(tensors, target)
+    return target
+
+
+def test_no_base(coconut, codi, colar):
+    for path in (coconut, codi, colar):
+        with pytest.raises(ModelError, match=r"Give base=, a folder or hub id"):
+            load(path, latent_length=4, lora_alpha=8)
+
+
+def test_a_base_that_does_not_fit(coconut, codi, llama, tmp_path):
+    for path in (coconut, codi):
+        with pytest.raises(ModelError, match=r"not the base of that checkpoint"):
+            load(path, base=str(llama), latent_length=4, lora_alpha=8)
+    wider = write_base(tmp_path / "wider", "GPT2", bos=False, n_embd=64)
+    with pytest.raises(ModelError, match=r"has shape \(263, 32\) in .*\(263, 64\) in the base"):
+        load(coconut, base=str(wider), latent_length=4)
+
+
+def test_a_base_that_is_a_file_or_missing(coconut, base):
+    with pytest.raises(ModelError, match=r"is a file; give the base's folder"):
+        load(coconut, base=str(base / "config.json"), latent_length=4)
+    with pytest.raises(ModelError, match=r"cannot be read"):
+        load(coconut, base=str(base / "nothing"), latent_length=4)
+
+
+def test_a_number_of_thoughts_is_asked_for(coconut, base):
+    with pytest.raises(ModelError, match=r"does not say how many thoughts.*latent_length="):
+        load(coconut, base=str(base))
+
+
+def test_alpha_is_asked_for(codi, base):
+    with pytest.raises(ModelError, match=r"give lora_alpha=; the published scripts have.*=32"):
+        load(codi, base=str(base))
+
+
+def test_alpha_and_scale_of_colar_are_in_the_file(colar, llama, tmp_path):
+    assert load(colar, base=str(llama)).latent_embedding_std == 0.018
+    read = torch.load(colar, weights_only=False)
+    torch.save({"state_dict": read["state_dict"]}, tmp_path / "bare.ckpt")
+    with pytest.raises(ModelError, match=r"give lora_alpha="):
+        load(tmp_path / "bare.ckpt", base=str(llama))
+    with pytest.raises(ModelError, match=r"give embeds_std=. Known are: .*gpt2 0.12"):
+        load(tmp_path / "bare.ckpt", base=str(llama), lora_alpha=8)
+    bare = load(tmp_path / "bare.ckpt", base=str(llama), lora_alpha=8, embeds_std=0.018)
+    assert torch.equal(bare.lm_head.weight, load(colar, base=str(llama)).lm_head.weight)
+
+
+def test_a_folder_of_several_checkpoints_asks_which(coconut, base, tmp_path):
+    for number in (3, 12):
+        shutil.copy(coconut, tmp_path / f"checkpoint_{number}")
+    with pytest.raises(ModelError, match=r"holds 2 checkpoints: checkpoint_12, checkpoint_3. Say"):
+        load(tmp_path, base=str(base), latent_length=4)
+
+
+def test_unknown_missing_and_differing_weights(coconut, base, tmp_path):
+    given = {"base": str(base), "latent_length": 4}
+    head = "base_causallm.lm_head.weight"
+    for change, message in [
+        (lambda tensors: tensors.update({"stop_gate.weight": torch.ones(1)}), "stop_gate.weight"),
+        (
+            lambda tensors: tensors.pop("base_causallm.transformer.ln_f.bias"),
+            "lacks transformer",
+        ),
+        (lambda tensors: tensors.update({"embedding.weight": torch.ones(2)}), "that differ"),
+        (lambda tensors: tensors.update({head: tensors[head] + 1}), "differ in .*tie_word_emb"),
+        (lambda tensors: tensors.update({"base_causallm.x": torch.ones(1)}), "holds x, which"),
+    ]:
+        with pytest.raises(ModelError, match=message):
+            load(edit(coconut, tmp_path, change), **given)
+
+
+def test_half_a_low_rank_update_and_one_of_another_base(codi, base, tmp_path):
+    name = "codi.base_model.model.transformer.h.0.attn.c_attn.lora_A.default.weight"
+    for change, message in [
+        (lambda tensors: tensors.pop(name), r"h.0.attn.c_attn' has B alone"),
+        (lambda tensors: tensors.update({name: torch.ones(6, 5)}), "not the base of that"),
+    ]:
+        with pytest.raises(ModelError, match=message):
+            load(edit(codi / "pytorch_model.bin", tmp_path, change), base=str(base), lora_alpha=1)
+
+
+def test_what_is_no_checkpoint(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(ModelError, match=r"no file of weights that torch can read|not read"):
+        load(tmp_path / "notes.txt")
+    with pytest.raises(ModelError, match=r"it holds no file of weights .*Tried were: a peft"):
+        load(tmp_path)
+    torch.save({"anything.weight": torch.ones(2)}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"weights such as anything.weight.*Tried were"):
+        load(tmp_path)
+    torch.save([torch.ones(2)], tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"holds a list; a checkpoint holds tensors by name"):
+        load(tmp_path)
+
+
+def test_a_missing_shard(tmp_path, codi, base):
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "../evil.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=r"lacks .*evil.safetensors, .*the download is incomplete"):
+        load(tmp_path, base=str(base), lora_alpha=1)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_shards_and_prefixes(codi, base, tmp_path, prefix):
+    tensors = torch.load(codi / "pytorch_model.bin", weights_only=True)
+    named = {f"{prefix}{name}": each.clone() for name, each in tensors.items()}
+    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    places = {name: shards[index % 2] for index, name in enumerate(named)}
+    for place in shards:
+        save_file({n: t for n, t in named.items() if places[n] == place}, tmp_path / place)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    (tmp_path / "config.json").write_text("")
+    ours, theirs = (load(path, base=str(base), lora_alpha=8) for path in (tmp_path, codi))
+    for name, weight in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], weight), name
+
+
+def test_prefixes_of_a_released_checkpoint(checkpoints, tmp_path):
+    folder = shutil.copytree(checkpoints["codi"], tmp_path / "wrapped")
+    tensors = load_file(folder / "model.safetensors")
+    save_file({f"_orig_mod.{n}": t for n, t in tensors.items()}, folder / "model.safetensors")
+    ours, theirs = (AutoLatentModel.from_pretrained(each) for each in (folder, checkpoints["codi"]))
+    assert torch.equal(ours.projector[1].weight, theirs.projector[1].weight)
+    assert torch.equal(ours.transformer.wte.weight, theirs.transformer.wte.weight)
+
+
+def test_an_option_without_meaning(checkpoints):
+    with pytest.raises(ModelError, match=r"base='x' says of files of a training program"):
+        load(checkpoints["coconut"], base="x")
+    with pytest.raises(ModelError, match=r"thinking_speed='3'.*is a coconut checkpoint"):
+        load(checkpoints["coconut"], thinking_speed="3")
+    with pytest.raises(ModelError, match=r"thinking_speed='9'; allowed are 1, 2, 3, 4, 5, auto"):
+        load(checkpoints["colar"], thinking_speed="9")
+    assert "(Thinking speed: auto)" in load(
+        checkpoints["colar"], thinking_speed="auto"
+    ).format_prompt("q")
+
+
+class Bomb:
+    """Runs a call when it is unpickled by a reader that executes what a file names."""
+
+    def __init__(self, call, *args):
+        self.call = (call, args)
+
+    def __reduce__(self):
+        return self.call
+
+
+def hostile(path, calls):
+    """Write files that torch.save might have written, with calls among the tensors."""
+    tensors = {"base_causallm.a": torch.ones(2), **calls}
+    torch.save(tensors, path / "zip.ckpt")
+    torch.save(tensors, path / "legacy.ckpt", _use_new_zipfile_serialization=False)
+    (path / "plain.ckpt").write_bytes(pickle.dumps(calls))
+    with zipfile.ZipFile(path / "zip.bin", "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(calls))
+    return [path / name for name in ("zip.ckpt", "legacy.ckpt", "plain.ckpt", "zip.bin")]
+
+
+@pytest.mark.parametrize("where", ["value", "settings"])
+def test_hostile_pickles_run_nothing(tmp_path, base, where):
+    seen = tmp_path / "seen"
+    for number, (call, *args) in enumerate(
+        [
+            (os.system, f"touch {seen}"),
+            (subprocess.getoutput, f"touch {seen}"),
+            (builtins.eval, f"open({str(seen)!r}, 'w')"),
+            (builtins.getattr, "x", "upper"),
+            (torch.load, str(seen)),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        bomb = Bomb(call, *args)
+        calls = {"x": bomb} if where == "value" else {"hyper_parameters": {"lora_alpha": bomb}}
+        for path in hostile(folder, calls):
+            with pytest.raises(ModelError):
+                load(path, base=str(base), latent_length=4)
+            assert not seen.exists(), (call, path)
