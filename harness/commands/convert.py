@@ -43,7 +43,7 @@ def convert(source: str, output: Path, revision: str, dtype: str, **options: Any
         click.echo(fact)
     for pattern in checkpoint.left_out:
         click.echo(f"left out: {pattern}")
-    model, stored = model_of(checkpoint, source, {"dtype": getattr(torch, dtype)})
+    model, stored = model_of(checkpoint, source, dtype=getattr(torch, dtype))
     model.generation_config = stored
     command = shlex.join(["latent-tts", "convert", *sys.argv[2:]])
     write_released(model, checkpoint, output, source=source, command=command)

@@ -72,6 +72,13 @@ def find_layout(source: Source) -> Layout:
             f"{source.name!r} is a run folder of Latent-SFT. Its model is the merged one in "
             f"{source.root / 'hf'}; the backbone that reads it, latent_sft, is not here yet."
         )
+    if any(name.startswith("stop_gate.") for name in source.names):
+        raise ModelError(
+            f"{source.name!r} has a stop gate (stop_gate.*, SLPO, arXiv 2607.19691), whose rule is "
+            "not published in a form that could be followed here, so it is not guessed. To think a "
+            "fixed number of thoughts without it, give a folder with config.json and "
+            "backbone=coconut (or codi), latent_length= and ignore_weights=stop_gate.*"
+        )
     for layout in LAYOUTS:
         if layout.recognises(source):
             return layout

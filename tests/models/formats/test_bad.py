@@ -110,7 +110,8 @@ def test_unknown_missing_and_differing_weights(coconut, base, tmp_path):
     given = {"base": str(base), "latent_length": 4}
     head = "base_causallm.lm_head.weight"
     for change, message in [
-        (lambda tensors: tensors.update({"stop_gate.weight": torch.ones(1)}), "stop_gate.weight"),
+        (lambda tensors: tensors.update({"stop_gate.weight": torch.ones(1)}), "has a stop gate"),
+        (lambda tensors: tensors.update({"probe.weight": torch.ones(1)}), "holds probe.weight"),
         (
             lambda tensors: tensors.pop("base_causallm.transformer.ln_f.bias"),
             "lacks transformer",

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from click.testing import CliRunner
 
-from latent_tts.models import AutoLatentModel
-from latent_tts.models.formats import SourceOptions
+from latent_tts.harness.commands.convert import convert
+from latent_tts.models import AutoLatentModel, ModelError
+from latent_tts.models.formats import SourceOptions, open_source, read
 from tests.models.formats.written import (
     QUESTIONS,
     write_base,
@@ -65,7 +67,7 @@ def test_prompts_thoughts_and_answers_are_the_programs(loaded):
     assert lengths
 
 
-def test_a_converted_checkpoint_samples_the_same(loaded, tmp_path, run_python):
+def test_a_converted_checkpoint_samples_the_same(loaded, tmp_path):
     written, options, model = loaded
     given = [
         f"--{name.replace('_', '-')}={value}"
@@ -73,10 +75,10 @@ def test_a_converted_checkpoint_samples_the_same(loaded, tmp_path, run_python):
         if value is not None
     ]
     folder = tmp_path / "converted"
-    cli = ["-m", "latent_tts.harness.cli", "convert", str(written.path)]
-    done = run_python(*cli, f"--output={folder}", *given)
-    assert f"base {written.base}" in done.stdout
-    assert str(folder) in done.stdout.splitlines()[-1]
+    done = CliRunner().invoke(convert, [str(written.path), f"--output={folder}", *given])
+    assert not done.exception, done.exception
+    assert f"base {written.base}" in done.output
+    assert str(folder) in done.output.splitlines()[-1]
     assert "convert" in (folder / "README.md").read_text()
     converted = AutoLatentModel.from_pretrained(folder)
     assert type(converted) is type(model)
@@ -95,3 +97,97 @@ def test_a_converted_checkpoint_samples_the_same(loaded, tmp_path, run_python):
         )
         assert ours.sequences.tolist() == theirs.sequences.tolist()
         assert torch.equal(ours.latent_thoughts, theirs.latent_thoughts)
+
+
+@pytest.fixture(scope="module")
+def colar(tmp_path_factory):
+    written, options = write("colar-Llama", tmp_path_factory.mktemp("native"))
+    return written, AutoLatentModel.from_pretrained(written.path, source=options)
+
+
+def test_native_thoughts_are_the_heads_distribution(colar):
+    written, model = colar
+    prompt, thoughts, _ = written.answer(QUESTIONS[0], 1)
+    found = model.generate(
+        torch.tensor([prompt]),
+        latent_do_sample_by="native",
+        latent_temperature=0.5,
+        max_latent_length=1,
+        num_return_sequences=4000,
+        max_new_tokens=3,
+        return_dict_in_generate=True,
+    ).latent_thoughts[:, 0]
+    policy, hidden = model.lt_head, None
+    with torch.no_grad():
+        embedded = written.model.get_input_embeddings()(torch.tensor([prompt]))
+        hidden = written.model(inputs_embeds=embedded, output_hidden_states=True)
+        features = policy.fc(hidden.hidden_states[-1][:, -1])
+        std = 0.5 * policy.log_std(features).exp()[0] * 0.018
+    error = std / 4000**0.5
+    assert bool(((found.mean(dim=0) - thoughts[0]).abs() < 5 * error).all())
+    torch.testing.assert_close(found.std(dim=0), std, rtol=0.06, atol=0)
+    still = model.generate(
+        torch.tensor([prompt]),
+        latent_do_sample_by="native",
+        latent_temperature=0.0,
+        max_latent_length=len(thoughts),
+        max_new_tokens=len(thoughts) + 2,
+        return_dict_in_generate=True,
+    ).latent_thoughts[0]
+    torch.testing.assert_close(still, thoughts, rtol=1e-3, atol=1e-3)
+
+
+def test_the_stochastic_stop_ends_as_often_as_its_token_is_likely(colar):
+    written, model = colar
+    prompt = written.prompt(QUESTIONS[1])
+    with torch.no_grad():
+        inputs = written.model.get_input_embeddings()(torch.tensor([prompt]))
+        hidden = written.model(inputs_embeds=inputs, output_hidden_states=True).hidden_states[-1]
+        thought = model.lt_head.mean(model.lt_head.fc(hidden[:, -1])) * 0.018
+        inputs = torch.cat((inputs, thought[:, None]), dim=1)
+        ends = (written.model(inputs_embeds=inputs).logits[0, -1] / 2).softmax(-1)[written.end]
+    found = model.generate(
+        torch.tensor([prompt]),
+        latent_do_sample_by="native",
+        latent_temperature=0.0,
+        stop_temperature=2.0,
+        max_latent_length=2,
+        num_return_sequences=2000,
+        max_new_tokens=4,
+        return_dict_in_generate=True,
+    )
+    assert int(found.latent_lengths.min()) == 1  # never before the first thought
+    share = (found.latent_lengths == 1).double().mean()
+    assert abs(share - ends) < 5 * (ends * (1 - ends) / 2000) ** 0.5 + 1e-3
+
+
+def test_native_needs_a_distribution(checkpoints):
+    for kind in ("coconut", "colar"):
+        model = AutoLatentModel.from_pretrained(checkpoints[kind])
+        with pytest.raises(ModelError, match=f"this {kind} checkpoint has none"):
+            model.settings(latent_do_sample_by="native")
+
+
+def test_an_auxiliary_decoder_is_left_out(tmp_path):
+    base = write_base(tmp_path / "base", "GPT2", bos=False)
+    with_decoder = write_coconut(tmp_path / "sim", base, thoughts=2, auxiliary=True).path
+    options = SourceOptions(base=str(base), latent_length=2)
+    ours, theirs = (
+        AutoLatentModel.from_pretrained(path, source=options).state_dict()
+        for path in (with_decoder, write_coconut(tmp_path / "own", base, thoughts=2).path)
+    )
+    assert ours.keys() == theirs.keys()
+    checkpoint = read(open_source(str(with_decoder)), options)
+    assert checkpoint.left_out == ("expainable_llm.* (2 tensors)",)
+
+
+def test_extra_rows_are_never_answered(tmp_path):
+    """A base whose vocabulary is padded beyond its tokenizer, as Qwen's is."""
+    base = write_base(tmp_path / "base", "Qwen2", bos=False, vocab_size=300)
+    written = write_codi(tmp_path / "codi", base, LLAMA, rank=3)
+    model = AutoLatentModel.from_pretrained(
+        written.path, source=SourceOptions(base=str(base), lora_alpha=8)
+    )
+    prompt, _, expected = written.answer(QUESTIONS[0], 6)
+    assert model.encode_prompt(model.tokenizer, QUESTIONS[0]) == prompt
+    assert answer(model, prompt, max_new_tokens=13)[1] == expected
