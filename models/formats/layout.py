@@ -40,7 +40,7 @@ class SourceOptions:
     base: str | None = None
     latent_length: int | None = None
     lora_alpha: float | None = None
-    thinking_speed: str | None = None
+    thinking_speed: str | int | None = None
     embeds_std: float | None = None
     backbone: str | None = None
 
@@ -51,6 +51,9 @@ class SourceOptions:
             ModelError: a value out of its range.
         """
         speed = self.thinking_speed
+        if isinstance(speed, int):
+            speed = str(speed)
+            object.__setattr__(self, "thinking_speed", speed)
         if speed is not None and speed not in _SPEEDS:
             raise ModelError(f"thinking_speed={speed!r}; allowed are {', '.join(_SPEEDS)}.")
         for name in ("lora_alpha", "embeds_std"):

@@ -109,8 +109,9 @@ class Reference:
         return list(self.model.get_input_embeddings().weight[list(ids)])
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits f[V]."""
-        return self.model.get_output_embeddings().weight @ hidden
+        """Logits f[V]; ids that the tokenizer has not are never answered."""
+        known = self.model.get_output_embeddings().weight[: len(self.tokenizer)]
+        return known @ hidden
 
     def hidden(
         self, inputs: list[torch.Tensor], masked: list[bool] | None = None, dropout: Any = None

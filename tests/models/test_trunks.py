@@ -79,4 +79,4 @@ def test_a_trunk_without_the_latent_tokens_is_refused(on_trunk, tmp_path):
     """The tokenizer of CoLaR's checkpoint has no token that begins COCONUT's thinking."""
     folder = on_trunk("colar", "Qwen2").folder
     with pytest.raises(ValueError, match=r"has no latent tokens: .* A coconut checkpoint needs '"):
-        AutoLatentModel.from_pretrained(folder, backbone="coconut")
+        AutoLatentModel.from_pretrained(folder, backbone="coconut", ignore_weights="lt_head.*")

@@ -139,18 +139,21 @@ def test_native_thoughts_are_the_heads_distribution(colar):
 
 def test_the_stochastic_stop_ends_as_often_as_its_token_is_likely(colar):
     written, model = colar
-    prompt = written.prompt(QUESTIONS[1])
+    prompt = written.prompt(QUESTIONS[2])
+    temperature = 2.0
     with torch.no_grad():
         inputs = written.model.get_input_embeddings()(torch.tensor([prompt]))
         hidden = written.model(inputs_embeds=inputs, output_hidden_states=True).hidden_states[-1]
         thought = model.lt_head.mean(model.lt_head.fc(hidden[:, -1])) * 0.018
         inputs = torch.cat((inputs, thought[:, None]), dim=1)
-        ends = (written.model(inputs_embeds=inputs).logits[0, -1] / 2).softmax(-1)[written.end]
+        logits = written.model(inputs_embeds=inputs).logits[0, -1] / temperature
+        ends = logits.softmax(-1)[written.end]
+    assert 0.1 < ends < 0.9
     found = model.generate(
         torch.tensor([prompt]),
         latent_do_sample_by="native",
         latent_temperature=0.0,
-        stop_temperature=2.0,
+        stop_temperature=temperature,
         max_latent_length=2,
         num_return_sequences=2000,
         max_new_tokens=4,
