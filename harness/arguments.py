@@ -17,6 +17,7 @@ from .lm_eval_seam import logger
 
 # Arguments that are names, whatever they look like.
 NAMES = ("pretrained", "base", "thinking_speed", "revision", "reward_model", "reward_revision")
+_OPTIONAL = ("base", "thinking_speed", "reward_model")
 
 # What this project took once -> what to say to those who still give it.
 _GONE = {
@@ -126,7 +127,7 @@ def split_arguments(given: Mapping[str, Any]) -> tuple[ModelArguments, dict[str,
 
 def _read_name(value: object, name: str) -> str | None:
     """Return a name; whole numbers are names, too, as far as they still say what was typed."""
-    if isinstance(value, str | Path) or (value is None and name == "reward_model"):
+    if isinstance(value, str | Path) or (value is None and name in _OPTIONAL):
         return None if value is None else str(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
