@@ -42,7 +42,8 @@ class PoolTask(GenerateTask):
 
     Attributes:
         ks: Subset sizes for pass@k and voting@k; None means powers of two and N.
-        tolerance: The largest difference from the gold answer, see `is_correct`, that counts as right.
+        tolerance: The largest difference from the gold answer that counts as right, see
+            `is_correct`.
     """
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
