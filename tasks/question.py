@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from .answers import canonical
 from .errors import TaskError
 
 _FORMAT = 'one JSON object a line: {"id": "7", "question": "What is 2 + 3?", "answer": "5"}'
+T = TypeVar("T")
 _Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
 
 
@@ -39,7 +40,8 @@ def read_questions(path: str | Path, *, numeric: bool = True) -> list[Question]:
     """Read a JSONL file of `{"id", "question", "answer"}` objects; other fields are ignored.
 
     Args:
-        path: the file. Blank lines are skipped; numbers may stand as JSON numbers or strings.
+        path: the file; one called `.json` holds a list of such objects, whose ids may be left out.
+            Blank lines are skipped; numbers may stand as JSON numbers or strings.
         numeric: whether each answer must be a number, which is then stored canonically.
 
     Returns:
@@ -79,12 +81,32 @@ def read_rows(path: str | Path, *, expected: str) -> Iterator[tuple[int, str, di
         raise TaskError(f"cannot read {file}: {error}. Give a JSONL file, {expected}") from error
     except UnicodeDecodeError as error:
         raise TaskError(f"{file} is not UTF-8 text: {error}. Save it as UTF-8.") from error
+    if file.suffix == ".json":
+        yield from _listed(file, "\n".join(lines), expected=expected)
+        return
     if not any(line.strip() for line in lines):
         raise TaskError(f"{file} holds no questions. Expected {expected}")
     for number, line in enumerate(lines, start=1):
         if line.strip():
             where = f"{file}, line {number}"
-            yield number, where, _parse(line, where=where, expected=expected)
+            yield number, where, _parse(line, where=where, expected=expected, kind=dict)
+
+
+def _listed(
+    file: Path, text: str, *, expected: str
+) -> Iterator[tuple[int, str, dict[str, object]]]:
+    """Yield the objects of a JSON list, as LatentTTS and COCONUT have their questions.
+
+    An object without an id is called by its place in the list.
+    """
+    rows = _parse(text, where=str(file), expected=f"a JSON list, or {expected}", kind=list)
+    if not rows:
+        raise TaskError(f"{file} holds no questions. Expected {expected}")
+    for index, row in enumerate(rows):
+        where = f"{file}, element {index}"
+        if not isinstance(row, dict):
+            raise TaskError(f"{where}: no object but {str(row)[:40]}. Expected {expected}")
+        yield index, where, {"id": str(index), **row}
 
 
 def question_from(row: Mapping[str, object], *, where: str, numeric: bool = True) -> Question:
@@ -117,14 +139,15 @@ def question_from(row: Mapping[str, object], *, where: str, numeric: bool = True
     return Question(id=fields.id.strip(), text=fields.question.strip(), gold=gold)
 
 
-def _parse(line: str, *, where: str, expected: str) -> dict[str, object]:
+def _parse(line: str, *, where: str, expected: str, kind: type[T]) -> T:
     try:
         # Numbers stay text, digit for digit: 0.1 must not become a binary fraction.
         row = json.loads(line, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise TaskError(f"{where}: not JSON ({error}). Expected {expected}") from error
-    if not isinstance(row, dict):
-        raise TaskError(f"{where}: not a JSON object but {line[:40]!r}. Expected {expected}")
+    if not isinstance(row, kind):
+        name = "list" if kind is list else "object"
+        raise TaskError(f"{where}: not a JSON {name} but {line[:40]!r}. Expected {expected}")
     return row
 
 

@@ -5,13 +5,27 @@ from pathlib import Path
 
 import click
 
+from ...tasks.published import PUBLISHED
 from . import HELP
 
 
 @click.command(context_settings=HELP)
-def tasks() -> None:
+@click.option("--long", "listed", is_flag=True, help="List the published sets instead.")
+def tasks(listed: bool) -> None:
     """Print the folder of the tasks, for lm_eval's --include_path."""
-    click.echo(task_folder())
+    if not listed:
+        click.echo(task_folder())
+        return
+    for name, one in PUBLISHED.items():
+        where = f"hub: {one.hub.path}, {one.hub.split}" if one.hub else "a local folder (data_dir)"
+        click.echo(
+            f"latent_tts_{name}: {one.title}\n"
+            f"  questions: {one.size:,} ({one.split})\n"
+            f"  from: {where}\n"
+            f"  licence: {one.licence}\n"
+            f"  source: {one.paper}\n"
+            f"  numbers on these questions: {one.reported}"
+        )
 
 
 def task_folder() -> Path:

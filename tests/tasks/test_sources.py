@@ -1,13 +1,18 @@
 """Where questions come from: a folder, the hub, the package."""
 
 import json
+import re
 import subprocess
 import sys
 
 import datasets
 import pytest
+from click.testing import CliRunner
 
+from latent_tts.harness.commands.tasks import tasks as tasks_command
 from latent_tts.tasks import TaskError, canonical, sources
+from latent_tts.tasks.published import PUBLISHED
+from tests.harness.evaluation import BENCHMARKS
 
 HUB_ROWS = {
     "openai/gsm8k": {
@@ -19,6 +24,7 @@ HUB_ROWS = {
         "code": "def solution(): ...",
         "target": -9867630.0,
     },
+    "ChilleD/SVAMP": {"question_concat": "Two. How many?", "Answer": "2.0"},
     "ChilleD/MultiArith": {"question": " How many? ", "final_ans": "7"},
 }
 
@@ -60,6 +66,11 @@ def local_file(folder, name, answer="5"):
             sources.multiarith,
             ("ChilleD/MultiArith", None, "test"),
             {"id": "0", "question": "How many?", "answer": "7"},
+        ),
+        (
+            sources.svamp,
+            ("ChilleD/SVAMP", None, "train+test"),
+            {"id": "0", "question": "Two. How many?", "answer": "2"},
         ),
     ],
 )
@@ -143,3 +154,68 @@ def test_importing_the_room_is_light():
     code = f"import sys, latent_tts.tasks; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def write_list(folder, name, count):
+    """A JSON list of objects without ids, as LatentTTS has its questions."""
+    rows = [{"question": f"{i} + 1?", "steps": [], "answer": str(i + 1)} for i in range(count)]
+    (folder / name).write_text(json.dumps(rows))
+
+
+def test_json_lists_are_read(tmp_path):
+    write_list(tmp_path, "gsm_test.json", 3)
+    write_list(tmp_path, "gsm_hard.json", 1318)
+    write_list(tmp_path, "multiarith.json", 580)
+    assert sources.gsm8k(data_dir=tmp_path)["test"].to_list()[2] == {
+        "id": "2",
+        "question": "2 + 1?",
+        "answer": "3",
+    }
+    assert len(sources.gsm_hard_1318(data_dir=tmp_path)["test"]) == 1318
+    assert len(sources.multiarith_580(data_dir=tmp_path)["test"]) == 580
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "not a JSON list but '{}'. Expected a JSON list"),
+        ("[]", "holds no questions"),
+        ("[7]", "element 0: no object but 7"),
+        ("[", "not JSON"),
+        ('[{"question": "How many?", "answer": "some"}]', "element 0: answer 'some' is not a"),
+    ],
+)
+def test_lists_that_cannot_be_used(tmp_path, content, message):
+    (tmp_path / "svamp.json").write_text(content)
+    with pytest.raises(TaskError, match=re.escape(message)):
+        sources.svamp(data_dir=tmp_path)
+
+
+def test_a_selection_of_another_size_is_refused(tmp_path):
+    write_list(tmp_path, "multiarith.json", 180)
+    with pytest.raises(TaskError, match=r"is the set of 580 questions.*holds 180"):
+        sources.multiarith_580(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("source", [sources.asdiv, sources.mawps, sources.multiarith_580])
+def test_what_lies_on_no_hub_says_what_to_do(hub, source):
+    with pytest.raises(TaskError, match="Name a folder that holds"):
+        source()
+    assert hub == []
+
+
+def test_the_parts_of_mawps_are_told_apart(tmp_path):
+    counts = {"mawps_addsub": 395, "mawps_singleeq": 508, "mawps_singleop": 562}
+    for name, count in counts.items():
+        write_list(tmp_path, f"{name}.json", count)
+    ids = sources.mawps(data_dir=tmp_path)["test"]["id"]
+    assert len(set(ids)) == 1465
+    assert ids[0] == "mawps_addsub-0"
+
+
+def test_every_published_set_has_a_task_and_a_source():
+    tasks = {path.stem for path in BENCHMARKS.glob("latent_tts_*.yaml")}
+    for name in PUBLISHED:
+        assert f"latent_tts_{name}" in tasks
+        assert callable(getattr(sources, name))
+    assert CliRunner().invoke(tasks_command, ["--long"]).output.count("licence:") == len(PUBLISHED)

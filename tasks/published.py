@@ -1,0 +1,158 @@
+"""Published sets of questions: where each lies, how it is read, and what papers report on it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hub:
+    """A data set on the Hugging Face hub.
+
+    Attributes:
+        path: its name.
+        config: configuration, None for the only one.
+        split: split, or several joined by `+`.
+        read: makes question and answer of a row.
+    """
+
+    path: str
+    split: str
+    read: Callable[[Row], tuple[str, object]]
+    config: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A published set of questions.
+
+    Attributes:
+        title: as papers call it.
+        files: names in a local folder, all of which are read; each is looked for as `.jsonl`, then
+            as `.json`, then under `also`.
+        size: how many questions it has.
+        split: which part of the set that is.
+        licence: of the set.
+        paper: where it comes from.
+        reported: which published numbers are on these very questions.
+        hub: where it lies on the hub, None where it does not lie there in this selection.
+        also: another name of a file, as other repositories have it.
+    """
+
+    title: str
+    files: tuple[str, ...]
+    size: int
+    split: str
+    licence: str
+    paper: str
+    reported: str
+    hub: Hub | None
+    also: Mapping[str, str] = field(default_factory=dict)
+
+
+_LATENT_TTS = "LatentTTS (arXiv 2510.07745) and CoLaR (arXiv 2505.16552)"
+
+PUBLISHED: dict[str, Published] = {
+    "gsm8k": Published(
+        title="GSM8K",
+        files=("gsm8k_test",),
+        also={"gsm8k_test": "gsm_test.json"},
+        size=1319,
+        split="test",
+        licence="MIT",
+        paper="Cobbe et al. 2021, arXiv 2110.14168",
+        reported=f"{_LATENT_TTS}, COCONUT (arXiv 2412.06769), CODI (arXiv 2502.21074)",
+        hub=Hub(
+            path="openai/gsm8k",
+            config="main",
+            split="test",
+            # The worked solution ends in '#### 1,200'.
+            read=lambda row: (row["question"], row["answer"].rpartition("####")[2]),
+        ),
+    ),
+    "gsm_hard": Published(
+        title="GSM-Hard",
+        files=("gsm_hard",),
+        size=1319,
+        split="all",
+        licence="MIT",
+        paper="Gao et al. 2022 (PAL), arXiv 2211.10435",
+        reported="PAL, with a tolerance of 0.001",
+        hub=Hub(
+            path="reasoning-machines/gsm-hard",
+            split="train",  # the only split there; nobody trains on it
+            read=lambda row: (row["input"], row["target"]),
+        ),
+    ),
+    "gsm_hard_1318": Published(
+        title="GSM-Hard, the selection of LatentTTS",
+        files=("gsm_hard",),
+        size=1318,
+        split="all but one",
+        licence="MIT",
+        paper="Gao et al. 2022 (PAL), arXiv 2211.10435",
+        reported=_LATENT_TTS,
+        hub=None,
+    ),
+    "multiarith": Published(
+        title="MultiArith",
+        files=("multiarith",),
+        size=180,
+        split="test",
+        licence="none stated; a public research set",
+        paper="Roy and Roth 2015, arXiv 1608.01413",
+        reported="none of the latent reasoners': they evaluate 580 questions",
+        hub=Hub(
+            path="ChilleD/MultiArith",
+            split="test",
+            read=lambda row: (row["question"], row["final_ans"]),
+        ),
+    ),
+    "multiarith_580": Published(
+        title="MultiArith, the selection of LatentTTS",
+        files=("multiarith",),
+        size=580,
+        split="580 of all 600",
+        licence="none stated; a public research set",
+        paper="Roy and Roth 2015, arXiv 1608.01413",
+        reported=_LATENT_TTS,
+        hub=None,
+    ),
+    "svamp": Published(
+        title="SVAMP",
+        files=("svamp",),
+        size=1000,
+        split="all",
+        licence="MIT",
+        paper="Patel et al. 2021, arXiv 2103.07191",
+        reported="CoLaR (arXiv 2505.16552), PAL (arXiv 2211.10435)",
+        hub=Hub(
+            path="ChilleD/SVAMP",
+            split="train+test",
+            read=lambda row: (row["question_concat"], row["Answer"]),
+        ),
+    ),
+    "asdiv": Published(
+        title="ASDiv, the questions whose answer is one number",
+        files=("asdiv",),
+        size=2096,
+        split="all",
+        licence="CC BY-NC 4.0",
+        paper="Miao et al. 2020, arXiv 2106.15772",
+        reported="PAL (arXiv 2211.10435)",
+        hub=None,
+    ),
+    "mawps": Published(
+        title="MAWPS: AddSub, SingleEq and SingleOp",
+        files=("mawps_addsub", "mawps_singleeq", "mawps_singleop"),
+        size=1465,
+        split="all",
+        licence="MIT",
+        paper="Koncel-Kedziorski et al. 2016, NAACL N16-1136",
+        reported="PAL (arXiv 2211.10435), each part by itself",
+        hub=None,
+    ),
+}
+"""Benchmark -> its set; the name is the task's without `latent_tts_`."""
