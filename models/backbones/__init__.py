@@ -5,15 +5,16 @@ from ..errors import ModelError
 from .coconut import Coconut
 from .codi import Codi
 from .colar import Colar
+from .explicit import Explicit
 from .protocol import LatentBackbone
 
-__all__ = ["BACKBONES", "Coconut", "Codi", "Colar", "LatentBackbone"]
+__all__ = ["BACKBONES", "Coconut", "Codi", "Colar", "Explicit", "LatentBackbone"]
 
 BACKBONES: Registry[type[LatentBackbone]] = Registry(
     "latent_tts.backbones",
     what="backbone",
     error=ModelError,
-    things={"coconut": Coconut, "codi": Codi, "colar": Colar},
+    things={"coconut": Coconut, "codi": Codi, "colar": Colar, "explicit": Explicit},
     check=class_check(
         "latent_tts.backbones",
         LatentBackbone,

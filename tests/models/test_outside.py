@@ -46,7 +46,7 @@ import torch
 from latent_tts.models import BACKBONES, SAMPLERS, AutoLatentModel, load_tokenizer, sample
 
 base, again, question, seed, strength = sys.argv[1:]
-assert list(BACKBONES) == ["coconut", "codi", "colar", "gated"]
+assert list(BACKBONES) == ["coconut", "codi", "colar", "explicit", "gated"]
 assert list(SAMPLERS) == ["dropout", "noise", "uniform"]
 tokenizer = load_tokenizer(base)
 model = AutoLatentModel.from_pretrained(base, backbone="gated")

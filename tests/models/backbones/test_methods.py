@@ -53,7 +53,7 @@ def test_answers_are_read_out_of_the_text(backbones, kind, text, answer):
 
 
 def test_the_table_names_every_backbone():
-    assert list(BACKBONES) == ["coconut", "codi", "colar"]
+    assert list(BACKBONES) == ["coconut", "codi", "colar", "explicit"]
     for name, kind in BACKBONES.items():
         assert kind.backbone == name
         assert issubclass(kind, LatentBackbone)
