@@ -50,7 +50,13 @@ class Explicit(Objective):
         self, model: Any, tokenizer: Any, turns: Sequence[Turn], *, updates: int, seed: int
     ) -> Batch:
         """Return what `pad_batch` returns; steps, answer and eos are learned."""
-        rows = [explicit_row(tokenizer, turn.example, visit=turn.visit) for turn in turns]
+        found = [explicit_row(tokenizer, turn.example, visit=turn.visit) for turn in turns]
+        # Without thoughts between them, all but the first token can be text: rows are padded at one
+        # end alone, which saves a fifth of what a batch of real questions computes.
+        rows = [
+            Sequences(row.prompt[:1], [*row.prompt[1:], *row.text], row.learned, row.visit)
+            for row in found
+        ]
         batch: Batch = dict(pad_batch(rows, pad=tokenizer.pad_token_id, seed=seed))
         return batch | {"counts": {"text": torch.tensor(len(batch["targets"]))}}
 

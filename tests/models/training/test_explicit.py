@@ -68,9 +68,10 @@ def test_the_text_is_the_documented_format(plain):
     model, tokenizer = plain
     batch = collated(model, tokenizer, PROBLEMS[1:2])
     problem = PROBLEMS[1]
-    assert tokenizer.decode(batch["prompt"][0]) == f"{problem.question}\n"
     steps = "\n".join(problem.steps)
-    assert tokenizer.decode(batch["text"][0]) == f"{steps}\n### 4<|endoftext|>"
+    text = tokenizer.decode([*batch["prompt"][0], *batch["text"][0]])
+    assert text == f"{problem.question}\n{steps}\n### 4<|endoftext|>"
+    assert tokenizer.decode(batch["targets"]) == f"{steps}\n### 4<|endoftext|>"
     assert EXPLICIT.longest(model, tokenizer, problem) == batch["mask"].sum()
 
 
