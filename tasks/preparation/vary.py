@@ -12,6 +12,7 @@ from .numbers import Number, decimals_of, numbers_in, plain
 
 _TRIES = 200
 _OPERAND = re.compile(r"(?<![\d.])(?:\d+(?:\.\d+)?|\.\d+)")
+_ONE_OF = re.compile(r"(?<![\d.])1/(\d+(?:\.\d+)?)")
 _YEARS = range(1900, 2101)
 # Minutes of an hour and their like: a step may mean the unit where a question has the number, too.
 _UNITS = frozenset({7, 12, 24, 30, 52, 60, 100, 365, 1000})
@@ -64,6 +65,8 @@ def _operands(chain: Sequence[Equation], written: Sequence[Number]) -> list[list
     found: list[list[_Operand]] = []
     for index, step in enumerate(chain):
         row: list[_Operand] = []
+        if any(Fraction(text) in in_digits for text in _ONE_OF.findall(step.left)):
+            return None  # 1/20 may be 5 per cent, or a twentieth that the question has in words
         for text in _OPERAND.findall(step.left):
             value = Fraction(text)
             if value in results and value in in_digits | fixed:

@@ -97,6 +97,7 @@ def test_generated_problems_stay_right() -> None:
         ),
         # 0.2 comes from 20%.
         ("20% of 50 cups and 20 more", ("<<0.2*50=10>>", "<<10+20=30>>"), "30"),
+        ("5% of 300 cups and 20 more", ("<<300*1/20=15>>", "<<15+20=35>>"), "35"),
         # Three in words and in digits.
         ("3 cups for each of three days", ("<<3*3=9>>",), "9"),
         # A step that does not hold, one that is none, an answer that is another.
