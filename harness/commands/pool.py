@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...results.foreign import read_pools, write_run
+from ...results.foreign import is_dump, read_dump, read_pools, write_run
 from ...results.foreign.run import unscored
 from . import HELP
 
@@ -36,9 +36,14 @@ def import_pool(
     """Judge the candidates in FILE and write them as a run folder, which all commands read.
 
     FILE holds one JSON object a line: {"id", "question", "gold", "candidates": [{"answer",
-    "text", "reward"}, …]}; question, text and reward may be left out.
+    "text", "reward"}, …]}; question, text and reward may be left out. Or it is one JSON object as
+    LatentTTS and programs made from it dump a run, with "meta" and "examples".
     """
-    lines = read_pools(file)
+    if is_dump(file):
+        lines, known = read_dump(file)
+        seed = known if seed is None else seed
+    else:
+        lines = read_pools(file)
     without = unscored(lines)
     if without:
         click.echo(

@@ -118,9 +118,13 @@ def _decode(line: bytes) -> _Line:
         return _LINE.decode(line)
     except msgspec.ValidationError:
         raise
-    except msgspec.DecodeError:  # as many programs write it, with NaN for no number
-        strict = _NO_NUMBER.sub(lambda m: m[0] if m[0].startswith(b'"') else b"null", line)
-        return _LINE.decode(strict)
+    except msgspec.DecodeError:
+        return _LINE.decode(without_nan(line))
+
+
+def without_nan(content: bytes) -> bytes:
+    """Return JSON with null for NaN and Infinity, which JSON does not know and programs write."""
+    return _NO_NUMBER.sub(lambda m: m[0] if m[0].startswith(b'"') else b"null", content)
 
 
 def _trouble(line: bytes, error: Exception) -> str:
@@ -135,8 +139,8 @@ def _trouble(line: bytes, error: Exception) -> str:
 
 
 def _read_line(line: _Line, where: str) -> PoolLine:
-    key = (_text(line.id, "$.id") or "").strip()
-    gold = canonical(_text(line.gold, "$.gold"))
+    key = (as_text(line.id, "$.id") or "").strip()
+    gold = canonical(as_text(line.gold, "$.gold"))
     if not key:
         raise msgspec.ValidationError("`id` must be a text or number with something in it")
     if gold is None:
@@ -156,7 +160,7 @@ def _read_line(line: _Line, where: str) -> PoolLine:
 
 def _candidate(row: _Candidate, index: int) -> Candidate:
     place = f"$.candidates[{index}]"
-    answer = _text(row.answer, f"{place}.answer")
+    answer = as_text(row.answer, f"{place}.answer")
     steps = row.step_rewards
     return Candidate(
         text=(answer or "") if row.text is msgspec.UNSET else row.text,
@@ -169,7 +173,12 @@ def _candidate(row: _Candidate, index: int) -> Candidate:
     )
 
 
-def _text(value: object, place: str) -> str | None:
+def as_text(value: object, place: str) -> str | None:
+    """Return a text or a number as text, None for null.
+
+    Raises:
+        msgspec.ValidationError: it is something else; `place` says where it stands.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal | None):
         raise msgspec.ValidationError(f"Expected a text or a number - at `{place}`")
     return None if value is None else str(value)

@@ -1,0 +1,100 @@
+"""Dumps of LatentTTS: what they hold is what comparisons see."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from latent_tts.harness.commands.pool import pool
+from latent_tts.results import ResultsError, collect, read_log
+from latent_tts.results.foreign import is_dump, read_dump
+
+COUNT, SAMPLES = 60, 16
+
+
+def make_dump(seed, **meta):
+    """Random answers, the same for every seed, and scores that depend on it."""
+    answers, scores = random.Random(1), random.Random(seed)
+    examples = []
+    for index in range(COUNT):
+        gold = float(answers.randint(1, 4))
+        given = [answers.choice(["1.0", "2.0", "3.0", "inf"]) for _ in range(SAMPLES)]
+        examples.append(
+            {
+                "idx": index,
+                "gold": gold,
+                "answers": given,
+                "corrects": [float(one) == gold for one in given],
+                "scores": [scores.gauss(-10, 3) for _ in given],
+                "selected": 2,
+            }
+        )
+    return {"meta": {"prm_id": f"rm-{seed}", "seed": 42, **meta}, "examples": examples}
+
+
+def write(folder, content, name="dump.json"):
+    file = folder / name
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return file
+
+
+def import_dump(file, output):
+    done = CliRunner().invoke(pool, ["import", str(file), "--output", str(output)])
+    assert done.exit_code == 0, done.output
+    (run,), _ = collect([output])
+    return run
+
+
+def test_paired_differences_are_those_of_the_dumps(tmp_path):
+    dumps = [make_dump(seed) for seed in (2, 3)]
+    picked = []
+    for dump, name in zip(dumps, ("a", "b"), strict=True):
+        run = import_dump(write(tmp_path, dump, f"{name}.json"), tmp_path / name)
+        assert run.config.settings["seed"] == 42
+        picked.append([row.metrics[f"best_of_n@{SAMPLES}"] for row in read_log(run)])
+        best = [one["corrects"][int(np.argmax(one["scores"]))] for one in dump["examples"]]
+        assert picked[-1] == best
+        assert [row.metrics[f"coverage@{SAMPLES}"] for row in read_log(run)] == [
+            any(one["corrects"]) for one in dump["examples"]
+        ]
+    assert picked[0] != picked[1]
+
+
+def test_unparsed_answers_are_none_and_the_seed_is_known(tmp_path):
+    file = write(tmp_path, make_dump(2))
+    assert is_dump(file)
+    lines, seed = read_dump(file)
+    assert seed == 42
+    found = [[one.answer for one in line.pool.candidates] for line in lines]
+    given = [one["answers"] for one in make_dump(2)["examples"]]
+    assert found == [[None if each == "inf" else each for each in row] for row in given]
+
+
+ONE = {"idx": 0, "gold": 18.0, "answers": ["22.0", "18.0"]}
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ([], "length >= 1"),
+        ([ONE | {"answers": []}], "length >= 1"),
+        ([ONE | {"scores": [1.0]}], "1 scores for 2 answers"),
+        ([ONE | {"corrects": [True, True]}], "'22.0' is called right where gold is 18"),
+        ([ONE | {"corrects": [False, False]}], "'18.0' is called wrong where gold is 18"),
+        ([ONE | {"gold": "many"}], "gold is 'many', which is no number"),
+        ([ONE, ONE], "idx 0 stands already at .*example 0"),
+        ([{"idx": 0, "answers": ["1"]}], "missing required field `gold`"),
+        ([ONE | {"answers": [True]}], "Expected a text or a number - at `answers of .*example 0"),
+    ],
+)
+def test_bad_dumps_name_what_is_wrong(tmp_path, examples, message):
+    with pytest.raises(ResultsError, match=message):
+        read_dump(write(tmp_path, {"meta": {}, "examples": examples}))
+
+
+@pytest.mark.parametrize("content", ['{"examples": [', '{"meta": []}', "{" * 5000])
+def test_torn_dumps(tmp_path, content):
+    with pytest.raises(ResultsError, match="Expected"):
+        read_dump(write(tmp_path, content))
