@@ -53,12 +53,12 @@ def test_paired_differences_are_those_of_the_dumps(tmp_path):
     for dump, name in zip(dumps, ("a", "b"), strict=True):
         run = import_dump(write(tmp_path, dump, f"{name}.json"), tmp_path / name)
         assert run.config.settings["seed"] == 42
-        picked.append([row.metrics[f"best_of_n@{SAMPLES}"] for row in read_log(run)])
+        names = [f"best_of_n@{SAMPLES}", f"coverage@{SAMPLES}"]
+        logged = [row.metrics for row in read_log(run, names)]
         best = [one["corrects"][int(np.argmax(one["scores"]))] for one in dump["examples"]]
-        assert picked[-1] == best
-        assert [row.metrics[f"coverage@{SAMPLES}"] for row in read_log(run)] == [
-            any(one["corrects"]) for one in dump["examples"]
-        ]
+        assert [row[names[0]] for row in logged] == best
+        assert [row[names[1]] for row in logged] == [any(o["corrects"]) for o in dump["examples"]]
+        picked.append(best)
     assert picked[0] != picked[1]
 
 
