@@ -15,6 +15,7 @@ from .runs import (
     read_log,
 )
 from .statistics import (
+    Interval,
     McNemar,
     NoiseFloor,
     PairedDifference,
@@ -22,10 +23,12 @@ from .statistics import (
     mcnemar,
     noise_floor,
     paired_difference,
+    score_interval,
 )
 
 __all__ = [
     "Estimate",
+    "Interval",
     "LoggedQuestion",
     "McNemar",
     "NoiseFloor",
@@ -45,4 +48,5 @@ __all__ = [
     "paired_difference",
     "read_log",
     "runs",
+    "score_interval",
 ]

@@ -1,5 +1,6 @@
 """Runs and their candidates as pandas tables."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pandas as pd
 
 from ..tasks import is_correct, read_tolerance
 from .errors import ResultsError
-from .runs import collect, read_log
+from .runs import Run, collect, read_log
+
+_UNKNOWN = float("nan")
 
 
 def runs(folder: str | Path) -> pd.DataFrame:
@@ -24,10 +27,7 @@ def runs(folder: str | Path) -> pd.DataFrame:
     """
     from .reports.board import board_rows  # the board's templates are not needed for the rest
 
-    found, problems = collect([Path(folder)])
-    if not found:
-        raise ResultsError(f"{str(folder)!r} holds no run: {'; '.join(map(str, problems))}")
-    return board_rows(found)
+    return board_rows(_collect(Path(folder)))
 
 
 def candidates(folder: str | Path) -> pd.DataFrame:
@@ -38,16 +38,27 @@ def candidates(folder: str | Path) -> pd.DataFrame:
 
     Returns:
         A row for each candidate: run, task, question, gold, index, text, answer, right, thoughts,
-        answer_tokens, truncated and reward, which is NaN where it is not known.
+        answer_tokens, truncated and reward. A number that is not known is NaN, as all of the last
+        four are of other models' texts.
 
     Raises:
-        ResultsError: there is no such folder, or a log cannot be read.
+        ResultsError: there is no such folder, no run in it, or a log cannot be read.
     """
     return pd.DataFrame(_candidates(Path(folder)))
 
 
+def _collect(folder: Path) -> list[Run]:
+    """Return the runs under a folder, with a warning for each that is left out."""
+    found, problems = collect([folder])
+    if not found:
+        raise ResultsError(f"{str(folder)!r} holds no run: {'; '.join(map(str, problems))}")
+    for problem in problems:
+        warnings.warn(str(problem), stacklevel=3)
+    return found
+
+
 def _candidates(folder: Path) -> Iterator[dict[str, object]]:
-    for run in collect([folder])[0]:
+    for run in _collect(folder):
         tolerance = read_tolerance(run.tolerance)
         for logged in read_log(run):
             question = logged.question
@@ -61,8 +72,8 @@ def _candidates(folder: Path) -> Iterator[dict[str, object]]:
                     "text": one.text,
                     "answer": one.answer,
                     "right": is_correct(one.answer, question.gold, tolerance=tolerance),
-                    "thoughts": one.thoughts,
-                    "answer_tokens": one.answer_tokens,
-                    "truncated": one.truncated,
-                    "reward": float("nan") if one.reward is None else one.reward,
+                    "thoughts": _UNKNOWN if run.plain_text else one.thoughts,
+                    "answer_tokens": _UNKNOWN if run.plain_text else one.answer_tokens,
+                    "truncated": _UNKNOWN if run.plain_text else one.truncated,
+                    "reward": _UNKNOWN if one.reward is None else one.reward,
                 }

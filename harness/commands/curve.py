@@ -9,6 +9,7 @@ import pandas as pd
 
 from ...results import ResultsError, collect, curve_table
 from ...results.reports.charts import curve_chart, save
+from ...results.reports.table import plain
 from ...results.runs.lm_eval_files import writing
 from . import HELP
 
@@ -36,7 +37,7 @@ def curve(runs: Sequence[Path], task: str, output: Path) -> None:
             )
         tables.append(curve_table(replace(own[-1], name=folder.name)))
     table = pd.concat(tables, ignore_index=True)
-    click.echo(table.round(4).to_string(index=False))
+    click.echo(plain(table, index=False))
     with writing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         save(curve_chart(table), [output])

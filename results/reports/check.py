@@ -8,10 +8,11 @@ import msgspec
 import pandas as pd
 
 from ..errors import ResultsError
-from ..runs.align import build_sides, judge, same_questions
+from ..runs.align import judge, with_equal_pools
 from ..runs.lenient import decode
-from ..runs.pair import Pairing
+from ..runs.pair import Pairing, label
 from ..runs.record import Run
+from ..runs.same import same_questions
 from .drops import Drop, changed_answers, find_drops
 from .table import plain
 
@@ -59,10 +60,10 @@ def check_runs(
         ResultsError: see `find_drops`.
     """
     missing = "not run" if partial else "not run, MISSING"
-    found = [Finding(f"{_label(run)}: {missing}", not partial) for run in pairing.missing]
+    found = [Finding(f"{label(run)}: {missing}", not partial) for run in pairing.missing]
     found += [
-        Finding(f"{_label(run)} ({run.name}): no such run in the baseline, NOT CHECKED", True)
-        for run in pairing.untested
+        Finding(f"{label(one.run)} ({one.run.name}): NOT CHECKED: {one.reason}.", True)
+        for one in pairing.untested
     ]
     steady = [pair for pair in pairing.pairs if all(run.config.deterministic for run in pair)]
     found += _check_sampled([pair for pair in pairing.pairs if pair not in steady], alpha)
@@ -97,22 +98,18 @@ def check_ratios(file: Path) -> Finding:
     return Finding(table, any(speed.failed for speed in speeds.values()))
 
 
-def _label(run: Run) -> str:
-    config = run.config
-    strength = "" if config.strength is None else f" {config.strength:g}"
-    return f"{run.task}, {config.sampler}{strength}, N = {config.samples}"
-
-
 def _check_sampled(pairs: Sequence[tuple[Run, Run]], alpha: float) -> list[Finding]:
     tables, found = {}, []
     for new, old in pairs:
         try:
-            sides = build_sides([[_named(new, "run")], [_named(old, "baseline")]])
+            now, before = with_equal_pools(_named(new, "run"), _named(old, "baseline"))
         except ResultsError as error:
             found.append(_not_checked(new, old, error))
             continue
-        now, before = (side.means for side in sides)
-        tables[f"{_label(old)} ({len(now)} questions; {new.name} against {old.name})"] = now, before
+        fewer, more = sorted(run.config.samples or 0 for run in (new, old))
+        part = "" if fewer == more else f"; the first {fewer} of {more} candidates"
+        name = f"{label(old)} ({len(now)} questions{part}; {new.name} against {old.name})"
+        tables[name] = now, before
     drops = find_drops(tables, alpha=alpha)
     for run in tables:
         own = [drop for drop in drops if drop.run == run]
@@ -129,7 +126,7 @@ def _check_deterministic(new: Run, old: Run, *, max_changed: int) -> Finding:
     changed = changed_answers(now, before)
     failed = len(changed) > max_changed
     lines = [
-        f"{_label(old)}: {len(changed)} of {old.questions} answers changed, {max_changed} may: "
+        f"{label(old)}: {len(changed)} of {old.questions} answers changed, {max_changed} may: "
         f"{'CHANGED' if failed else 'ok'}"
     ]
     lines += [f"  question {key}: now {one!r}, was {was!r}" for key, one, was in changed[:_SHOWN]]
@@ -144,7 +141,7 @@ def _named(run: Run, name: str) -> Run:
 
 def _not_checked(new: Run, old: Run, error: ResultsError) -> Finding:
     """Report a pair that cannot be checked, which must not keep others from being checked."""
-    return Finding(f"{_label(old)} ({new.name} against {old.name}): NOT CHECKED: {error}", True)
+    return Finding(f"{label(old)} ({new.name} against {old.name}): NOT CHECKED: {error}", True)
 
 
 def _table(drops: Sequence[Drop], alpha: float) -> str:

@@ -1,76 +1,26 @@
 """Runs and strategies against each other on the same questions."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 
-from ...tasks import STRATEGIES
-from ..runs.align import Side
-from ..runs.metrics import is_accuracy, strategies_at_most
-from ..statistics import (
-    McNemar,
-    NoiseFloor,
-    PairedDifference,
-    mcnemar,
-    noise_floor,
-    paired_difference,
-)
-from .table import DASH, plain, plus_minus
+from ...tasks import NEUTRAL, STRATEGIES
+from ..errors import ResultsError
+from ..runs.align import CANDIDATE_0, Side
+from ..runs.metrics import find_metric, strategies_at_most
+from ..statistics import noise_floor
+from .comparison import Comparison, Row, make_row
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of a paired table.
-
-    Attributes:
-        metric: on both sides; of two strategies both, with a minus between.
-        a: mean over questions of the one side.
-        a_stderr: its standard error over questions.
-        b: mean of the other.
-        b_stderr: its standard error.
-        paired: their difference.
-        mcnemar: where every question is right or wrong on both sides.
-    """
-
-    metric: str
-    a: float
-    a_stderr: float
-    b: float
-    b_stderr: float
-    paired: PairedDifference
-    mcnemar: McNemar | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What `compare` says of one task.
-
-    Attributes:
-        task: that was run.
-        questions: that both sides were asked, a count.
-        sides: the one or two that were given.
-        metrics: of one side against the other; empty where there is one.
-        strategies: of a side against each other, by the side's name.
-        noise: of a side with several seeds, by its name and the metric's.
-        left_out: metrics that not all runs have, by the run that has them.
-    """
-
-    task: str
-    questions: int
-    sides: tuple[Side, ...]
-    metrics: tuple[Row, ...]
-    strategies: dict[str, tuple[Row, ...]]
-    noise: dict[str, dict[str, NoiseFloor]]
-    left_out: dict[str, tuple[str, ...]]
-
-
-def compare_sides(sides: Sequence[Side], *, confidence: float = 0.95) -> Comparison:
+def compare_sides(
+    sides: Sequence[Side], *, deterministic: Side | None = None, confidence: float = 0.95
+) -> Comparison:
     """Compare one or two sides that asked the same questions.
 
     Args:
         sides: of one task.
+        deterministic: a further side, whose deterministic answers the strategies of the others are
+            held against; the one among `sides` if not given.
         confidence: of the intervals.
 
     Returns:
@@ -80,7 +30,8 @@ def compare_sides(sides: Sequence[Side], *, confidence: float = 0.95) -> Compari
     shared = [name for name in tables[0] if all(name in table for table in tables)]
     rows = []
     if len(sides) == 2:
-        rows = [_row(name, tables[0][name], tables[1][name], confidence) for name in shared]
+        rows = [make_row(name, tables[0][name], tables[1][name], confidence) for name in shared]
+    steady = deterministic or next((side for side in sides if side.deterministic), None)
     floors = [*sides]
     if len(sides) == 2 and len({run.setup_but_seed for side in sides for run in side.runs}) == 1:
         both = sides[0].runs + sides[1].runs, sides[0].tables + sides[1].tables
@@ -91,12 +42,11 @@ def compare_sides(sides: Sequence[Side], *, confidence: float = 0.95) -> Compari
         sides=tuple(sides),
         metrics=tuple(rows),
         strategies={
-            side.name: tuple(
-                _row(f"{one} − {other}", table[one], table[other], confidence)
-                for one, other in _strategy_pairs(table)
-            )
-            for side, table in zip(sides, tables, strict=True)
+            side.name: tuple(_strategies(side, steady, confidence))
+            for side in sides
+            if side is not steady
         },
+        deterministic=steady,
         noise={
             side.name: {
                 name: noise_floor([table[name] for table in side.tables]) for name in side.means
@@ -110,60 +60,60 @@ def compare_sides(sides: Sequence[Side], *, confidence: float = 0.95) -> Compari
             for run, table in zip(side.runs, side.tables, strict=True)
             if set(table) - set(shared)
         },
+        confidence=confidence,
     )
 
 
-def as_text(comparison: Comparison) -> str:
-    """Return a comparison as tables for a terminal."""
-    lines = [f"{comparison.task}, {comparison.questions} questions"]
-    lines += [
-        f"  {mark}: {_describe(side)}" for mark, side in zip("AB", comparison.sides, strict=False)
-    ]
-    if comparison.metrics:
-        lines += ["", _table(comparison.metrics, ("A", "B"))]
-    for name, rows in comparison.strategies.items():
-        if rows:
-            lines += ["", f"Strategies in {name}:", _table(rows, ("first", "second"))]
-    for name, floors in comparison.noise.items():
-        table = pd.DataFrame([asdict(floor) for floor in floors.values()], index=list(floors))
-        lines += ["", f"Noise between seeds of {name}:", plain(table)]
-    for name, metrics in comparison.left_out.items():
-        lines += ["", f"Not on all sides, but in {name}: {', '.join(metrics)}."]
-    return "\n".join(lines)
+def compare_metrics(
+    sides: Sequence[Side], a: str, b: str, *, confidence: float = 0.95
+) -> Comparison:
+    """Compare a metric of one side with any of the other, or two of the same side.
 
+    Args:
+        sides: one or two, of one task.
+        a: the first side's metric or strategy, see `find_metric`.
+        b: the last side's.
+        confidence: of the interval.
 
-def as_json(comparison: Comparison) -> dict[str, object]:
-    """Return a comparison as plain JSON objects."""
-    return {
-        "task": comparison.task,
-        "questions": comparison.questions,
-        "sides": [
-            {"name": side.name, "runs": [str(run.results) for run in side.runs]}
-            for side in comparison.sides
-        ],
-        "metrics": [asdict(row) for row in comparison.metrics],
-        "strategies": {
-            name: [asdict(row) for row in rows] for name, rows in comparison.strategies.items()
-        },
-        "noise": {
-            name: {metric: asdict(floor) for metric, floor in floors.items()}
-            for name, floors in comparison.noise.items()
-        },
-        "left_out": comparison.left_out,
-    }
+    Returns:
+        A comparison whose metrics are one row.
 
-
-def _row(metric: str, a: pd.Series, b: pd.Series, confidence: float) -> Row:
-    binary = is_accuracy(metric) and set(np.unique([a, b])) <= {0.0, 1.0}
-    return Row(
-        metric=metric,
-        a=float(a.mean()),
-        a_stderr=float(a.sem()),
-        b=float(b.mean()),
-        b_stderr=float(b.sem()),
-        paired=paired_difference(a, b, confidence=confidence),
-        mcnemar=mcnemar(a, b) if binary else None,
+    Raises:
+        ResultsError: a side has no such metric, or one is a count and the other a share.
+    """
+    names, columns = [], []
+    for side, wanted in ((sides[0], a), (sides[-1], b)):
+        table = side.means
+        name = find_metric(wanted, list(map(str, table)), where=side.name)
+        names.append(name)
+        columns.append(table[name])
+    if (names[0] in NEUTRAL) != (names[1] in NEUTRAL):
+        raise ResultsError(
+            f"{names[0]} − {names[1]} means nothing: one is a count and the other a share. Compare "
+            "two counts or two shares."
+        )
+    return Comparison(
+        task=sides[0].runs[0].task,
+        questions=len(columns[0]),
+        sides=tuple(sides),
+        metrics=(make_row(f"{names[0]} − {names[1]}", *columns, confidence),),
+        strategies={},
+        deterministic=None,
+        noise={},
+        left_out={},
+        confidence=confidence,
     )
+
+
+def _strategies(side: Side, deterministic: Side | None, confidence: float) -> Iterator[Row]:
+    """Yield a row for each pair of a side's strategies, and for each against the deterministic."""
+    table = side.means
+    for one, other in _strategy_pairs(table):
+        yield make_row(f"{one} − {other}", table[one], table[other], confidence)
+    if deterministic is not None:
+        answer = deterministic.means[CANDIDATE_0]
+        for metric in strategies_at_most(map(str, table)).values():
+            yield make_row(f"{metric} − deterministic", table[metric], answer, confidence)
 
 
 def _strategy_pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -179,36 +129,3 @@ def _strategy_pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
     pairs = [(one, metrics[j]) for i, one in enumerate(metrics) for j in range(i > 1, i)]
     covered = [str(name) for name in table if str(name).startswith("coverage@")]
     return pairs + [(name, metrics[1]) for name in covered[-1:] if len(metrics) > 1]
-
-
-def _describe(side: Side) -> str:
-    """Return one line that tells what made a side's candidates."""
-    config = side.runs[0].config
-    seeds = ", ".join(str(run.config.seed) for run in side.runs)
-    parts = [
-        config.checkpoint,
-        f"{config.sampler} {'' if config.strength is None else f'{config.strength:g}'}".strip(),
-        f"N = {config.samples}",
-        f"seed {seeds}",
-    ]
-    if config.reward_model:
-        parts.append(f"reward model {config.reward_model}")
-    return f"{side.name} ({'; '.join(parts)})"
-
-
-def _table(rows: Sequence[Row], sides: tuple[str, str]) -> str:
-    table = pd.DataFrame(
-        {
-            f"{sides[0]} ± stderr": plus_minus(row.a, row.a_stderr, percent=False),
-            f"{sides[1]} ± stderr": plus_minus(row.b, row.b_stderr, percent=False),
-            "difference": row.paired.difference,
-            "low": row.paired.low,
-            "high": row.paired.high,
-            f"only {sides[0]}": str(row.mcnemar.only_a) if row.mcnemar else DASH,
-            f"only {sides[1]}": str(row.mcnemar.only_b) if row.mcnemar else DASH,
-            "McNemar p": f"{row.mcnemar.p:.2g}" if row.mcnemar else DASH,
-        }
-        for row in rows
-    )
-    table.index = pd.Index([row.metric for row in rows])
-    return plain(table)

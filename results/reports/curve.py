@@ -7,6 +7,7 @@ import pandas as pd
 from ...tasks import default_ks, pool_metrics, read_tolerance
 from ..runs.log import read_log
 from ..runs.record import Run
+from ..statistics import score_interval
 
 
 def curve_table(run: Run, ks: Sequence[int] | None = None) -> pd.DataFrame:
@@ -19,7 +20,8 @@ def curve_table(run: Run, ks: Sequence[int] | None = None) -> pd.DataFrame:
         ks: sample counts; powers of two and N if None.
 
     Returns:
-        One row a k: task, run, k, coverage, coverage_stderr, voting, voting_stderr, questions.
+        One row a k: task, run, k, questions, and coverage and voting, each with its standard error
+        (`coverage_stderr`) and its 95% interval (`coverage_low`, `coverage_high`).
 
     Raises:
         ResultsError: the run's log cannot be read.
@@ -30,11 +32,12 @@ def curve_table(run: Run, ks: Sequence[int] | None = None) -> pd.DataFrame:
     metrics = pd.DataFrame(
         pool_metrics(pool, gold, ks=sizes, tolerance=tolerance) for pool, gold in pools
     )
-    columns = {"coverage": "pass", "voting": "voting"}
-    return pd.DataFrame(
-        {"task": run.task, "run": run.name, "k": k}
-        | {name: metrics[f"{metric}@{k}"].mean() for name, metric in columns.items()}
-        | {f"{name}_stderr": metrics[f"{metric}@{k}"].sem() for name, metric in columns.items()}
-        | {"questions": len(pools)}
-        for k in sizes
-    )[["task", "run", "k", "coverage", "coverage_stderr", "voting", "voting_stderr", "questions"]]
+    rows = []
+    for k in sizes:
+        row: dict[str, object] = {"task": run.task, "run": run.name, "k": k}
+        for name, metric in (("coverage", f"pass@{k}"), ("voting", f"voting@{k}")):
+            ends = score_interval(metrics[metric])
+            row |= {name: metrics[metric].mean(), f"{name}_stderr": metrics[metric].sem()}
+            row |= {f"{name}_low": ends.low, f"{name}_high": ends.high}
+        rows.append(row | {"questions": len(pools)})
+    return pd.DataFrame(rows)

@@ -3,7 +3,10 @@
 import pandas as pd
 
 from ...tasks import STRATEGIES, find_strategy
-from .table import plus_minus
+from .table import percent, plus_minus
+
+DETERMINISTIC = "deterministic"
+"""What a table calls the answer of a run that samples nothing."""
 
 
 def rewards_table(table: pd.DataFrame) -> str:
@@ -15,8 +18,10 @@ def rewards_table(table: pd.DataFrame) -> str:
     """
     vote = find_strategy("voting")
     found = set(table["strategy"]) - {vote.name}
-    others = [strategy for name, strategy in STRATEGIES.items() if name in found]
-    heads = ["task", "N", "coverage", vote.title, "reward model", *(one.title for one in others)]
+    others = {name: one.title for name, one in STRATEGIES.items() if name in found}
+    if DETERMINISTIC in found:
+        others = {DETERMINISTIC: DETERMINISTIC} | others
+    heads = ["task", "N", "coverage", vote.title, "reward model", *others.values()]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for (task, size, name), rows in table.groupby(["task", "N", "reward_model"], sort=False):
         by = rows.set_index("strategy")
@@ -25,10 +30,10 @@ def rewards_table(table: pd.DataFrame) -> str:
         ]
         cells.append(str(name))
         for strategy in others:
-            row = by.loc[strategy.name]
+            row = by.loc[strategy]
             cells.append(
-                f"{100 * row.accuracy:.1f} ({100 * row.difference:+.1f}: "
-                f"{100 * row.low:+.1f} to {100 * row.high:+.1f})"
+                f"{percent(row.accuracy)} ({percent(row.difference, signed=True)}: "
+                f"{percent(row.low, signed=True)} to {percent(row.high, signed=True)})"
             )
         lines.append(f"| {task} | {size} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -1,18 +1,20 @@
 """Runs question by question: which asked the same, and what they scored."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import pandas as pd
 
-from ...tasks import Pool, Question, canonical, is_correct, pool_metrics, read_tolerance
+from ...tasks import Pool, Question, is_correct, pool_metrics, read_tolerance
 from ..errors import ResultsError
 from .log import read_log
 from .record import Run
+from .same import same_questions, same_version
 
-FIRST = "first"
-"""Whether the first candidate is right: a run of N = 1 inside every run."""
+CANDIDATE_0 = "candidate_0"
+"""Whether candidate 0 is right: a run of N = 1 inside every run. `first`, which reports call the
+mean over candidates, is another number: pass@1."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class QuestionTable:
         questions: in the order of the log.
         metrics: a row a question, a column a metric that every question has; ids as index.
         answers: of the first candidates.
+        sizes: question -> how many candidates it has.
     """
 
     questions: tuple[Question, ...]
     metrics: pd.DataFrame
     answers: tuple[str | None, ...]
+    sizes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class Side:
     tables: tuple[pd.DataFrame, ...]
 
     @property
+    def deterministic(self) -> bool:
+        """Whether its runs sampled nothing."""
+        return all(run.config.deterministic for run in self.runs)
+
+    @property
     def means(self) -> pd.DataFrame:
         """For each question the mean over seeds, of the metrics that all runs have."""
         total = reduce(lambda one, other: one.add(other).dropna(axis=1), self.tables)
@@ -53,46 +62,66 @@ class Side:
         return total[order] / len(self.tables)
 
 
-def judge(run: Run, *, ks: Sequence[int] = ()) -> QuestionTable:
-    """Return a run's metrics of every question: those that were logged, `first` and further ks.
+def judge(
+    run: Run, *, ks: Sequence[int] = (), first: Mapping[str, int] | None = None
+) -> QuestionTable:
+    """Return a run's metrics of every question: the logged ones, `candidate_0` and further ks.
+
+    Args:
+        run: whose log is read.
+        ks: sample counts beside those that were logged.
+        first: question -> how many of its candidates count, the first ones; their metrics are
+            computed and the logged ones, which are of all, left out. All count if not given.
 
     Raises:
         ResultsError: the log cannot be used, or a k is larger than a pool.
     """
     tolerance = read_tolerance(run.tolerance)
-    questions, answers, rows = [], [], []
-    for logged in read_log(run, tuple(run.metrics)):
+    questions, answers, rows, sizes = [], [], [], {}
+    for logged in read_log(run, () if first else tuple(run.metrics)):
         question = logged.question
         pool, more = logged.pool(), {}
+        sizes[question.id] = len(pool.candidates)
+        if first:
+            pool = Pool(pool.candidates[: first[question.id]], pool.beams)
+            more = pool_metrics(pool, question.gold, tolerance=tolerance)
         if ks:
             _check_ks(ks, pool, question, name=run.name)
-            more = pool_metrics(pool, question.gold, ks=ks, tolerance=tolerance)
+            more |= pool_metrics(pool, question.gold, ks=ks, tolerance=tolerance)
         answer = pool.candidates[0].answer
         right = is_correct(answer, question.gold, tolerance=tolerance)
-        rows.append(more | {FIRST: float(right)} | logged.metrics)
+        rows.append(more | {CANDIDATE_0: float(right)} | logged.metrics)
         questions.append(question)
         answers.append(answer)
     index = pd.Index([question.id for question in questions], name="question")
     table = pd.DataFrame(rows, index=index).dropna(axis=1)
     order = [name for name in run.metrics if name in table]
-    order += [name for name in (FIRST, *table) if name not in run.metrics]
-    return QuestionTable(tuple(questions), table[list(dict.fromkeys(order))], tuple(answers))
+    order += [name for name in (CANDIDATE_0, *table) if name not in run.metrics]
+    columns = table[list(dict.fromkeys(order))]
+    return QuestionTable(tuple(questions), columns, tuple(answers), sizes)
 
 
-def build_sides(groups: Sequence[Sequence[Run]], *, ks: Sequence[int] = ()) -> list[Side]:
+def build_sides(
+    groups: Sequence[Sequence[Run]], *, ks: Sequence[Sequence[int]] | None = None
+) -> list[Side]:
     """Judge the groups of runs, each one side, and pair them all by question.
 
     Args:
         groups: of runs of one task.
-        ks: sample counts beside those that were logged.
+        ks: for each group, sample counts beside those that were logged.
 
     Raises:
         ResultsError: the runs are of several task versions or asked different questions, or a k
             is larger than a pool.
     """
     members = [run for group in groups for run in group]
-    _check_versions(members)
-    judged = {run.name: judge(run, ks=ks) for run in members}
+    same_version(members)
+    further = ks or [()] * len(groups)
+    judged = {
+        run.name: judge(run, ks=own)
+        for group, own in zip(groups, further, strict=True)
+        for run in group
+    }
     first = members[0]
     for run in members[1:]:
         same_questions(
@@ -107,47 +136,30 @@ def build_sides(groups: Sequence[Sequence[Run]], *, ks: Sequence[int] = ()) -> l
     ]
 
 
+def with_equal_pools(new: Run, old: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Judge two runs on the same questions by as many candidates each, the first of both.
+
+    Only then is a question's difference as likely as its negative where both are of one model: a
+    mean over 64 candidates varies less than one over 16, and so does an estimate of a vote.
+
+    Raises:
+        ResultsError: a log cannot be used, or the runs cannot be paired.
+    """
+    same_version([new, old])
+    ours, theirs = judge(new), judge(old)
+    same_questions(ours.questions, theirs.questions, names=(new.name, old.name))
+    if ours.sizes != theirs.sizes:
+        smaller = {key: min(size, theirs.sizes[key]) for key, size in ours.sizes.items()}
+        ours, theirs = (judge(run, first=smaller) for run in (new, old))
+    return ours.metrics, theirs.metrics.loc[ours.metrics.index]
+
+
 def group_by_setup(runs: Iterable[Run]) -> list[list[Run]]:
     """Return the runs in groups that differ in their seed at most, in the order given."""
     groups: dict[object, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.setup_but_seed, []).append(run)
     return list(groups.values())
-
-
-def same_questions(
-    first: Sequence[Question], second: Sequence[Question], *, names: tuple[str, str]
-) -> None:
-    """Refuse to pair runs that did not ask the same questions, in whatever order.
-
-    A text is compared where both sides have one: an imported pool may have none.
-
-    Raises:
-        ResultsError: says how many questions differ, and how.
-    """
-    ours = {question.id: question for question in first}
-    theirs = {question.id: question for question in second}
-    shared = ours.keys() & theirs.keys()
-    changed = sorted(key for key in shared if not _equal(ours[key], theirs[key]))
-    only_ours, only_theirs = len(ours) - len(shared), len(theirs) - len(shared)
-    if only_ours or only_theirs or changed:
-        example = f" (such as {changed[0]!r})" if changed else ""
-        raise ResultsError(
-            f"{names[0]} and {names[1]} cannot be paired, {len(shared) - len(changed)} questions "
-            f"are the same: {only_ours} are only in {names[0]}, {only_theirs} only in {names[1]}, "
-            f"{len(changed)} have another text or gold answer{example}. Compare runs with the same "
-            "data and --limit."
-        )
-
-
-def _equal(one: Question, other: Question) -> bool:
-    texts_agree = one.text == other.text or not one.text or not other.text
-    return texts_agree and _number(one.gold) == _number(other.gold)
-
-
-def _number(gold: str) -> str:
-    # "24" and "24.0" are one answer.
-    return canonical(gold) or gold
 
 
 def _check_ks(ks: Sequence[int], pool: Pool, question: Question, *, name: str) -> None:
@@ -159,13 +171,3 @@ def _check_ks(ks: Sequence[int], pool: Pool, question: Question, *, name: str) -
                 f"k = {k} is larger than the pool of question {question.id!r} in {name}, which "
                 f"has {len(pool.candidates)} candidates. Ask for a smaller k, or sample more."
             )
-
-
-def _check_versions(runs: Sequence[Run]) -> None:
-    known = {run.task_version: run.name for run in runs if run.task_version is not None}
-    if len(known) > 1:
-        listed = ", ".join(f"{version} ({name})" for version, name in known.items())
-        raise ResultsError(
-            f"The runs of {runs[0].task} are of several versions of the task, {listed}, which are "
-            "not compared. Run the older ones again."
-        )

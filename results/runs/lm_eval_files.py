@@ -63,9 +63,14 @@ class Config(msgspec.Struct, omit_defaults=True):
     """What lm-eval was told, `config`."""
 
     model: object = None
+    model_args: object = None
+    model_revision: object = None
+    model_sha: object = None
+    device: object = None
     latent_tts: Made | None = None
     model_num_parameters: int | None = None
     model_dtype: str | None = None
+    torch_seed: int | None = None
 
 
 class TaskConfig(msgspec.Struct, omit_defaults=True):
@@ -73,6 +78,8 @@ class TaskConfig(msgspec.Struct, omit_defaults=True):
 
     task: object = None
     repeats: Count | None = None
+    generation_kwargs: dict[str, object] | None = None
+    num_fewshot: int | None = None
     metadata: dict[str, object] | None = None
 
 
@@ -93,6 +100,9 @@ class ResultsFile(msgspec.Struct, omit_defaults=True):
     asked: dict[str, Asked] = msgspec.field(name="n-samples")
     higher_is_better: dict[str, dict[str, bool | None]] = {}
     task_hashes: dict[str, str] | None = None
+    chat_template_sha: str | None = None
+    system_instruction_sha: str | None = None
+    model_name: object = None
     model_name_sanitized: object = None
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from ...tasks import Pool, Question, TaskError, is_pool, join_pools
+from ...tasks import Pool, Question, TaskError, is_pool, join_pools, read_response
 from ..errors import ResultsError
 from .lenient import decode
 from .lm_eval_files import open_log
@@ -28,7 +28,7 @@ class LoggedQuestion(msgspec.Struct, frozen=True):
     Attributes:
         where: file and line, for messages.
         question: its text is "" where the log has none.
-        responses: its pools' JSON, one for each of lm-eval's repeats.
+        responses: its pools' JSON, or texts of another model, one for each of lm-eval's repeats.
         metrics: those that were asked for and that were logged.
     """
 
@@ -44,7 +44,7 @@ class LoggedQuestion(msgspec.Struct, frozen=True):
             ResultsError: a pool is damaged.
         """
         try:
-            return join_pools([Pool.from_json(response) for response in self.responses])
+            return join_pools([read_response(response) for response in self.responses])
         except TaskError as error:
             raise ResultsError(f"{self.where}: {error}") from error
 
@@ -80,7 +80,7 @@ def read_log(run: Run, metrics: Sequence[str] = ()) -> Iterator[LoggedQuestion]:
         first_filter = first_filter or sample.filter
         if sample.filter != first_filter:
             continue
-        found = _question(sample, where, metrics, repeats=run.config.repeats)
+        found = _question(sample, where, metrics, run)
         key = found.question.id
         if seen.setdefault(key, number) != number:
             raise ResultsError(
@@ -156,10 +156,11 @@ def _lines(log: Path) -> Iterator[tuple[int, bytes]]:
         ) from error
 
 
-def _question(sample: _Line, where: str, metrics: Sequence[str], *, repeats: int) -> LoggedQuestion:
+def _question(sample: _Line, where: str, metrics: Sequence[str], run: Run) -> LoggedQuestion:
     # Several processes pad the last question with copies, which are not its candidates.
-    responses = [response for group in sample.resps for response in group][:repeats]
-    if not responses or not all(map(is_pool, responses)):
+    responses = [response for group in sample.resps for response in group]
+    responses = responses[: run.config.repeats]
+    if not responses or not (run.plain_text or all(map(is_pool, responses))):
         raise ResultsError(
             f"{where} holds no pool of candidates: only this project's tasks, run with "
             "--model latent_tts, log them."

@@ -1,9 +1,11 @@
 """What a metric's name says: which strategy it judges, and with how many candidates."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ...tasks import LOWER_IS_BETTER, NEUTRAL, strategy_of
+from ...registry import near
+from ...tasks import LOWER_IS_BETTER, NEUTRAL, TaskError, find_strategy, strategy_of
+from ..errors import ResultsError
 
 _ORACLES = frozenset({"pass", "coverage"})  # they know the right answer, so they judge no strategy
 
@@ -42,6 +44,38 @@ def largest_k(metrics: Iterable[str]) -> int:
     """Return the largest k that any metric speaks of, 1 where none does."""
     sizes = (name.rpartition("@")[2] for name in metrics if "@" in name)
     return max([1, *(int(size) for size in sizes if size.isdecimal())])
+
+
+def find_metric(wanted: str, metrics: Sequence[str], *, where: str) -> str:
+    """Return the metric that a user means.
+
+    Args:
+        wanted: a metric, or a strategy by its name or alias, with `@k` or with all candidates.
+        metrics: that are known.
+        where: whose they are, for the message.
+
+    Raises:
+        ResultsError: there is none.
+    """
+    if wanted in metrics:
+        return wanted
+    name, _, k = wanted.partition("@")
+    try:
+        strategy = find_strategy(name)
+        found = strategy.metric(int(k) if k.isdecimal() else largest_k(metrics))
+    except TaskError:
+        found = wanted
+    if found in metrics:
+        return found
+    raise ResultsError(
+        f"{where} has no metric {wanted!r}; it has {', '.join(metrics)}.{near(wanted, metrics)}"
+    )
+
+
+def k_of(metric: str) -> tuple[int, ...]:
+    """Return the k that a metric's name ends in, none where it ends in none."""
+    k = metric.rpartition("@")[2] if "@" in metric else ""
+    return (int(k),) if k.isdecimal() else ()
 
 
 def strategies_at_most(metrics: Iterable[str]) -> dict[str, str]:

@@ -10,6 +10,19 @@ from .settings import new_since
 
 
 @dataclass(frozen=True)
+class Untested:
+    """A new run that no old run belongs to.
+
+    Attributes:
+        run: the new one.
+        reason: what the baseline has instead, and what differs.
+    """
+
+    run: Run
+    reason: str
+
+
+@dataclass(frozen=True)
 class Pairing:
     """What of two sets of runs belongs together.
 
@@ -17,45 +30,71 @@ class Pairing:
         pairs: new and old runs.
         missing: old runs that were not run again.
         untested: new runs that no old run belongs to.
-        notes: on pairs whose settings differ.
+        notes: on pairs whose settings differ, or may.
     """
 
     pairs: tuple[tuple[Run, Run], ...]
     missing: tuple[Run, ...]
-    untested: tuple[Run, ...]
+    untested: tuple[Untested, ...]
     notes: tuple[str, ...]
 
 
-def pair_runs(new: Sequence[Run], old: Sequence[Run]) -> Pairing:
-    """Find for every old run all new ones with its task and settings.
+def pair_runs(new: Sequence[Run], old: Sequence[Run], *, allow_different: bool = False) -> Pairing:
+    """Find for every new run the old ones with its task and settings.
 
-    Seed, checkpoint and package versions may differ. Runs are paired although their settings
-    differ, with a note, where an old record is of before its sampler had a parameter, or where both
-    sides have one run of a task.
+    Seed, checkpoint and package versions may differ, and parameters that a sampler got after an old
+    record was made, which cannot say how they were.
+
+    Args:
+        new: runs that are checked.
+        old: those of the baseline.
+        allow_different: whether a run that has no partner is paired with the old run of its task
+            that differs in the fewest settings.
+
+    Returns:
+        The pairs, with a note on each whose settings differ or are not known.
 
     Raises:
-        ResultsError: no run has a partner.
+        ResultsError: a side has no run.
     """
-    pairs, missing, notes = [], [], []
-    for before in old:
-        same = [run for run in new if _purpose(run) == _purpose(before)]
-        same = same or [run for run in new if _as_far_as_known(run, before)]
-        alone = [run for run in new if run.task == before.task]
-        if not same and len(alone) == 1 and sum(run.task == before.task for run in old) == 1:
-            same = alone
-        differences = (_differences(run, before) for run in same)
-        notes += [f"settings differ: {before.task}; {text}." for text in differences if text]
-        pairs += [(run, before) for run in same]
+    if not new or not old:
+        side = "baseline" if new else "folder"
+        raise ResultsError(f"The {side} has no run that can be used; there is nothing to check.")
+    pairs, untested, notes = [], [], []
+    for run in new:
+        same = [before for before in old if _purpose(run) == _purpose(before)]
+        same = same or [before for before in old if _as_far_as_known(run, before)]
+        rest = [before for before in old if before.task == run.task]
+        nearest = min(rest, key=lambda before: len(_differences(run, before)), default=None)
+        if not same and nearest and allow_different:
+            same = [nearest]
+        for before in same:
+            pairs.append((run, before))
+            if found := _differences(run, before):
+                notes.append(f"settings differ: {run.task} ({run.name}); {'; '.join(found)}.")
         if not same:
-            missing.append(before)
-    if not pairs:
-        raise ResultsError(
-            "No run of the baseline was run again with its task and settings; there is nothing to "
-            "check."
-        )
-    tested = [run for run, _ in pairs]
-    untested = tuple(run for run in new if run not in tested)
-    return Pairing(tuple(pairs), tuple(missing), untested, tuple(notes))
+            untested.append(Untested(run, _reason(run, nearest, old)))
+    kept = [before for _, before in pairs]
+    missing = tuple(before for before in old if before not in kept)
+    return Pairing(tuple(pairs), missing, tuple(untested), tuple(notes))
+
+
+def label(run: Run) -> str:
+    """Return one line that says which run of a folder it is."""
+    config = run.config
+    strength = "" if config.strength is None else f" {config.strength:g}"
+    return f"{run.task}, {config.sampler}{strength}, N = {config.samples}"
+
+
+def _reason(run: Run, nearest: Run | None, old: Sequence[Run]) -> str:
+    if nearest is None:
+        tasks = ", ".join(dict.fromkeys(before.task for before in old))
+        return f"the baseline has no run of this task; it has {tasks}"
+    listed = "; ".join(_differences(run, nearest))
+    return (
+        f"no run of the baseline has its settings. The nearest is {nearest.name} "
+        f"({label(nearest)}): {listed}. Run with the baseline's settings, or give --allow-different"
+    )
 
 
 def _purpose(run: Run) -> dict[str, object]:
@@ -68,7 +107,8 @@ def _purpose(run: Run) -> dict[str, object]:
         "tolerance": run.tolerance,
         "backbone": config.backbone,
         "reward_model": config.reward_sha256 or reward_model,
-        **config.chosen_settings,
+        "N": config.samples,
+        **{k: v for k, v in config.chosen_settings.items() if k != "num_return_sequences"},
     }
 
 
@@ -78,8 +118,10 @@ def _as_far_as_known(new: Run, old: Run) -> bool:
     return ours == _purpose(old)
 
 
-def _differences(new: Run, old: Run) -> str:
+def _differences(new: Run, old: Run) -> list[str]:
     ours, theirs = _purpose(new), _purpose(old)
     names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    listed = [f"{name} is {ours.get(name)}, was {theirs.get(name)}" for name in names]
-    return "; ".join(listed)
+    return [
+        f"{name} is {ours.get(name, 'not set')}, was {theirs.get(name, 'not set')}"
+        for name in names
+    ]

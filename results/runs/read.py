@@ -6,21 +6,19 @@ import msgspec
 
 from ...tasks import TaskError, read_tolerance
 from ..errors import ResultsError
-from .lm_eval_files import Found, Made, Model, Sampled, log_beside
+from .lm_eval_files import Config, Found, Made, Model, Sampled, log_beside
 from .log import survey
 from .record import Estimate, Problem, Run, RunConfig
 from .settings import Known, sampler_of
+from .texts import config_of_texts, is_ours
 
 
 def read_runs(file: Found) -> tuple[list[Run], list[Problem]]:
     """Return the records of a results file's tasks, and what of it cannot be used."""
     runs, problems = [], []
-    config = file.content.config
-    if config.latent_tts is None:
-        return [], [Problem(file.path, f"made by --model {config.model}, not by latent_tts.")]
     for task in file.content.configs:
         try:
-            runs.append(_read_task(file, task, config.latent_tts))
+            runs.append(_read_task(file, task))
         except _NotOursError as error:
             problems.append(Problem(file.path, str(error)))
         except ResultsError as error:
@@ -38,15 +36,21 @@ class _NotOursError(ResultsError):
     """A task whose answers are no pools: not read, and not missed."""
 
 
-def _read_task(file: Found, task: str, made: Made) -> Run:
+def _read_task(file: Found, task: str) -> Run:
     content, config = file.content, file.content.configs[task]
+    made = content.config.latent_tts
+    metrics, filters = _read_metrics(content.results[task])
+    if made is None and not is_ours(metrics):
+        raise _NotOursError(
+            f"{task} of --model {content.config.model} is no task of this project: its metrics "
+            "are not those of pools."
+        )
     log = log_beside(file.path, task)
     if log is None:
         raise ResultsError(f"{task} has no sample log beside it. Run lm_eval with --log_samples.")
     seen = survey(log)
-    if seen.lines and seen.ended and not seen.pools:
+    if made and seen.lines and seen.ended and not seen.pools:
         raise _NotOursError(f"{task} is no task of this project: {log.name} holds no pools.")
-    metrics, filters = _read_metrics(content.results[task])
     version, questions = content.versions[task], content.asked[task].effective
     if seen.lines != questions * filters or not seen.ended:
         torn = "" if seen.ended else ", the last torn"
@@ -54,7 +58,7 @@ def _read_task(file: Found, task: str, made: Made) -> Run:
             f"{log.name} was cut off or added to: {seen.lines} lines{torn}, expected "
             f"{questions * filters}. Run again."
         )
-    own = made.tasks.get(task, Sampled())
+    own = made.tasks.get(task, Sampled()) if made else Sampled()
     timing = own.throughput
     tolerance = (config.metadata or {}).get("tolerance", 0)
     read_tolerance(tolerance)
@@ -64,7 +68,9 @@ def _read_task(file: Found, task: str, made: Made) -> Run:
         task=task,
         task_version=None if version is None else str(version),
         date=file.date,
-        config=_read_config(file, own.settings or made.settings or {}, config.repeats or 1),
+        config=_read_config(content.config, made, own, config.repeats or 1)
+        if made
+        else config_of_texts(content, config, metrics),
         metrics=metrics,
         higher_is_better={name: more for name, more in better.items() if more is not None},
         questions=questions,
@@ -73,6 +79,7 @@ def _read_task(file: Found, task: str, made: Made) -> Run:
         tolerance=str(tolerance),
         results=file.path,
         samples=log,
+        plain_text=made is None,
     )
 
 
@@ -93,9 +100,8 @@ def _read_metrics(numbers: Mapping[str, object]) -> tuple[dict[str, Estimate], i
     return metrics, len(filters)
 
 
-def _read_config(file: Found, settings: Mapping[str, object], repeats: int) -> RunConfig:
-    config = file.content.config
-    made = config.latent_tts or Made()
+def _read_config(config: Config, made: Made, own: Sampled, repeats: int) -> RunConfig:
+    settings = own.settings or made.settings or {}
     checkpoint, reward = made.checkpoint or Model(), made.reward_model or Model()
     known = msgspec.convert(settings, Known)
     sampler, strength = sampler_of(settings)

@@ -20,7 +20,8 @@ class RunConfig:
     """What made a run's candidates.
 
     Attributes:
-        backbone: `coconut`, `codi`, `colar`, …; None where another program made the candidates.
+        backbone: `coconut`, `codi`, `colar`, …; lm-eval's name of another model, such as `hf`; None
+            where another program made the candidates.
         checkpoint: the name that was given for it.
         weights_sha256: digest of its weights; of the pool file where that was imported.
         revision: of a hub repository.
@@ -84,6 +85,8 @@ class Run:
         tolerance: difference from the gold answer that counts as right, a decimal.
         results: lm-eval's results file.
         samples: its sample log, which holds the pools.
+        plain_text: whether its responses are texts of another model, each a candidate of which
+            neither thoughts nor tokens are known.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Run:
     tolerance: str
     results: Path
     samples: Path
+    plain_text: bool = False
 
     def mean(self, metric: str) -> float | None:
         """Return a metric's mean over questions, None where the run does not have it."""

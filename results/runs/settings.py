@@ -69,8 +69,11 @@ def chosen_settings(settings: Mapping[str, object]) -> dict[str, object]:
     """Return the settings by which runs are told apart: those that did something, but the seed.
 
     Old records hold the parameters of samplers that were not chosen, too. A setting that is None
-    does nothing: a run of before there was such a setting has the same.
+    does nothing: a run of before there was such a setting has the same. Of other models
+    all settings count.
     """
+    if "latent_do_sample" not in settings:  # another model's: whatever it was told
+        return {k: v for k, v in sorted(settings.items()) if v is not None and k != "seed"}
     sampler = settings.get("latent_do_sample_by") if settings.get("latent_do_sample") else None
     left_out = {"seed", "sampler_strength"} | (
         {"latent_do_sample_by"} if sampler is None else set()

@@ -3,8 +3,10 @@
 from .drop import drop_p_value, holm
 from .noise import NoiseFloor, noise_floor
 from .paired import McNemar, PairedDifference, mcnemar, paired_difference
+from .score import Interval, score_interval
 
 __all__ = [
+    "Interval",
     "McNemar",
     "NoiseFloor",
     "PairedDifference",
@@ -13,4 +15,5 @@ __all__ = [
     "mcnemar",
     "noise_floor",
     "paired_difference",
+    "score_interval",
 ]

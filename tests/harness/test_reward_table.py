@@ -40,9 +40,11 @@ def made(heads):
 
 def test_every_strategy_is_compared_with_the_vote_on_one_pool(made, heads):
     table, printed = made
-    assert len(table) == 2 * 2 * 2 * 5  # tasks, budgets, reward models, strategies
+    assert len(table) == 2 * 2 * 2 * 6  # tasks, budgets, reward models, strategies
     keys = ["task", "N", "strategy"]
-    for _, rows in table[table.strategy.isin(["voting", "coverage"])].groupby(keys):
+    for _, rows in table[table.strategy.isin(["voting", "coverage", "deterministic"])].groupby(
+        keys
+    ):
         assert rows.accuracy.nunique() == 1
     vote = table[table.strategy == "voting"].set_index(["task", "N", "reward_model"]).accuracy
     for _, row in table.iterrows():
@@ -67,6 +69,12 @@ def test_the_numbers_are_those_of_the_pools(made, heads):
     frame = pd.DataFrame(
         pool_metrics(pool, gold) for pool, gold in zip(pools, rows["answer"], strict=True)
     )
+    steady = model.settings(latent_do_sample=False)
+    pools = sample_pools(model, tokenizer, rows["question"], steady)
+    frame["deterministic"] = [
+        pool_metrics(pool, gold)["voting@1"]
+        for pool, gold in zip(pools, rows["answer"], strict=True)
+    ]
     own = table[(table.task == "latent_tts_arith") & (table.N == 4) & (table.reward_model == "one")]
     found = own.set_index("strategy").accuracy
     for strategy, metric in (
@@ -75,6 +83,7 @@ def test_the_numbers_are_those_of_the_pools(made, heads):
         ("best_of_n", "best_of_n@4"),
         ("weighted_voting", "weighted_voting@4"),
         ("beam_search", "beam_search"),
+        ("deterministic", "deterministic"),
     ):
         assert found[strategy] == pytest.approx(frame[metric].mean(), abs=1e-4)
 

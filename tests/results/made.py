@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import repeat
 
 from latent_tts.results import Run, RunConfig, read_log
-from latent_tts.tasks import Candidate, Pool, pool_metrics
+from latent_tts.tasks import Candidate, Pool, join_pools, pool_metrics, read_response
 
 DATE = "2030-01-02T03-04-05.678000"
 SETTINGS = {
@@ -202,3 +202,38 @@ def _numbers(metrics):
         sem = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else "N/A"
         numbers[f"{name}_stderr,none"] = sem
     return numbers
+
+
+def write_text_run(folder, rows, *, generation=None, model_args=None, **rest):
+    """Write a run of lm-eval's `hf` model; rows are (gold, texts). Return the results file."""
+    pools = [(gold, join_pools([read_response(text) for text in texts])) for gold, texts in rows]
+    results = write_run(folder, pools, **rest)
+    log = log_of(results)
+    unknown = ("thoughts", "answer_tokens", "truncated")
+    samples = [json.loads(line) for line in log.read_text().splitlines()]
+    for sample, (_, texts) in zip(samples, rows, strict=True):
+        sample["resps"] = [texts]
+        sample["filtered_resps"] = texts
+        sample["metrics"] = [name for name in sample["metrics"] if name not in unknown]
+    log.write_text("".join(f"{json.dumps(sample)}\n" for sample in samples))
+
+    def change(content):
+        (task,) = content["configs"]
+        numbers = content["results"][task]
+        content["results"][task] = {
+            name: value for name, value in numbers.items() if not name.startswith(unknown)
+        }
+        content["configs"][task]["repeats"] = len(rows[0][1])
+        content["configs"][task]["generation_kwargs"] = {
+            "return_pool": True,
+            "until": [],
+            **(generation or {}),
+        }
+        content["model_name"] = "some/model"
+        config = content["config"]
+        del config["latent_tts"]
+        config |= {"model": "hf", "model_args": model_args or {"pretrained": "some/model"}}
+        config |= {"torch_seed": 1234, "batch_size": 1}
+
+    edit(results, change)
+    return results

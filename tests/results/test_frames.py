@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from latent_tts.results import ResultsError, candidates, runs
-from tests.results.made import make_pool, write_run
+from tests.results.made import log_of, make_pool, write_run
 
 
 @pytest.fixture
@@ -42,3 +42,18 @@ def test_no_drawing_and_no_torch_is_imported_with_the_face():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_candidates_of_a_folder_without_runs_are_refused(tmp_path):
+    with pytest.raises(ResultsError, match=r"holds no run: .*no results_<date>\.json below it"):
+        candidates(tmp_path)
+
+
+@pytest.mark.parametrize("read", [runs, candidates])
+def test_what_is_left_out_is_a_warning(folder, read):
+    rows = [("5", make_pool("5", "4"))]
+    cut = log_of(write_run(folder / "cut", rows, settings={"noise_std": 2.0}))
+    cut.write_text("")
+    with pytest.warns(UserWarning, match="was cut off or added to: 0 lines"):
+        table = read(folder)
+    assert set(table["run"]) == {"one"}

@@ -4,7 +4,8 @@
 
 takes the committed runs of tiny-coconut. Another seed is made by drawing every question's
 candidates anew, with replacement, from those that were sampled: the same accuracy for every
-question. A worsened checkpoint gives, in place of a share of its answers, a number that nobody
+question. Where the baseline has more candidates than the run, its first ones are judged, as the
+gate does. A worsened checkpoint gives, in place of a share of its answers, a number that nobody
 else gives. Both sides of every check are drawn, so both have the noise of a run.
 """
 
@@ -38,10 +39,11 @@ def encode(questions):
     return np.array(rows)
 
 
-def draw(answers, *, n, worse, rng):
-    """A run of n candidates: a row a question with pass@1 and voting@n."""
+def draw(answers, *, n, worse, rng, judged=None):
+    """A run of n candidates: a row a question with pass@1 and voting of the first that count."""
     picks = rng.integers(answers.shape[1], size=(len(answers), n))
-    codes = np.take_along_axis(answers, picks, axis=1)
+    codes = np.take_along_axis(answers, picks, axis=1)[:, :judged]
+    n = codes.shape[1]
     garbled = rng.random(codes.shape) < worse
     codes = np.where(garbled, 1000 + np.arange(n), codes)
     votes = (codes[:, :, None] == codes[:, None, :]).sum(axis=2)
@@ -53,15 +55,28 @@ def draw(answers, *, n, worse, rng):
 
 
 def failure_rates(
-    answers, *, repetitions, worse=0.0, n=16, questions=None, alphas=(0.01, 0.05), seed=0
+    answers,
+    *,
+    repetitions,
+    worse=0.0,
+    n=16,
+    old_n=None,
+    questions=None,
+    alphas=(0.01, 0.05),
+    seed=0,
 ):
-    """The share of checks that fail at each alpha: false alarms with worse = 0, else power."""
+    """The share of checks that fail at each alpha: false alarms with worse = 0, else power.
+
+    The run has n candidates a question, the baseline old_n, as many if not given.
+    """
+    sizes = (n, old_n or n)
     rng = np.random.default_rng(seed)
     least = []
     for _ in range(repetitions):
         pairs = {
             task: tuple(
-                draw(codes[:questions], n=n, worse=share, rng=rng) for share in (worse, 0.0)
+                draw(codes[:questions], n=size, worse=share, rng=rng, judged=min(sizes))
+                for size, share in zip(sizes, (worse, 0.0), strict=True)
             )
             for task, codes in answers.items()
         }
@@ -75,6 +90,7 @@ def main():
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--questions", type=int)
     parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--old-samples", type=int, help="Of the baseline; as many if not given.")
     options = parser.parse_args()
     for sampler in ("noise", "dropout"):
         answers = load(sampler)
@@ -85,6 +101,7 @@ def main():
                 repetitions=repetitions,
                 worse=worse,
                 n=options.samples,
+                old_n=options.old_samples,
                 questions=options.questions,
             )
             shown = ", ".join(f"{rate:.1%}" for rate in rates)

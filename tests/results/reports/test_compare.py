@@ -5,6 +5,7 @@ import statistics
 
 import pytest
 from click.testing import CliRunner
+from scipy.stats import binomtest
 
 from latent_tts.harness.commands.compare import compare
 from latent_tts.results import ResultsError
@@ -50,15 +51,16 @@ def test_two_runs_are_paired_by_question(runs):
     assert vote["a_stderr"] == pytest.approx(statistics.stdev([1, 1, 0, 0]) / 2)
     # Both have question 1; one alone has 2, two alone has 3.
     assert vote["mcnemar"] == {"only_a": 1, "only_b": 1, "p": 1.0}
-    first = metrics["first"]
-    assert (first["a"], first["b"]) == (0.75, 0.25)
-    assert first["mcnemar"] == {"only_a": 2, "only_b": 0, "p": 0.5}
+    alone = metrics["candidate_0"]
+    assert (alone["a"], alone["b"]) == (0.75, 0.25)
+    assert alone["mcnemar"] == {"only_a": 2, "only_b": 0, "p": 0.5}
+    assert "first" not in metrics  # everywhere else that is the mean over candidates
     assert metrics["pass@1"]["a"] == pytest.approx((2 + 3 + 1 + 1) / 12)
     assert metrics["pass@1"]["paired"]["difference"] == pytest.approx((0 + 2 - 1 + 1) / 12)
     assert metrics["pass@1"]["mcnemar"] is None
     assert metrics["unparsed"]["mcnemar"] is None  # no matter of right and wrong
     low, high = (metrics["pass@1"]["paired"][end] for end in ("low", "high"))
-    assert -1 / 3 <= low < 1 / 6 < high <= 2 / 3
+    assert -1 / 2 < low < 1 / 6 < high < 2 / 3
     assert "A: one (tiny; noise 0.6; N = 3; seed 1)" in done.stdout
     assert "B: two (tiny; dropout 0.05; N = 3; seed 1)" in done.stdout
     assert done.stderr == ""
@@ -75,13 +77,10 @@ def test_the_order_of_questions_does_not_matter(runs):
     )
     _, (found,) = run_compare(runs, "one", "shuffled")
     for row in found["metrics"]:
-        assert row["paired"] == {
-            "difference": 0,
-            "stderr": 0,
-            "low": 0,
-            "high": 0,
-            "questions": 4,
-        }
+        paired = row["paired"]
+        assert (paired["difference"], paired["stderr"], paired["questions"]) == (0, 0, 4)
+        # Four questions that agree leave much open: two are added, one for each side.
+        assert (paired["low"], paired["high"]) == pytest.approx((-0.461968, 0.461968), rel=1e-5)
 
 
 def test_strategies_of_one_run_are_compared(runs):
@@ -111,6 +110,102 @@ def test_strategies_of_a_reward_model_are_compared_where_they_are_logged(runs):
     assert "reward model rm" in done.stdout
 
 
+def test_any_metric_of_one_run_is_held_against_any_other(runs):
+    _, (found,) = run_compare(runs, "one", "--a", "voting@3", "--b", "pass@1")
+    (row,) = found["metrics"]
+    assert row["metric"] == "voting@3 − pass@1"
+    assert (row["a"], row["b"]) == (0.5, pytest.approx(7 / 12))
+    assert row["paired"]["difference"] == pytest.approx(-1 / 12)
+    assert found["strategies"] == {}
+    _, (twice,) = run_compare(runs, "one", "one", "--a", "voting@3", "--b", "pass@1")
+    assert twice["metrics"] == [row]
+
+
+@pytest.mark.parametrize(
+    ("named", "metric"),
+    [
+        ("voting", "voting@3"),
+        ("majority", "voting@3"),
+        ("majority@2", "voting@2"),
+        ("first", "pass@1"),
+        ("coverage@3", "coverage@3"),
+        ("candidate_0", "candidate_0"),
+    ],
+)
+def test_a_metric_may_be_called_by_its_strategy_s_name(runs, named, metric):
+    _, (found,) = run_compare(runs, "one", "--a", named, "--b", "unparsed")
+    assert found["metrics"][0]["metric"] == f"{metric} − unparsed"
+
+
+def test_metrics_of_two_runs_are_paired_by_question_each_with_its_own_k(runs):
+    _, (found,) = run_compare(runs, *steady(runs), "--a", "voting@3", "--b", "pass@1")
+    (row,) = found["metrics"]
+    assert row["metric"] == "voting@3 − pass@1"
+    assert (row["a"], row["b"]) == (0.5, 0.75)
+    assert row["mcnemar"] == {"only_a": 0, "only_b": 1, "p": 1.0}
+    _, (same,) = run_compare(runs, "one", "two", "--a", "voting@2")
+    (row,) = same["metrics"]
+    assert row["metric"] == "voting@2 − voting@2"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--a", "votign", "--b", "pass@1"], "one has no metric 'votign'; it has pass@1, .*oting"),
+        (["--a", "best_of_n", "--b", "pass@1"], "one has no metric 'best_of_n'; it has pass@1"),
+        (["--a", "voting@9", "--b", "pass@1"], "k = 9 is larger than the pool of question 'q0'"),
+        (["--a", "voting", "--b", "thoughts"], "one is a count and the other a share"),
+        (["--b", "voting@3"], "one is the only side, so voting@3 would be compared with itself"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(runs, words, message):
+    with pytest.raises(ResultsError, match=message):
+        run_compare(runs, "one", *words)
+
+
+def steady(runs):
+    """A run of N = 3, and the deterministic one, which has 1, 2 and 3 right."""
+    answers = [["1"], ["2"], ["3"], ["0"]]
+    write_run(runs / "steady", rows(answers), settings={"latent_do_sample": False})
+    return "one", "steady"
+
+
+def test_strategies_are_held_against_the_deterministic_answer(runs):
+    done, (found,) = run_compare(runs, *steady(runs))
+    assert found["deterministic"]["name"] == "steady"
+    strategies = by_metric(found["strategies"]["one"])
+    vote = strategies["voting@3 − deterministic"]
+    assert (vote["a"], vote["b"]) == (0.5, 0.75)
+    assert "pass@1 − deterministic" in strategies
+    assert "steady" not in found["strategies"]
+    assert "latent_do_sample=false" not in done.stdout
+
+
+def test_a_deterministic_run_may_stand_beside_two_others(runs):
+    steady(runs)
+    done, (found,) = run_compare(runs, "one", "steady", "two")
+    assert [side["name"] for side in found["sides"]] == ["one", "two"]
+    assert "voting@3 − deterministic" in by_metric(found["strategies"]["two"])
+    assert "deterministic: steady (tiny; none 0; N = 1; seed 1)" in done.stdout
+    assert "voting@3" in by_metric(found["metrics"])
+
+
+def test_a_table_of_strategies_says_where_the_deterministic_answer_is_missing(runs):
+    done, _ = run_compare(runs, "one")
+    assert "The deterministic answer is in none of these runs" in done.stdout
+
+
+def test_scores_have_intervals_even_where_all_are_right(runs):
+    write_run(runs / "all", rows([[gold] * 3 for gold in GOLDS]))
+    done, (found,) = run_compare(runs, "all", "one", "--confidence", 0.9)
+    vote = by_metric(found["metrics"])["voting@3"]
+    wilson = binomtest(4, 4).proportion_ci(0.9, method="wilson")
+    assert vote["a_interval"] == pytest.approx([wilson.low, wilson.high])
+    assert by_metric(found["metrics"])["thoughts"]["a_interval"] is None
+    assert f"1.0000 ± 0.0000  {wilson.low:.4f} to 1.0000" in done.stdout
+    assert "A 90%" in done.stdout
+
+
 def test_two_seeds_show_the_noise_floor(runs):
     write_run(runs / "again", rows(TWO), settings={"seed": 2})
     _, (found,) = run_compare(runs, "one", "again")
@@ -127,8 +222,8 @@ def test_more_runs_are_sides_by_their_settings(runs):
     assert [side["name"] for side in found["sides"]] == ["one", "two"]
     assert [len(side["runs"]) for side in found["sides"]] == [2, 1]
     metrics = by_metric(found["metrics"])
-    assert metrics["first"]["a"] == 0.5  # the mean of 3/4 and 1/4
-    assert metrics["first"]["mcnemar"] is None
+    assert metrics["candidate_0"]["a"] == 0.5  # the mean of 3/4 and 1/4
+    assert metrics["candidate_0"]["mcnemar"] is None
     assert list(found["noise"]) == ["one"]
     assert "seed 1, 2" in done.stdout
 
@@ -232,9 +327,11 @@ def test_runs_of_one_name_go_by_their_paths(runs):
 
 
 def test_nothing_usable_is_refused_and_said_why(runs):
-    edit(write_run(runs / "other", rows(ONE)), lambda content: content["config"].pop("latent_tts"))
+    other = write_run(runs / "other", rows(ONE))
+    edit(other, lambda content: content["config"].pop("latent_tts"))
+    edit(other, lambda content: content["results"].update(latent_tts_arith={"acc,none": 1.0}))
     output = CliRunner().invoke(compare, [str(runs / "other")])
-    assert "not by latent_tts" in str(output.exception)
+    assert "is no task of this project" in str(output.exception)
     assert "other' holds no run that can be used" in str(output.exception)
 
 

@@ -49,7 +49,7 @@ def test_a_run_of_today_is_read(folder):
         assert run.mean("thoughts") == 6
         assert {"latent-tts", "lm-eval", "torch", "transformers"} <= set(config.versions)
         metrics = judge(run).metrics
-        assert set(metrics) == {*run.metrics, "first"}
+        assert set(metrics) == {*run.metrics, "candidate_0"}
         assert metrics["pass@1"].sem() == pytest.approx(run.metrics["pass@1"].stderr)
         logged = list(read_log(run))
         assert [len(one.pool().candidates) for one in logged] == [4] * 5
@@ -63,7 +63,9 @@ def test_a_run_of_today_pairs_with_the_committed_one(folder):
     # What the baseline was told; all else is what the harness writes today.
     told = {"num_return_sequences": 64, "dropout_p": 0.05}
     today = [
-        replace(run, config=replace(run.config, settings={**run.config.settings, **told}))
+        replace(
+            run, config=replace(run.config, settings={**run.config.settings, **told}, samples=64)
+        )
         for run in runs
     ]
     found = pair_runs(today, committed)

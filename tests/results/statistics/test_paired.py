@@ -1,4 +1,4 @@
-"""Paired statistics, against enumeration of all resamples, sign flips and coin throws."""
+"""Paired statistics, against published numbers, scipy, and all sign flips and coin throws."""
 
 import math
 import statistics
@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from latent_tts.results import (
     ResultsError,
@@ -13,60 +14,115 @@ from latent_tts.results import (
     mcnemar,
     noise_floor,
     paired_difference,
+    score_interval,
 )
 from latent_tts.results.statistics import holm
+from tests.results.statistics import coverage_study
 
 A = np.array([0.9, 0.4, 0.75, 1.0, 0.1])
 B = np.array([0.7, 0.5, 0.25, 0.4, 0.1])
 
 
-def test_the_interval_is_that_of_all_resamples():
-    differences = A - B
-    means = [statistics.fmean(resample) for resample in product(differences, repeat=5)]  # 3125
+@pytest.mark.parametrize(
+    ("both", "only_a", "only_b", "neither", "ends"),
+    [
+        (12, 26, 4, 6, (0.2548067, 0.6251933)),  # as R's statpsych::ci.prop.ps(.05, 12, 26, 4, 6)
+        (5, 0, 0, 25, (-0.0866190, 0.0866190)),  # by hand: 1.959964 · sqrt(2 / 32 / 32)
+        (0, 30, 0, 0, (0.8169315, 1.0)),  # 30/32 - 1.959964 · sqrt((1 - (30/32)²) / 32), and 1
+    ],
+)
+def test_the_interval_of_right_and_wrong_is_bonett_s_and_price_s(
+    both, only_a, only_b, neither, ends
+):
+    a = [1] * both + [1] * only_a + [0] * only_b + [0] * neither
+    b = [1] * both + [0] * only_a + [1] * only_b + [0] * neither
+    found = paired_difference(a, b)
+    assert (found.low, found.high) == pytest.approx(ends, abs=1e-7)
+    assert found.difference == pytest.approx((only_a - only_b) / len(a))
+    assert found.questions == len(a)
+
+
+def test_between_right_and_wrong_two_questions_are_added_too():
+    differences = [*(A - B), 1, -1]
     found = paired_difference(A, B, confidence=0.8)
-    assert found.difference == pytest.approx(differences.mean())
-    assert found.stderr == pytest.approx(statistics.stdev(differences) / math.sqrt(5))
-    # 9999 of the resamples are drawn: the ends lie between near quantiles of all of them.
-    for end, share in ((found.low, 0.1), (found.high, 0.9)):
-        low, high = np.quantile(means, [share - 0.02, share + 0.02])
-        assert low <= end <= high
-    assert found.questions == 5
+    half = statistics.NormalDist().inv_cdf(0.9) * statistics.pstdev(differences) / math.sqrt(7)
+    centre = statistics.fmean(differences)
+    assert (found.low, found.high) == pytest.approx((centre - half, centre + half))
+    assert found.stderr == pytest.approx(statistics.stdev(A - B) / math.sqrt(5))
 
 
-def test_the_same_seed_gives_the_same_interval():
-    a, b = np.random.default_rng(0).random((2, 20))
-    assert paired_difference(a, b, seed=3) == paired_difference(a, b, seed=3)
-    assert paired_difference(a, b, seed=3) != paired_difference(a, b, seed=4)
+def test_counts_are_measured_by_their_own_range():
+    small, large = (paired_difference(factor * A, factor * B) for factor in (10, 1000))
+    for end in ("difference", "stderr", "low", "high"):
+        assert getattr(large, end) == pytest.approx(100 * getattr(small, end))
 
 
 def test_sides_swapped_give_the_negative():
     forth, back = paired_difference(A, B), paired_difference(B, A)
     assert forth.difference == pytest.approx(-back.difference)
     assert forth.stderr == pytest.approx(back.stderr)
-    assert forth.low == pytest.approx(-back.high, abs=0.03)
+    assert (forth.low, forth.high) == pytest.approx((-back.high, -back.low))
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.25, -1.0])
-def test_equal_differences_leave_nothing_to_resample(offset):
-    found = paired_difference(B + offset, B)
-    ends = found.difference, found.low, found.high
-    assert ends == pytest.approx((offset,) * 3)
+@pytest.mark.parametrize("confidence", [0.01, 0.5, 0.95])
+def test_equal_differences_leave_an_interval_that_holds_them(offset, confidence):
+    found = paired_difference(B + offset, B, confidence=confidence)
+    assert found.difference == pytest.approx(offset)
+    assert found.low <= found.difference <= found.high
+    assert found.high - found.low > 0.001
     assert found.stderr == pytest.approx(0, abs=1e-12)
 
 
 def test_a_wider_confidence_gives_a_wider_interval():
     narrow, wide = (paired_difference(A, B, confidence=c) for c in (0.5, 0.99))
     assert wide.low < narrow.low < narrow.high < wide.high
+    narrow, wide = (score_interval(A, confidence=c) for c in (0.5, 0.99))
+    assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def test_the_interval_holds_what_is_true_about_as_often_as_it_says():
-    random = np.random.default_rng(0)
-    hits = 0
-    for _ in range(200):
-        a, b = random.random((2, 60)) < np.array([[0.7], [0.5]])
-        found = paired_difference(a, b)
-        hits += found.low <= 0.2 <= found.high
-    assert 180 <= hits <= 198  # 190 expected
+@pytest.mark.parametrize(("right", "count"), [(0, 1), (0, 12), (12, 12), (1, 3), (287, 500)])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_a_score_of_right_and_wrong_has_wilson_s_interval(right, count, confidence):
+    scores = [1] * right + [0] * (count - right)
+    ends = stats.binomtest(right, count).proportion_ci(confidence, method="wilson")
+    assert score_interval(scores, confidence=confidence) == pytest.approx((ends.low, ends.high))
+
+
+def test_a_score_of_means_has_the_interval_of_as_many_right_and_wrong():
+    assert score_interval([0.5, 0.75] * 4) == score_interval([1, 1, 1, 0, 0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("values", [[], [[1, 0]], [1, 1.2], [math.nan, 1]])
+def test_what_is_no_score_is_refused(values):
+    with pytest.raises(ResultsError, match="a number from 0 to 1 for each of one question or more"):
+        score_interval(values)
+
+
+@pytest.mark.parametrize("name", coverage_study.DIFFERENCES)
+@pytest.mark.parametrize("n", [30, 100])
+def test_intervals_of_differences_hold_what_is_true_as_often_as_they_say(name, n):
+    """A small coverage_study.py; of 400 intervals at 95%, 380 ± 4.4 should hold the truth."""
+    share, wide = coverage_study.coverage(name, n, repetitions=400)
+    assert share >= 0.92
+    assert wide
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", coverage_study.DIFFERENCES)
+@pytest.mark.parametrize("n", [10, 30, 100, 500])
+def test_intervals_of_differences_cover_94_per_cent_at_least(name, n):
+    share, wide = coverage_study.coverage(name, n, repetitions=10_000, seed=1)
+    assert share >= 0.94
+    assert wide
+
+
+@pytest.mark.parametrize("name", coverage_study.SCORES)
+@pytest.mark.parametrize("n", [10, 100])
+def test_scores_have_intervals_that_hold_them_nine_times_of_ten(name, n):
+    share, wide = coverage_study.coverage(name, n, repetitions=400)
+    assert share >= 0.89  # Wilson's interval swings about 95%, the more the fewer are wrong
+    assert wide
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (3, 9), (5, 5), (0, 7)])
@@ -167,8 +223,11 @@ def test_what_is_no_pair_is_refused(compare, a, b, message):
 
 @pytest.mark.parametrize("confidence", [0, 1, 95])
 def test_a_confidence_that_is_none_is_refused(confidence):
-    with pytest.raises(ResultsError, match=rf"confidence={confidence}; it must lie between 0 and"):
+    message = rf"confidence={confidence}; it must lie between 0 and"
+    with pytest.raises(ResultsError, match=message):
         paired_difference(A, B, confidence=confidence)
+    with pytest.raises(ResultsError, match=message):
+        score_interval(A, confidence=confidence)
 
 
 def test_one_seed_has_no_noise_floor():
