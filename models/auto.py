@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from ..registry import near
+from .adapted import load_adapted
 from .backbones import BACKBONES, Coconut, Codi, Colar, LatentBackbone
 from .backbones.tokens import LatentTokens
 from .bases import BASES, use_base
@@ -168,7 +169,9 @@ def _of_released(
     config = _load(AutoConfig, name, revision)
     kind: Any = _backbone_class(name, config, backbone)
     stored = _generation_config(name, revision)
-    model = load_weights(
+    adapted = Path(name, "adapter_config.json").is_file()
+    load = partial(load_adapted, resolve=resolve_checkpoint) if adapted else load_weights
+    model = load(
         kind,
         name,
         what="checkpoint",

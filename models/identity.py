@@ -9,12 +9,19 @@ import torch
 from .backbones.protocol import Readable
 
 
-def checkpoint_digest(model: Readable) -> str:
+def checkpoint_digest(model: Readable, *, without: tuple[str, ...] = ()) -> str:
     """Return a digest of a model's weights, the same in whatever folder or precision they lie.
 
     float16 and bfloat16 are hashed as the float32 values that they stand for.
+
+    Args:
+        model: any.
+        without: modules whose weights are left out.
     """
-    weights = sorted(model.state_dict().items())
+    left_out = tuple(f"{module}." for module in without)
+    weights = sorted(
+        item for item in model.state_dict().items() if not item[0].startswith(left_out)
+    )
     return digest(
         part
         for name, tensor in weights

@@ -33,6 +33,7 @@ def _setting_options(command: Any) -> Any:
     help="Folder of the checkpoint; the recipe's name if not given.",
 )
 @click.option("--base", help=f"Folder, hub id or name of the model to start from. {_RECIPE}")
+@click.option("--adapter", help=f"Folder of adapters to go on from. {_RECIPE}")
 @click.option("--data", multiple=True, help=f"File to learn from; repeatable. {_RECIPE}")
 @click.option("--validation", multiple=True, help=f"File to measure on; repeatable. {_RECIPE}")
 @click.option("--validation-count", type=int, help=f"Most questions of it. {_RECIPE}")

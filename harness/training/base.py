@@ -12,8 +12,10 @@ from transformers import (
 )
 
 from ...models import BACKBONES, ModelError, latent_class, load_tokenizer, resolve_checkpoint
+from ...models.adapted import grow_vocabulary
 from ...models.backbones.tokens import LatentTokens
 from ...models.engine.positions import position_limit
+from ...models.identity import checkpoint_digest
 from ...models.training import Example, Objective
 from ...models.training.objectives.protocol import written
 from ...models.training.tokenizer import LATENT_TOKENS, train_tokenizer
@@ -25,8 +27,8 @@ _MEASURED = 64  # the longest examples, whose tokens are counted
 
 def load_base(
     base: str | Mapping[str, Any], examples: Sequence[Example], objective: Objective, *, seed: int
-) -> tuple[Any, Any]:
-    """Return the model and its tokenizer that a training starts from.
+) -> tuple[Any, Any, str]:
+    """Return the model that a training starts from, its tokenizer, and its weights' digest.
 
     Args:
         base: a folder, a hub id or a name; or the config of a new model.
@@ -48,10 +50,11 @@ def load_base(
             raise ModelError(f"base={base!r} cannot be loaded: {error}") from error
     else:
         name, tokenizer, config = None, *_new_config(dict(base), examples)
-    return _load(name, config, tokenizer, objective), tokenizer
+    model, digest = _load(name, config, tokenizer, objective)
+    return model, tokenizer, digest
 
 
-def _load(name: str | None, config: Any, tokenizer: Any, objective: Objective) -> Any:
+def _load(name: str | None, config: Any, tokenizer: Any, objective: Objective) -> tuple[Any, str]:
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ModelError(
             f"base={name or config.model_type!r} is a {config.model_type} model, which "
@@ -84,11 +87,12 @@ def _load(name: str | None, config: Any, tokenizer: Any, objective: Objective) -
             generation_config=generation,
         )
     model.generation_config = generation
+    digest = checkpoint_digest(model, without=() if joined else objective.own_modules)
     if objective.backbone is not None:
         add_markers(model, tokenizer)
         if not joined:
             objective.settle(model)
-    return model
+    return model, digest
 
 
 def add_markers(model: Any, tokenizer: Any) -> None:
@@ -100,12 +104,7 @@ def add_markers(model: Any, tokenizer: Any) -> None:
     )
     for key, marker in markers.items():
         setattr(model.config, key, tokenizer.convert_tokens_to_ids(marker))
-    size = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > size:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-        with torch.no_grad():
-            for table in {model.get_input_embeddings(), model.get_output_embeddings()}:
-                table.weight[size:] = table.weight[:size].mean(dim=0)
+    grow_vocabulary(model, len(tokenizer))
     model.latent_tokens = LatentTokens.find(model, tokenizer)
 
 

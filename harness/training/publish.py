@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from ...models import LatentGenerationConfig, ModelError
+from ...models.adapted import write_base
 from ...models.training import Trained
 from ..card import card_text
 from .recipe import Recipe
@@ -58,7 +59,12 @@ def publish(
     elif recipe.publish.merge:
         peft_model.merge_and_unload().to(dtype).save_pretrained(new)
     else:
-        peft_model.to(dtype).save_pretrained(new)
+        peft_model.to(dtype).save_pretrained(new, save_embedding_layers=False)
+        write_base(new, str(recipe.base), about["base_digest"])
+        if recipe.objective.backbone is not None:
+            model.config.architectures = [type(model).__name__]
+            model.config.save_pretrained(new)
+            model.generation_config.save_pretrained(new)
     tokenizer.save_pretrained(new)
     card = card_text("model").format(
         name=recipe.name,

@@ -18,7 +18,7 @@ T = TypeVar("T")
 TRAINED = "train_"
 """What begins the names of samplers' parameters in a recipe: `train_noise_std`."""
 _UNIMPORTANT = ("save_minutes", "log_updates", "eval_updates", "report_to")
-_OWN = ("objective", "base", "data", "validation", "validation_count", "publish")
+_OWN = ("objective", "base", "adapter", "data", "validation", "validation_count", "publish")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,7 @@ class Recipe:
         objective: what is learned.
         base: the model that it starts from, a folder, hub id or name; or the config of a new one,
             with `model_type` and `vocab_size`.
+        adapter: folder of adapters of the base to go on from, with the same `lora_` settings.
         data: what it learns from: files, or `{"arith": count}` for generated problems.
         validation: what it is measured on, likewise.
         validation_count: most questions of it.
@@ -57,6 +58,7 @@ class Recipe:
     name: str
     objective: Objective
     base: str | dict[str, Any]
+    adapter: str | None = None
     data: tuple[str | dict[str, Any], ...]
     validation: tuple[str | dict[str, Any], ...] = ()
     validation_count: int = 200
@@ -137,6 +139,9 @@ def _recipe(given: Mapping[str, Any], path: Path) -> Recipe:
     rest = {name: _convert(value, hints[name], f"{path}: {name}") for name, value in rest.items()}
     plan = part(Plan)
     sampler = _sampler({k: given[k] for k in train if given.get(k) is not None}, path)
+    lora = part(Lora)
+    if given.get("adapter") is not None and not lora.lora_rank:
+        raise ModelError(f"{path}: adapter without lora_rank. Say the rank that the adapters have.")
     if plan.gradient_checkpointing and sampler.reading_varies:
         raise ModelError(
             f"{path}: gradient_checkpointing computes states a second time, and the masks of "
@@ -146,7 +151,7 @@ def _recipe(given: Mapping[str, Any], path: Path) -> Recipe:
         name=path.stem,
         objective=part(kind),
         plan=plan,
-        lora=part(Lora),
+        lora=lora,
         sampler=sampler,
         **({"publish": Publish()} | rest),
     )

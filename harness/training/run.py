@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from ...models import ModelError
-from ...models.identity import checkpoint_digest, digest
+from ...models.adapted import check_base
+from ...models.identity import digest, tensors_digest
 from ...models.training import train
-from ...models.training.adapters import add_adapters
+from ...models.training.adapters import add_adapters, read_adapters
 from ..processes import process_state
 from .base import check_lengths, load_base, marker_tokens
 from .data import read_examples, read_validation
@@ -44,18 +45,22 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
         recipe.validation, count=recipe.validation_count, learned=examples, seed=plan.seed
     )
     state = process_state()
-    model, tokenizer = load_base(recipe.base, examples, recipe.objective, seed=plan.seed)
+    model, tokenizer, base = load_base(recipe.base, examples, recipe.objective, seed=plan.seed)
     check_lengths(model, tokenizer, examples, recipe.objective)
     record = recipe.record() | {
         "examples": digest(json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples),
-        "weights": checkpoint_digest(model),
+        "weights": base,
     }
     latent = recipe.objective.backbone is not None
+    if recipe.adapter is not None:
+        check_base(recipe.adapter, base, str(recipe.base))
+        record["adapter"] = tensors_digest(read_adapters(Path(recipe.adapter)))
     peft_model = add_adapters(
         model,
         recipe.lora,
         also=recipe.objective.own_modules,
         tokens=marker_tokens(model) if latent else (),
+        start=recipe.adapter,
     )
     with state.main_process_first():
         keep_record(output / "training" / "recipe.json", record)
@@ -79,6 +84,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
     )
     if state.is_main_process:
         about = {
+            "base_digest": base,
             "examples": len(examples),
             "held_out": len(questions),
             "device": _device(state.device),

@@ -1,12 +1,23 @@
 """LoRA by peft: which weights are trained."""
 
 import re
-import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, get_peft_model
+import torch
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
+from ..adapted import quiet
 from ..errors import ModelError
 from ..fields import check_fields, integer, real
 
@@ -38,7 +49,12 @@ class Lora:
 
 
 def add_adapters(
-    model: Any, lora: Lora, *, also: tuple[str, ...] = (), tokens: tuple[int, ...] = ()
+    model: Any,
+    lora: Lora,
+    *,
+    also: tuple[str, ...] = (),
+    tokens: tuple[int, ...] = (),
+    start: str | None = None,
 ) -> PeftModel | None:
     """Freeze a model's weights and add adapters to it, in place.
 
@@ -47,12 +63,14 @@ def add_adapters(
         lora: what to add; nothing is done at rank 0.
         also: names of modules that are trained whole, such as a projector.
         tokens: whose embeddings are trained.
+        start: folder of adapters to go on from, of the same base; those of another objective lack
+            its modules and tokens, which are then new.
 
     Returns:
         peft's view of the model, which saves and merges the adapters; None at rank 0.
 
     Raises:
-        ModelError: no module is a target.
+        ModelError: no module is a target, or the adapters to go on from are others.
     """
     if not lora.lora_rank:
         return None
@@ -88,7 +106,33 @@ def add_adapters(
         trainable_token_indices=list(tokens) or None,
         fan_in_fan_out=any(type(model.get_submodule(n)).__name__ == "Conv1D" for n in chosen),
     )
-    with warnings.catch_warnings():
-        # peft asks a model for a name that transformers will give up.
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        return get_peft_model(model, config)
+    with quiet():
+        adapted = get_peft_model(model, config)
+    if start is not None:
+        _go_on(adapted, Path(start))
+    return adapted
+
+
+def read_adapters(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of adapters in a folder; ModelError where there are none."""
+    try:
+        return load_file(folder / SAFETENSORS_WEIGHTS_NAME)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"adapter={str(folder)!r} holds no adapters: {error}") from error
+
+
+def _go_on(adapted: PeftModel, folder: Path) -> None:
+    """Read adapters into new ones."""
+    stored = read_adapters(folder)
+    own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    shapes = {name: tuple(weight.shape) for name, weight in own.items() if "lora_" in name}
+    found = {name: tuple(weight.shape) for name, weight in stored.items() if "lora_" in name}
+    differs = sorted(name for name in {**shapes, **found} if shapes.get(name) != found.get(name))
+    if differs or stored.keys() - own.keys():
+        name = (differs or sorted(stored.keys() - own.keys()))[0]
+        raise ModelError(
+            f"adapter={str(folder)!r} does not fit: {name} is {found.get(name)} there and "
+            f"{shapes.get(name)} here. Give the base that it is of, and its lora_rank, "
+            "lora_targets and lora_layers."
+        )
+    set_peft_model_state_dict(adapted, own | stored)

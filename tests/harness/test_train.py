@@ -206,6 +206,7 @@ BAD = {
         {"gradient_checkpointing": True, "train_dropout_p": 0.1},
         "masks of dropout are made for one. Leave one of them out",
     ),
+    "rank": ({"adapter": "x"}, "adapter without lora_rank"),
     "of another objective": ({"codi_thoughts": 3}, "It is a setting of codi"),
     "samplers": (
         {"train_noise_std": 1, "train_dropout_p": 0.1},
@@ -300,3 +301,56 @@ def test_a_latent_method_starts_from_a_plain_model_with_adapters_and_a_sampler(
     assert {f"loss_{name}" for name in {"coconut": ["text", "probe"]}.get(kind, ["text"])} <= {
         name for entry in log["log_history"] for name in entry
     }
+
+
+@pytest.fixture(scope="module")
+def adapted(trained, tmp_path_factory):
+    """A base, and adapters of it that write chains."""
+    folder = tmp_path_factory.mktemp("adapted")
+    options = {"lora_rank": 2, "updates": 2, "eval_updates": 0, "publish": {"merge": False}}
+    recipe = write_recipe(folder, base=str(trained[1]), **options)
+    assert run(recipe, folder / "explicit").exit_code == 0
+    return trained[1], folder / "explicit"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["codi", "colar"])
+def test_adapters_go_on_to_a_latent_method_and_find_their_base(adapted, tmp_path, kind):
+    base, explicit = adapted
+    options = {"base": str(base), "adapter": str(explicit), "lora_rank": 2, "updates": 2}
+    options |= {"eval_updates": 0, "objective": kind, **LATENT[kind]}
+    outputs = {}
+    for merge in (True, False):
+        publish = {"dtype": "float32", "merge": merge}
+        recipe = write_recipe(tmp_path, publish=publish, **options)
+        outputs[merge] = tmp_path / f"merged-{merge}"
+        assert run(recipe, outputs[merge]).exit_code == 0
+    assert not (outputs[False] / "model.safetensors").exists()
+    assert (outputs[False] / "adapter_model.safetensors").stat().st_size < 500_000
+    models = {merge: AutoLatentModel.from_pretrained(outputs[merge]) for merge in outputs}
+    whole, alone = (models[merge].state_dict() for merge in (True, False))
+    assert whole.keys() == alone.keys()
+    for name, weight in whole.items():
+        torch.testing.assert_close(alone[name], weight, rtol=0, atol=1e-6)
+    about = json.loads((outputs[False] / "base.json").read_text())
+    assert about["name"] == str(base)
+    (outputs[False] / "base.json").write_text(json.dumps(about | {"digest": "0" * 32}))
+    with pytest.raises(LatentTTSError, match=r"are of the base .* has other weights"):
+        AutoLatentModel.from_pretrained(outputs[False])
+
+
+@pytest.mark.slow
+def test_adapters_of_another_base_or_rank_are_refused(adapted, trained, tmp_path):
+    base, explicit = adapted
+    options = {"adapter": str(explicit), "lora_rank": 2}
+    with pytest.raises(LatentTTSError, match=r"has other weights.*Give their own base"):
+        run(write_recipe(tmp_path, **options), tmp_path / "out")
+    recipe = write_recipe(tmp_path, **options | {"base": str(base), "lora_rank": 3})
+    with pytest.raises(
+        LatentTTSError, match=r"does not fit: .*lora_A.* is \(2, 32\) there and \(3"
+    ):
+        run(recipe, tmp_path / "out")
+    recipe = write_recipe(tmp_path, **options | {"base": str(base), "adapter": str(tmp_path)})
+    with pytest.raises(LatentTTSError, match="holds no adapters"):
+        run(recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

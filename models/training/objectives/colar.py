@@ -53,15 +53,17 @@ class ColarObjective(Objective):
 
     def config(self, base: Any) -> Mapping[str, Any]:
         """Return the head's width; the embeddings' spread is measured on the base."""
-        return {"latent_intermediate_size": self.latent_width}
+        return {"latent_intermediate_size": self.latent_width, "latent_distribution": True}
 
     def settle(self, model: Any) -> None:
         """Measure the embeddings' spread, the unit of thoughts."""
         spread = float(model.get_input_embeddings().weight.detach().std())
-        model.latent_embedding_std = model.config.latent_embedding_std = spread
+        model.config.latent_embedding_std = spread
 
     def helpers(self, model: Any) -> nn.ModuleDict:
-        """Return the head's variance, of which only training knows."""
+        """Return the variance of a head that has the mean alone, as released ones do."""
+        if model.lt_head.log_std is not None:
+            return nn.ModuleDict()
         size = model.config.get_text_config().hidden_size
         return nn.ModuleDict({"log_std": nn.Linear(self.latent_width, size)})
 
@@ -131,9 +133,10 @@ class ColarObjective(Objective):
         wanted = flat.detach()[batch["next"]] / model.latent_embedding_std
         drawn = Draw(draw.keys[batch["next"]], draw.positions[batch["next"]])
         noise = drawn.normal(wanted.shape[-1], site=_LATENT_SITE).to(wanted.dtype)
+        log_std = model.lt_head.log_std or helpers["log_std"]
         return {
             "text": learned_loss(model, found.states, batch),
-            "latent": self._latent(model.lt_head, helpers["log_std"], before, wanted, noise),
+            "latent": self._latent(model.lt_head, log_std, before, wanted, noise),
         }
 
     def _latent(
