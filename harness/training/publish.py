@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import yaml
 
-from ...models import LatentGenerationConfig, ModelError
+from ...models import BACKBONES, LatentGenerationConfig, ModelError, latent_class
 from ...models.adapted import write_base
 from ...models.training import Trained
 from ..card import card_text
@@ -59,12 +59,18 @@ def publish(
     elif recipe.publish.merge:
         peft_model.merge_and_unload().to(dtype).save_pretrained(new)
     else:
+        for one in peft_model.peft_config.values():
+            one.base_model_name_or_path = str(recipe.base)  # not where it lies on this machine
         peft_model.to(dtype).save_pretrained(new, save_embedding_layers=False)
         write_base(new, str(recipe.base), about["base_digest"])
-        if recipe.objective.backbone is not None:
-            model.config.architectures = [type(model).__name__]
-            model.config.save_pretrained(new)
+        # The class that reads them with their base.
+        kind: type = type(model)
+        if recipe.objective.backbone is None:
+            kind = latent_class(BACKBONES["explicit"], kind)
+        else:
             model.generation_config.save_pretrained(new)
+        model.config.architectures = [kind.__name__]
+        model.config.save_pretrained(new)
     tokenizer.save_pretrained(new)
     card = card_text("model").format(
         name=recipe.name,

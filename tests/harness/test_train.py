@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
+from peft import PeftModel
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models
 from transformers import (
@@ -27,6 +28,7 @@ from latent_tts.errors import LatentTTSError
 from latent_tts.harness.commands.train import train
 from latent_tts.harness.sample import sample_pools
 from latent_tts.models import AutoLatentModel, load_tokenizer
+from latent_tts.models.adapted import quiet
 
 BASE = {
     "model_type": "gpt2",
@@ -179,12 +181,22 @@ def test_adapters_are_merged_or_written_alone(trained, tmp_path, merge):
     assert run(recipe, output).exit_code == 0
     assert (output / "model.safetensors").exists() == merge
     assert (output / "adapter_model.safetensors").exists() != merge
-    model = AutoModelForCausalLM.from_pretrained(output).state_dict()
-    plain = AutoModelForCausalLM.from_pretrained(base).state_dict()
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     if merge:
-        moved = {name for name in plain if not torch.equal(model[name], plain[name].float())}
+        before = plain.state_dict()
+        model = AutoModelForCausalLM.from_pretrained(output).state_dict()
+        moved = {name for name in before if not torch.equal(model[name], before[name])}
         assert moved
         assert all(name.startswith("transformer.h.1.") for name in moved)
+    else:
+        ours = AutoLatentModel.from_pretrained(output)
+        assert ours.backbone == "explicit"
+        with quiet():
+            theirs = PeftModel.from_pretrained(plain, output)
+        ids = torch.arange(1, 9)[None]
+        torch.testing.assert_close(ours(ids).logits, theirs(ids).logits)
+        named = json.loads((output / "adapter_config.json").read_text())["base_model_name_or_path"]
+        assert named == str(base)
 
 
 BAD = {
