@@ -49,11 +49,11 @@ def load_weights(
             another shape, and unread ones that `ignore_weights` does not name.
     """
     patterns = _patterns(ignore_weights, error)
-    state_dict = unwrapped_weights(name) if state_dict is None else state_dict
     reports = logging.getLogger("transformers.modeling_utils")
     reports.addFilter(_is_no_report)
     loader: Any = kind  # transformers' types know nothing of `output_loading_info`
     try:
+        state_dict = unwrapped_weights(name) if state_dict is None else state_dict
         model, info = loader.from_pretrained(
             name if state_dict is None else None,
             state_dict=state_dict,
@@ -95,14 +95,9 @@ def load_weights(
 
 
 def _unread_files(folder: Path) -> Iterator[str]:
-    """Yield files of weights beside those that transformers reads in a folder."""
-    for file in sorted(folder.glob("*.safetensors")):
-        is_read = file.name.startswith("model") or (
-            file.name.startswith("adapter_model") and (folder / "adapter_config.json").is_file()
-        )
-        # Mistral's checkpoints hold all weights once more under this name.
-        if not is_read and not file.name.startswith("consolidated"):
-            yield file.name
+    """Yield an adapter that transformers does not read, since nothing says what it adapts."""
+    if not (folder / "adapter_config.json").is_file():
+        yield from sorted(file.name for file in folder.glob("adapter_model*.safetensors"))
 
 
 def _listed(names: Sequence[str]) -> str:
