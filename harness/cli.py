@@ -28,11 +28,29 @@ COMMANDS = {
     "train": "Train a backbone by a shipped checkpoint's recipe.",
     "train-rm": "Train a reward model on labelled thoughts.",
 }
+# What --help puts together; a command that is in none of these stands last.
+SECTIONS = {
+    "Evaluate": ("eval", "sweep", "tasks"),
+    "Look at results": ("leaderboard", "compare", "check", "curve", "pool"),
+    "Train models": ("train", "annotate", "train-rm", "reward-table"),
+}
 # Everything after the name of a subcommand, --help included, belongs to another parser.
 PASS_THROUGH = {"ignore_unknown_options": True, "help_option_names": []}
 
 
-@click.group(context_settings=HELP)
+class Sections(click.Group):
+    """A group whose --help has a section for each purpose."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their sentences, section by section."""
+        listed = {name for names in SECTIONS.values() for name in names}
+        others = tuple(name for name in self.list_commands(ctx) if name not in listed)
+        for title, names in (SECTIONS | {"Others": others}).items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].help or "") for name in names])
+
+
+@click.group(cls=Sections, context_settings=HELP)
 @click.version_option(package_name="latent-tts", prog_name="latent-tts")
 def cli() -> None:
     """Benchmark parallel test-time scaling of latent reasoning models."""

@@ -162,9 +162,9 @@ def run_command(
     run.usage, run.epilog = "latent-tts eval [options]", settings
     for action in run._actions:
         action.help = _OWN_HELP.get(action.dest, action.help)
-    options = fill(command.parse_args())
+    options = command.parse_args()
     try:
-        command.execute(options)
+        command.execute(fill(options))
     except (ValueError, TypeError, KeyError, OSError) as error:
         frames = traceback.extract_tb(error.__traceback__)
         if Path(lm_eval.api.task.__file__).parents[1] not in Path(frames[-1].filename).parents:

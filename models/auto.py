@@ -1,5 +1,6 @@
 """Find the backbone of a checkpoint and load it."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,7 +46,7 @@ def resolve_checkpoint(path_or_id: str) -> str:
     if path_or_id.partition("@")[0] in BASES:
         return str(use_base(path_or_id))
     path = Path(path_or_id).expanduser()
-    if path_or_id and path.exists():
+    if path_or_id and os.path.exists(path):  # not path.exists(), which raises for long names
         return str(path)
     looks_like_path = path.is_absolute() or path_or_id.startswith((".", "~"))
     if looks_like_path or path_or_id.count("/") != 1:

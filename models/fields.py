@@ -90,7 +90,10 @@ def check_fields(settings: Any) -> None:
     for one in fields(settings):
         allowed = one.metadata.get("allowed")
         if allowed is not None:
-            allowed.check(one.name, getattr(settings, one.name))
+            value = getattr(settings, one.name)
+            allowed.check(one.name, value)
+            if isinstance(one.default, float):
+                object.__setattr__(settings, one.name, float(value))  # torch takes no large int
 
 
 def _field(default: Any, allowed: Allowed) -> Any:

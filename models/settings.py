@@ -133,6 +133,12 @@ class LatentSettings:
                 f"num_beam_candidates={self.num_beam_candidates} without num_beams; give both."
             )
         if self.beams and self.beams[0] * self.beams[1] != self.num_return_sequences:
+            if self.num_beam_candidates is None:
+                raise ModelError(
+                    f"num_beams={self.num_beams} does not divide num_return_sequences="
+                    f"{self.num_return_sequences}. Each beam proposes so many thoughts that beam "
+                    "search and best-of-N spend the same, so choose a number of beams that does."
+                )
             raise ModelError(
                 f"num_beams={self.beams[0]} with num_beam_candidates={self.beams[1]} does not fit "
                 f"num_return_sequences={self.num_return_sequences}: their product must be it, so "

@@ -144,7 +144,8 @@ def _parse(line: str, *, where: str, expected: str, kind: type[T]) -> T:
         # Numbers stay text, digit for digit: 0.1 must not become a binary fraction.
         row = json.loads(line, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise TaskError(f"{where}: not JSON ({error}). Expected {expected}") from error
+        deep = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise TaskError(f"{where}: not JSON ({deep}). Expected {expected}") from error
     if not isinstance(row, kind):
         name = "list" if kind is list else "object"
         raise TaskError(f"{where}: not a JSON {name} but {line[:40]!r}. Expected {expected}")

@@ -1,7 +1,7 @@
 """`latent-tts annotate`: what each thought of sampled trajectories is worth, by rollouts."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,28 +12,43 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from ...models import AutoLatentModel, LatentSettings, load_tokenizer
-from ...models.engine.positions import position_limit
 from ...models.identity import checkpoint_digest
-from ...reward import RewardError
 from ...reward.labels import LabelledQuestion, label_questions
 from ...reward.shard_index import ShardIndex, questions_digest
 from ...reward.shards import Shards
-from ...tasks import Question, is_correct, read_number, read_questions, voting_at_k
+from ...tasks import is_correct, read_number, voting_at_k
+from ..lengths import long_prompts, refuse_long_prompts
 from ..processes import process_state
-from ..questions import arith_questions
+from ..questions import arith_questions, asked_questions
 from . import HELP
-from .options import thought_options
+from .options import Output, question_options, thought_options
 
 
 @click.command(context_settings=HELP)
 @click.option("--pretrained", default="tiny-coconut", show_default=True, help="Backbone.")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of shards.")
-@click.option("--questions", type=click.Path(path_type=Path), help="JSONL instead of problems.")
-@click.option("--problems", default=2000, show_default=True, type=click.IntRange(1), help="Count.")
+@click.option("--output", required=True, type=Output(folder=True), help="Folder of shards.")
+@question_options
 @click.option(
-    "--split", default="train", show_default=True, type=click.Choice(["train", "validation"])
+    "--problems",
+    default=2000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Generated word problems, unless other questions are given.",
 )
-@click.option("--hard-share", default=0.1, show_default=True, type=click.FloatRange(0, 1))
+@click.option(
+    "--split",
+    default="train",
+    show_default=True,
+    type=click.Choice(["train", "validation"]),
+    help="Of the problems; those to measure on are others than those to train on.",
+)
+@click.option(
+    "--hard-share",
+    default=0.1,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of the problems with larger numbers.",
+)
 @click.option(
     "--problem-seed",
     default=1,
@@ -43,13 +58,27 @@ from .options import thought_options
 @click.option("--trajectories", default=8, show_default=True, type=click.IntRange(1), help="N.")
 @click.option("--rollouts", default=16, show_default=True, type=click.IntRange(0), help="M.")
 @click.option("--seed", default=0, show_default=True, help="Of all samples.")
-@click.option("--batch-size", default=4, show_default=True, type=click.IntRange(1))
-@click.option("--shard-size", default=64, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--batch-size",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Questions labelled together; less where memory is short.",
+)
+@click.option(
+    "--shard-size",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Questions in a shard, which a killed run does not label again.",
+)
 @thought_options
 def annotate(
     pretrained: str,
     output: Path,
+    tasks: tuple[str, ...],
     questions: Path | None,
+    include_path: Path | None,
     problems: int,
     split: Any,
     hard_share: float,
@@ -69,18 +98,21 @@ def annotate(
     batch size × N × M rows at a time.
     """
     logging.basicConfig(level=logging.WARNING)
-    if questions is None:
-        asked = arith_questions(split, problems, hard_share=hard_share, seed=problem_seed)
-    else:
-        asked = read_questions(questions)
+    named = asked_questions(tasks, questions, include_path) or {
+        "": arith_questions(split, problems, hard_share=hard_share, seed=problem_seed)
+    }
+    asked = [question for own in named.values() for question in own]
     state = process_state()
     model = AutoLatentModel.from_pretrained(pretrained, device_map=str(state.device))
     given = {name: value for name, value in sampling.items() if value is not None}
     settings = model.settings(
         latent_do_sample=True, num_return_sequences=trajectories, seed=seed, **given
     )
-    tokenizer = load_tokenizer(pretrained)
-    _check_lengths(model, tokenizer, asked, settings)
+    tokenizer: Any = load_tokenizer(pretrained)
+    long = long_prompts(model, tokenizer, [question.text for question in asked], settings)
+    refuse_long_prompts(
+        model, settings, [(f"question {asked[i].id!r}", tokens) for i, tokens in long.items()]
+    )
     index = ShardIndex(
         backbone=model.backbone,
         checkpoint=checkpoint_digest(model),
@@ -120,20 +152,6 @@ def _missing(shards: Shards, state: PartialState) -> Iterator[tuple[list[int], t
         disable=not state.is_main_process,
     ) as bar:
         yield [shard for shard in mine if shard not in done], bar
-
-
-def _check_lengths(
-    model: Any, tokenizer: Any, questions: Sequence[Question], settings: LatentSettings
-) -> None:
-    """Refuse questions too long for the model before any is annotated."""
-    room = position_limit(model) - settings.thought_limit - 2
-    long = [q.id for q in questions if len(model.encode_prompt(tokenizer, q.text)) > room]
-    if long:
-        raise RewardError(
-            f"{len(long)} questions have more than {room} tokens, which leaves no room for "
-            f"{settings.thought_limit} thoughts and an answer: {', '.join(long[:5])}"
-            f"{' …' if long[5:] else ''}. Leave them out of the question file."
-        )
 
 
 def report(shards: Shards, settings: LatentSettings) -> str:

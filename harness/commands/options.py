@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
+import pandas as pd
 
 from ...models import SAMPLERS
 from ...models.formats import SourceOptions
+from ..docstrings import described
+from ..saving import check_writable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _SOURCE = {
@@ -24,7 +28,14 @@ _OWN = "Default: the checkpoint's own."
 
 @dataclass(frozen=True)
 class ThoughtOptions:
-    """Settings of thoughts and answers that commands take, beside the samplers' own."""
+    """Settings of thoughts and answers that commands take, beside the samplers' own.
+
+    Attributes:
+        latent_do_sample_by: the sampler.
+        latent_length: thoughts of a backbone that thinks a fixed number.
+        max_latent_length: most thoughts of a backbone that stops by itself.
+        max_new_tokens: thoughts, end marker and answer tokens together.
+    """
 
     latent_do_sample_by: str | None = None
     latent_length: int | None = None
@@ -47,11 +58,12 @@ def field_options(
         kind: the dataclass.
         helps: what --help says of a field.
         choices: the only values of a field.
-        default_help: what --help says of every other field, whose default is then None.
+        default_help: what --help says of the default of every other field, which is then None;
+            before it stands what the class's docstring says of the field.
         many: fields that may be given several times.
         prefix: of every option's name.
     """
-    hints = get_type_hints(kind)
+    hints, texts = get_type_hints(kind), described(kind)
 
     def add(command: Command) -> Command:
         for field in reversed(fields(kind)):
@@ -65,12 +77,58 @@ def field_options(
                 "--" + f"{prefix}{name}".replace("_", "-"),
                 f"{prefix}{name}",
                 type=click.Choice(chosen) if chosen else (one_of or [hints[name]])[0],
-                help=(helps or {}).get(name, default_help),
+                help=(helps or {}).get(name) or _sentence(texts.get(name), default_help),
                 **given,
             )(command)
         return command
 
     return add
+
+
+def _sentence(text: str | None, default: str | None) -> str | None:
+    if text is None:
+        return default
+    ended = f"{text[0].upper()}{text[1:].rstrip('.')}."
+    return f"{ended} {default}" if default else ended
+
+
+def question_options(command: Command) -> Command:
+    """Add --task, --questions and --include-path, by which a command takes any questions."""
+    for option in (
+        click.option("--include-path", type=Path, help="Folder of tasks of your own."),
+        click.option(
+            "--questions", type=Path, help='JSONL of {"id", "question", "answer"} a line.',
+        ),
+        click.option(
+            "--task", "tasks", multiple=True,
+            help="A task or group of lm-eval whose answers are numbers; repeatable.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+class Output(click.Path):
+    """A folder or file that is written at the end: found out at once if it cannot be.
+
+    Args:
+        folder: whether it is a folder.
+    """
+
+    def __init__(self, *, folder: bool) -> None:
+        super().__init__(path_type=Path, file_okay=not folder, dir_okay=folder)
+        self._folder = folder
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the path.
+
+        Raises:
+            ResultsError: nothing can be written there.
+        """
+        path = Path(str(super().convert(value, param, ctx)))
+        asked = f"{param.opts[0]} {value}" if param else str(value)
+        check_writable(path if self._folder else path.parent, asked=asked)
+        return path
 
 
 def sampler_options(command: Command) -> Command:
@@ -101,7 +159,21 @@ def strengths(given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"latent_do_sample_by": name, kind.strength: value}
 
 
-def other_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that were given, strengths apart."""
-    names = {kind.strength for kind in SAMPLERS.values()}
-    return {name: value for name, value in given.items() if name not in names and value is not None}
+def other_parameters(given: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of the chosen sampler that were given, its strength apart."""
+    kind = SAMPLERS[chosen["latent_do_sample_by"]]
+    names = [field.name for field in fields(kind) if field.name != kind.strength]
+    return {name: given[name] for name in names if given.get(name) is not None}
+
+
+def save_table(table: pd.DataFrame, output: Path, **options: Any) -> None:
+    """Write a table as CSV; one that cannot be written is printed, so that it is not lost.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    try:
+        table.to_csv(output, index=False, **options)
+    except OSError:
+        click.echo(table.to_csv(index=False, **options))
+        raise

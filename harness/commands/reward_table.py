@@ -15,14 +15,14 @@ from ...results.reports.rewards import DETERMINISTIC, rewards_table
 from ...results.statistics import paired_difference
 from ...reward import LatentRewardModel, RewardError
 from ...reward.auto import check_pair
-from ...tasks import STRATEGIES, Question, pool_metrics, sources
+from ...tasks import STRATEGIES, Question, pool_metrics
 from ...tasks.arith import Split
-from ..questions import arith_questions
+from ..questions import arith_questions, asked_questions
 from ..sample import sample_pools
 from . import HELP
-from .options import thought_options
+from .options import Output, question_options, save_table, thought_options
 
-TASKS = {"latent_tts_arith": sources.arith, "latent_tts_arith_hard": sources.arith_hard}
+ARITH = ("latent_tts_arith", "latent_tts_arith_hard")
 VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on these problems
 
 
@@ -35,15 +35,8 @@ VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on t
     required=True,
     help="NAME=PATH, or a PATH that is its own name; repeatable.",
 )
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="CSV to write.")
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    default=list(TASKS),
-    show_default=True,
-    type=click.Choice(list(TASKS)),
-)
+@click.option("--output", required=True, type=Output(folder=False), help="CSV to write.")
+@question_options
 @click.option(
     "--split",
     default="test",
@@ -72,7 +65,9 @@ def reward_table(
     pretrained: str,
     reward_models: Sequence[str],
     output: Path,
-    tasks: Sequence[str],
+    tasks: tuple[str, ...],
+    questions: Path | None,
+    include_path: Path | None,
     split: Any,
     budgets: Sequence[int],
     any_reward_model: bool,
@@ -85,12 +80,14 @@ def reward_table(
     So is the deterministic answer, which costs one candidate. All other strategies choose from the
     same pool of the largest N, by unbiased estimates for the smaller ones; beam search spends as
     much, on root-N beams of root-N candidates. Intervals are of the paired difference to the vote:
-    95%, see `latent-tts compare --help`.
+    95%, see `latent-tts compare --help`. Without --task and --questions the two tasks that ship
+    are asked.
     """
     sizes = sorted(set(budgets))
     for size in sizes:
         if math.isqrt(size) ** 2 != size:
             raise RewardError(f"--budget {size} is no square, such as 4, 16 or 64.")
+    asked = _asked(tasks, questions, include_path, split)
     model = AutoLatentModel.from_pretrained(pretrained)
     tokenizer: Any = load_tokenizer(pretrained)
     guides = _guides(reward_models)
@@ -102,15 +99,15 @@ def reward_table(
     )
     rows: list[dict[str, Any]] = []
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=len(tasks) * len(guides) * len(sizes), desc="Searches") as bar:
-        for task in tasks:
-            questions = _questions(task, split)[:limit]
-            steady = _deterministic(model, tokenizer, questions, settings)
+    with tqdm(total=len(asked) * len(guides) * len(sizes), desc="Searches") as bar:
+        for task, every in asked.items():
+            own = every[:limit]
+            steady = _deterministic(model, tokenizer, own, settings)
             for name, guide in guides.items():
-                sampled = _Sampled(model, tokenizer, questions, settings, guide)
+                sampled = _Sampled(model, tokenizer, own, settings, guide)
                 rows += _compare(sampled, steady, sizes, bar, task=task, name=name)
                 # Written after every reward model, so that an interrupted run has what it measured.
-                pd.DataFrame(rows).to_csv(output, index=False, float_format="%.8f")
+                save_table(pd.DataFrame(rows), output, float_format="%.8f")
     click.echo(rewards_table(pd.read_csv(output)))
 
 
@@ -126,12 +123,20 @@ def _guides(given: Sequence[str]) -> dict[str, Any]:
     return guides
 
 
-def _questions(task: str, split: Split) -> list[Question]:
+def _asked(
+    tasks: tuple[str, ...], questions: Path | None, include_path: Path | None, split: Split
+) -> dict[str, list[Question]]:
+    names = tasks or (() if questions else ARITH)
     if split == "test":
-        rows = TASKS[task]()["test"]
-        return [Question(id=r["id"], text=r["question"], gold=r["answer"]) for r in rows]
-    hard = float(task.endswith("hard"))
-    return arith_questions(split, 500, hard_share=hard, seed=VALIDATION_SEED)
+        return asked_questions(names, questions, include_path)
+    if questions or not set(names) <= set(ARITH):
+        raise RewardError(f"--split validation is there for {' and '.join(ARITH)} alone.")
+    return {
+        name: arith_questions(
+            split, 500, hard_share=float(name.endswith("hard")), seed=VALIDATION_SEED
+        )
+        for name in names
+    }
 
 
 @dataclass(frozen=True)
@@ -150,8 +155,14 @@ class _Sampled:
         settings = replace(
             self.settings, num_return_sequences=size, num_beams=root, num_beam_candidates=root
         )
-        texts = [question.text for question in self.questions]
-        pools = sample_pools(self.model, self.tokenizer, texts, settings, reward_model=self.guide)
+        pools = sample_pools(
+            self.model,
+            self.tokenizer,
+            [question.text for question in self.questions],
+            settings,
+            ids=[question.id for question in self.questions],
+            reward_model=self.guide,
+        )
         return pd.DataFrame(
             pool_metrics(pool, question.gold, ks=ks)
             for pool, question in zip(pools, self.questions, strict=True)

@@ -10,51 +10,78 @@ import pandas as pd
 from tqdm import tqdm
 
 from ...models import SAMPLERS, AutoLatentModel, LatentSettings, load_tokenizer
-from ...tasks import pool_metrics
-from ...tasks.arith import Problem, generate
+from ...tasks import Question, pool_metrics
+from ..questions import arith_questions, asked_questions
 from ..sample import sample_pools
 from . import HELP
-from .options import other_parameters, sampler_options, strengths
+from .options import (
+    Output,
+    other_parameters,
+    question_options,
+    sampler_options,
+    save_table,
+    strengths,
+)
 
 
 @click.command(context_settings=HELP)
 @click.option("--pretrained", default="tiny-coconut", show_default=True, help="Checkpoint.")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="CSV to write.")
+@click.option("--output", type=Output(folder=False), required=True, help="CSV to write.")
 @sampler_options
 @click.option("--num-return-sequences", "samples", default=16, show_default=True, help="N.")
-@click.option("--problems", default=500, show_default=True, help="Validation problems.")
+@click.option(
+    "--problems",
+    default=500,
+    show_default=True,
+    help="Validation problems, unless others are given.",
+)
+@question_options
 @click.option("--seed", default=0, show_default=True, help="Of problems and samples.")
 def sweep(
-    pretrained: str, output: Path, samples: int, problems: int, seed: int, **sampling: Any
+    pretrained: str,
+    output: Path,
+    samples: int,
+    problems: int,
+    seed: int,
+    tasks: tuple[str, ...],
+    questions: Path | None,
+    include_path: Path | None,
+    **sampling: Any,
 ) -> None:
-    """Measure pass@1, coverage and voting over sampler strengths, on validation problems."""
+    """Measure pass@1, coverage and voting over sampler strengths, on validation problems.
+
+    A strength that is chosen on a test's questions makes its numbers too high: give others.
+    """
     tried = list(strengths(sampling))
     if not tried:
         flags = " or ".join("--" + kind.strength.replace("_", "-") for kind in SAMPLERS.values())
         raise click.UsageError(f"Nothing to try: give {flags} at least once.")
+    asked = asked_questions(tasks, questions, include_path) or {
+        "": arith_questions("validation", problems, hard_share=0, seed=seed)
+    }
+    every = [question for own in asked.values() for question in own]
     model = AutoLatentModel.from_pretrained(pretrained)
     tokenizer = load_tokenizer(pretrained)
-    questions = list(generate(split="validation", count=problems, seed=seed))
     runs = [model.settings(latent_do_sample=False, num_return_sequences=1, seed=seed)]
     shared = {"latent_do_sample": True, "num_return_sequences": samples, "seed": seed}
-    shared |= other_parameters(sampling)
-    runs += [model.settings(**shared, **strength) for strength in tried]
+    runs += [model.settings(**shared, **other_parameters(sampling, own), **own) for own in tried]
     rows = []
     output.parent.mkdir(parents=True, exist_ok=True)
     for settings in tqdm(runs, desc="Settings"):
-        rows.append(_measure(model, tokenizer, questions, settings))
+        rows.append(_measure(model, tokenizer, every, settings))
         # Written after every setting, so that an interrupted sweep has what it measured.
-        pd.DataFrame(rows).to_csv(output, index=False)
+        save_table(pd.DataFrame(rows), output)
     click.echo(pd.DataFrame(rows).to_string(index=False))
 
 
 def _measure(
-    model: Any, tokenizer: Any, problems: Sequence[Problem], settings: LatentSettings
+    model: Any, tokenizer: Any, questions: Sequence[Question], settings: LatentSettings
 ) -> dict[str, Any]:
     """Return a row of the table: the setting, and metrics with their standard errors."""
-    pools = sample_pools(model, tokenizer, [problem.question for problem in problems], settings)
+    texts, ids = [one.text for one in questions], [one.id for one in questions]
+    pools = sample_pools(model, tokenizer, texts, settings, ids=ids)
     frame = pd.DataFrame(
-        pool_metrics(pool, problem.answer) for pool, problem in zip(pools, problems, strict=True)
+        pool_metrics(pool, one.gold) for pool, one in zip(pools, questions, strict=True)
     )
     count, own = settings.num_return_sequences, asdict(settings.sampler)
     row: dict[str, Any] = {
@@ -62,7 +89,7 @@ def _measure(
         "strength": own.pop(settings.sampler.strength, 0.0),
         "parameters": " ".join(f"{name}={value}" for name, value in own.items()),
         "N": count,
-        "problems": len(problems),
+        "problems": len(questions),
         "seed": settings.seed,
     }
     metrics = {"coverage": f"coverage@{count}", "voting": f"voting@{count}"}

@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 
 T = TypeVar("T")
+_DEEP = "its lists or objects are nested too deeply"
 
 
 def decode(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
@@ -20,11 +21,20 @@ def decode(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
     Raises:
         msgspec.ValidationError: it is JSON of another type; the message names the place in it.
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or lists in lists without end.
     """
     try:
         return decoder.decode(data)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        return msgspec.convert(json.loads(data), decoder.type)
+        return msgspec.convert(_loads(data), decoder.type)
+    except RecursionError as error:
+        raise ValueError(_DEEP) from error
+
+
+def _loads(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError(_DEEP) from error

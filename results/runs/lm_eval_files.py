@@ -151,7 +151,7 @@ def find_results(root: Path) -> tuple[list[Found], list[Problem]]:
             msgspec.json.encode(content)  # refuses half a character, which no table can hold
         except OSError as error:  # a link to nowhere, a folder of that name
             unreadable.append(_lost(path, f"cannot be read ({error.strerror}). Run again."))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             unreadable.append(_lost(path, f"no results file of lm-eval ({error}). Run again."))
         else:
             name = _run_name(path, root, str(content.model_name_sanitized))

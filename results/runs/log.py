@@ -76,7 +76,7 @@ def read_log(run: Run, metrics: Sequence[str] = ()) -> Iterator[LoggedQuestion]:
             sample = decode(line, lines)
         except msgspec.ValidationError as error:
             raise ResultsError(f"{where} cannot be read: {error}. Run again.") from error
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ResultsError(
                 f"{where} is not JSON ({error}): the file was cut off. Run again."
             ) from error

@@ -96,8 +96,9 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
         except msgspec.ValidationError as error:
             raise TaskError(_explain(error, text)) from error
         except (msgspec.DecodeError, RecursionError) as error:
+            deep = "it is nested too deeply" if isinstance(error, RecursionError) else error
             raise TaskError(
-                f"a pool must be JSON, but {text[:60]!r} is not: {error}. If it was cut off, "
+                f"a pool must be JSON, but {text[:60]!r} is not: {deep}. If it was cut off, "
                 "look at what stored it."
             ) from error
         candidates = tuple(map(_finish, found.candidates))

@@ -189,6 +189,8 @@ def test_questions_that_are_too_long_are_named_before_any_work(arguments, tmp_pa
     ]
     (tmp_path / "long.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     given = [*arguments, "--questions", tmp_path / "long.jsonl", "--output", tmp_path / "shards"]
-    with pytest.raises(RewardError, match=r"1 questions have more than \d+ tokens.*: q2\. Leave"):
+    with pytest.raises(
+        ModelError, match=r"1 prompts are too long: question 'q2' \(\d+ tokens\).*Leave them out"
+    ):
         invoke(*given)
     assert not (tmp_path / "shards").exists()

@@ -1,11 +1,14 @@
 """The `latent-tts` command, without running an evaluation."""
 
+import importlib
 import sys
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 import click
 import lm_eval._cli
+import lm_eval.tasks
 import pytest
 
 from latent_tts.errors import LatentTTSError
@@ -72,10 +75,49 @@ def test_lm_eval_finds_the_tasks_of_both_paths(tmp_path):
     assert {"mine", "latent_tts_arith"} <= set(manager.all_tasks)
 
 
-@pytest.mark.slow
-def test_eval_help_is_lm_evals(run_python):
-    shown = run_python("-m", "latent_tts.harness.cli", "eval", "--help").stdout
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_eval_help_has_lm_evals_flags_and_this_projects_settings(monkeypatch, capsys, flag):
+    monkeypatch.setattr(sys, "argv", ["latent-tts", "eval", flag])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "usage: latent-tts eval" in shown
     assert "--gen_kwargs" in shown
+    assert "Model name (default: latent_tts)" in shown
+    assert "(default: latent_tts_arith)" in shown
+    assert "(default: hf)" not in shown
+    assert "pretrained a folder, a hub id" in shown
+    assert "(default: tiny-coconut)" in shown
+    for name in ("noise_std", "dropout_mask", "num_return_sequences", "on_long_prompt", "seed"):
+        assert f" {name} " in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tasks", "latent_tts_arit"], "Tasks not found: latent_tts_arit. Did you mean latent"),
+        (["--log_samples"], "Specify --output_path"),
+        (["--config", "nowhere.yaml"], "Config file not found"),
+    ],
+)
+def test_what_lm_eval_refuses_is_one_line(monkeypatch, capsys, arguments, message):
+    manager = partial(lm_eval.tasks.TaskManager, include_defaults=False)
+    monkeypatch.setattr(lm_eval.tasks, "TaskManager", manager)
+    monkeypatch.setattr(sys, "argv", ["latent-tts", "eval", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert "Traceback" not in "".join(lines)
+    assert lines[-1].startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("name", ["annotate", "sweep", "train", "reward_table", "train_rm"])
+def test_every_option_says_what_it_is(name):
+    module = importlib.import_module(f"latent_tts.harness.commands.{name}")
+    options = [one for one in getattr(module, name).params if isinstance(one, click.Option)]
+    assert options
+    assert [one.name for one in options if not one.help] == []
 
 
 def test_tasks_prints_an_existing_folder(run_python):

@@ -9,10 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from latent_tts.errors import LatentTTSError
+from latent_tts.harness.lm import LatentLM
 from latent_tts.models import ModelError
-from latent_tts.tasks import TaskError
+from latent_tts.tasks import Pool, TaskError
 from tests.checkpoints import edit_config, edit_weights, write_coconut
-from tests.harness.evaluation import BENCHMARKS, evaluate, make_rows, pools, write_questions
+from tests.harness.evaluation import (
+    BENCHMARKS,
+    evaluate,
+    make_request,
+    make_rows,
+    pools,
+    write_questions,
+)
 
 SCRIPT = str(Path(sys.executable).with_name("lm_eval"))
 
@@ -263,3 +272,32 @@ def test_questions_that_cannot_be_used(checkpoints, tmp_path, line, message):
     (tmp_path / "gsm8k_test.jsonl").write_text(line)
     with pytest.raises(TaskError, match=rf"gsm8k_test.jsonl.*{message}"):
         evaluate(checkpoints["coconut"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": 3}, "device=3 is no device of torch"),
+        ({"device": 1.5}, "device=1.5 is no device of torch"),
+        ({"device_map": 3}, "device_map=3: a model runs on one device"),
+        ({"dtype": {"a": 1}}, r"dtype=\{'a': 1\}; allowed are auto"),
+        ({"dtype": 16}, "dtype=16; allowed are auto"),
+        ({"aggregation": ["voting"]}, r"no aggregation is called \['voting'\]"),
+        ({"aggregation": {"voting": 1}}, "no aggregation is called"),
+        ({"pretrained": "9" * 400}, "No checkpoint at '999"),
+        ({"noise_std": 10**400}, "noise_std=1000.*allowed is a number"),
+    ],
+)
+def test_settings_of_a_wrong_kind_are_named(settings, message):
+    with pytest.raises(LatentTTSError, match=message):
+        LatentLM(**settings)
+
+
+def test_whole_numbers_of_any_size_are_numbers(checkpoints):
+    lm = LatentLM(str(checkpoints["coconut"]), latent_do_sample=False, do_sample=True)
+    settings = {"return_pool": True, "max_new_tokens": 12, "temperature": 10**31}
+    (text,) = lm.generate_until([make_request("Four?", settings)], disable_tqdm=True)
+    assert Pool.from_json(text).candidates
+    lm = LatentLM(str(checkpoints["coconut"]), latent_do_sample_by="noise", noise_std=10**31)
+    with pytest.raises(ModelError, match="NaN or infinite: the sampler is too strong"):
+        lm.generate_until([make_request("Four?", {"return_pool": True})], disable_tqdm=True)
