@@ -1,7 +1,5 @@
 """Training a reward model on labelled trajectories, with transformers' Trainer."""
 
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from accelerate import PartialState
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.trainer_callback import TrainerState
 
+from ..models.training.checkpoints import STATE, newest_checkpoint
 from .auto import LatentRewardModel
 from .batches import RewardCollator, check_counts
 from .calibration import reward_scale
@@ -19,9 +18,8 @@ from .labels import LabelledQuestion
 from .model import LatentRewardHead
 from .trainer import METRIC, RewardTrainer
 
-# What a checkpoint of the Trainer needs to go on from; trainer_state.json is written last.
+# What a checkpoint of the Trainer needs to go on from, beside its state.
 _PARTS = ("model.safetensors", "optimizer.pt", "scheduler.pt")
-_STATE = "trainer_state.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +110,9 @@ def train_reward_model(
 def _train(trainer: Trainer, folder: Path, recipe: RewardRecipe) -> TrainerState:
     """Train to the end, or find that an earlier run did; return the state that names the best."""
     with PartialState().main_process_first():
-        newest = newest_checkpoint(folder)
+        newest = newest_checkpoint(folder, _PARTS)
     if newest is not None:
-        state = TrainerState.load_from_json(str(newest / _STATE))
+        state = TrainerState.load_from_json(str(newest / STATE))
         if _has_ended(state, recipe):
             return state
     trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
@@ -128,21 +126,6 @@ def _has_ended(state: TrainerState, recipe: RewardRecipe) -> bool:
         stopping = stopping[-1]
     waited = stopping.get("attributes", {}).get("early_stopping_patience_counter", 0)
     return state.global_step >= state.max_steps or waited >= recipe.patience
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint; those that a kill left in part are removed."""
-    complete = []
-    for path in folder.glob("checkpoint-*"):
-        try:
-            json.loads((path / _STATE).read_text())
-            if all((path / part).is_file() for part in _PARTS):
-                complete.append(path)
-                continue
-        except (OSError, ValueError):
-            pass
-        shutil.rmtree(path)
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def _arguments(

@@ -4,7 +4,7 @@ from .adapters import Lora
 from .course import Course, Example, Turn
 from .objectives import OBJECTIVES, Objective
 from .plan import Plan
-from .trainer import Trained, train
+from .training import Trained, train
 
 __all__ = [
     "OBJECTIVES",

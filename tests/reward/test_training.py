@@ -13,12 +13,13 @@ import torch
 import transformers
 from transformers import EvalPrediction, GPT2Config
 
+from latent_tts.models.training.checkpoints import newest_checkpoint
 from latent_tts.reward import RewardError
 from latent_tts.reward.batches import RewardCollator, training_questions
 from latent_tts.reward.labels import LabelledQuestion
 from latent_tts.reward.model import COCONUTGPT2ForTokenClassification
 from latent_tts.reward.trainer import recall_at_1
-from latent_tts.reward.training import RewardRecipe, newest_checkpoint, train_reward_model
+from latent_tts.reward.training import RewardRecipe, train_reward_model
 
 WIDTH, COUNT, DEPTH = 16, 8, 3
 
@@ -83,7 +84,7 @@ def train(folder, recipe=RECIPE, *, noise=False, **options):
 
 
 def states(folder):
-    return json.loads((newest_checkpoint(folder) / "trainer_state.json").read_text())
+    return json.loads((newest_checkpoint(folder, ()) / "trainer_state.json").read_text())
 
 
 def recalls(folder):
@@ -210,7 +211,7 @@ def test_killed_and_gone_on_with_is_as_in_one_go(run_python, tmp_path, where):
     folder = tmp_path / "killed"
     killed = run_python("-c", code, str(folder), threads, check=False, PYTHONPATH=path)
     assert killed.returncode == -signal.SIGKILL
-    assert newest_checkpoint(folder).name == "checkpoint-14"
+    assert newest_checkpoint(folder, ()).name == "checkpoint-14"
     found, again = train(folder)
     assert again == measured
     assert recalls(folder) == recalls(tmp_path / "whole")
@@ -233,13 +234,16 @@ def test_a_training_that_stopped_early_is_not_begun_again(tmp_path, monkeypatch)
     train(tmp_path, recipe, noise=True)
 
 
+PARTS = ("model.safetensors", "optimizer.pt", "scheduler.pt")
+
+
 def test_checkpoints_left_in_part_are_removed(tmp_path):
     train(tmp_path, replace(RECIPE, epochs=1))
-    whole = newest_checkpoint(tmp_path)
+    whole = newest_checkpoint(tmp_path, PARTS)
     for name, missing in (("checkpoint-8", "optimizer.pt"), ("checkpoint-9", "model.safetensors")):
         shutil.copytree(whole, tmp_path / name)
         (tmp_path / name / missing).unlink()
     shutil.copytree(whole, tmp_path / "checkpoint-10")
     (tmp_path / "checkpoint-10" / "trainer_state.json").write_text('{"epoch"')
-    assert newest_checkpoint(tmp_path) == whole
+    assert newest_checkpoint(tmp_path, PARTS) == whole
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == [whole.name]

@@ -12,8 +12,9 @@ from torch.nn import functional
 from ...errors import ModelError
 from ...fields import integer, real
 from ...samplers import Sampler
+from ..batches import Sequences, pad_batch
 from ..course import Example, Turn, addressed
-from ..unroll import Sequences, learned_loss, pad_batch, unroll
+from ..unroll import learned_loss, unroll
 from .protocol import Batch, Objective, encode, written
 
 _PROBE_CLASSES = 100  # a probe tells results apart by their last two digits

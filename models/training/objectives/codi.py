@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from ...fields import integer, real
 from ...samplers import Sampler
+from ..batches import Sequences, pad_batch
 from ..course import Example, Turn
-from ..unroll import Sequences, learned_loss, pad_batch, unroll
+from ..unroll import learned_loss, unroll
 from .explicit import explicit_row
 from .protocol import Batch, Objective, encode, written
 

@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from ...fields import choice, integer, real
 from ...samplers import Draw, Sampler
+from ..batches import Sequences, pad_batch
 from ..course import Example, Turn, addressed
-from ..unroll import Sequences, learned_loss, pad_batch, unroll
+from ..unroll import learned_loss, unroll
 from .protocol import Batch, Objective, encode
 
 _LATENT_SITE = 1 << 22  # of the latent head's own noise, beyond samplers' sites

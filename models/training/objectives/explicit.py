@@ -9,8 +9,9 @@ from torch import nn
 
 from ...backbones.coconut import after_hash
 from ...samplers import Sampler
+from ..batches import Sequences, pad_batch
 from ..course import Example, Turn
-from ..unroll import Sequences, learned_loss, pad_batch, unroll
+from ..unroll import learned_loss, unroll
 from .protocol import Batch, Objective, encode, written
 
 
