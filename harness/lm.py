@@ -19,7 +19,7 @@ from .errors import hide_traceback
 from .lm_eval_seam import cached_responses
 from .loaded import load
 from .options import RequestOptions, read_options
-from .provenance import checkpoint_record, versions
+from .provenance import checkpoint_record, typed_command, versions
 from .requests import AskedQuestion, assign_responses, group_requests
 from .responses import Asked, Report, respond
 
@@ -184,6 +184,7 @@ class LatentLM(ProcessLM):
                 "tasks": self._tasks,
                 "processes": self.world_size,
                 "device": str(self.model.device),
+                "command": typed_command(),
                 "versions": versions(),
             },
         }

@@ -1,10 +1,15 @@
 """What produced the numbers: named in results files, and in what seals the response cache."""
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from ..results.runs.command import without_secrets
+
+_COMMANDS = frozenset({"lm_eval", "lm-eval", "latent-tts"})
 
 
 def checkpoint_record(model: Any, name: str, revision: str) -> dict[str, Any]:
@@ -32,6 +37,17 @@ def _digest(files: Sequence[Path]) -> str | None:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest() if files else None
+
+
+def typed_command() -> list[str] | None:
+    """Return the command line, None where Python code runs lm-eval: then nothing was typed.
+
+    Tokens and passwords are left out, because results files are shared.
+    """
+    program = Path(sys.argv[0])
+    # python -m lm_eval
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return without_secrets([name, *sys.argv[1:]]) if name in _COMMANDS else None
 
 
 def versions() -> dict[str, str]:

@@ -78,6 +78,7 @@ def _slim(content: Mapping[str, Any], runs: Mapping[str, Run]) -> dict[str, Any]
     }
     kept["config"] = _some(content["config"], _KEPT_OF_CONFIG)
     made = {**kept["config"]["latent_tts"]}
+    made.pop("command", None)  # it spells paths
     for part in ("checkpoint", "reward_model"):
         if made.get(part):
             name = str(made[part].get("name"))

@@ -8,9 +8,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ..statistics import mean_interval
+from .table import plus_minus
+
 CHART = Path(__file__).with_name("chart.vl.json").read_text(encoding="utf-8")
-"""The chart, with `$X` and `$Y` for the titles; its data are rows of `x`, `y`, `stderr`, `line`
-(a colour each) and `kind` (a dash each), with `n`, `tokens` and `questions` for tooltips."""
+"""The chart, with `$X` and `$Y` for the titles; its data are rows of `x`, `y` with the `y_low`,
+`y_high` and `y_text` of `shown`, `line` (a colour each) and `kind` (a dash each), with `n`,
+`tokens` and `questions` for tooltips."""
 
 _LINES = 8  # more cannot be told apart
 _SAMPLES = "samples per question, N"
@@ -47,8 +51,28 @@ _PANELS = (
 )
 
 
+def shown(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return what charts show of a mean: the ends of its 95% interval, and its text.
+
+    Args:
+        table: with the columns `name`, its `_stderr`, and `questions`.
+        name: of the mean.
+
+    Returns:
+        The columns `_low`, `_high` and `_text`, each behind the name.
+    """
+    rows = list(zip(table[name], table[f"{name}_stderr"], table["questions"], strict=True))
+    found = pd.DataFrame(
+        [mean_interval(mean, count) for mean, _, count in rows],
+        columns=[f"{name}_low", f"{name}_high"],
+    )
+    found[f"{name}_text"] = [plus_minus(mean, stderr) for mean, stderr, _ in rows]
+    return found.set_index(table.index)
+
+
 def chart(points: pd.DataFrame, *, x_title: str, y_title: str, title: str) -> dict[str, object]:
-    """Return one chart of points, which have the columns that `CHART` names."""
+    """Return one chart of points: x, y, y_stderr, questions, line and kind."""
+    points = points.join(shown(points, "y"))
     spec = json.loads(CHART.replace("$X", x_title).replace("$Y", y_title))
     # Through JSON, which knows NumPy's numbers not, but Python's, and null for NaN.
     spec["data"]["values"] = json.loads(points.to_json(orient="records"))
@@ -58,10 +82,12 @@ def chart(points: pd.DataFrame, *, x_title: str, y_title: str, title: str) -> di
 def task_chart(rows: pd.DataFrame) -> dict[str, object]:
     """Return accuracy and coverage against N, and accuracy against compute, with 95% bands.
 
-    Coverage and compute are left out where no line has any that is known.
+    Runs that are not comparable with the others are left out, and coverage and compute where no
+    line has any that is known.
     """
-    shown = pd.concat([_line(rows, *line) for line in best_lines(rows)] or [rows])
-    parts = [(panel, _points(shown, panel)) for panel in _PANELS]
+    rows = rows[rows["comparable"]]
+    lines = pd.concat([_line(rows, *line) for line in best_lines(rows)] or [rows])
+    parts = [(panel, _points(lines, panel)) for panel in _PANELS]
     charts = [
         chart(
             points, x_title=panel.x_title, y_title=panel.y_title, title=panel.title or _title(rows)
@@ -79,7 +105,8 @@ def curve_chart(table: pd.DataFrame) -> dict[str, object]:
             {
                 "x": table["k"],
                 "y": table[kind],
-                "stderr": table[f"{kind}_stderr"],
+                "y_stderr": table[f"{kind}_stderr"],
+                "questions": table["questions"],
                 "line": table["run"],
                 "kind": kind,
             }
@@ -87,7 +114,7 @@ def curve_chart(table: pd.DataFrame) -> dict[str, object]:
         for kind in ("coverage", "voting")
     ]
     return chart(
-        pd.concat(parts),
+        pd.concat(parts, ignore_index=True),
         x_title=_SAMPLES,
         y_title="questions answered right, %",
         title=_title(table),
@@ -128,11 +155,13 @@ def _points(rows: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
     """Return what a panel can show: known numbers, and x on a logarithmic axis."""
     finite = rows[[panel.x, panel.y]].map(math.isfinite).all(axis=1)
     known = rows[finite & (rows[panel.x] > 0)]
-    columns = {"x": known[panel.x], "y": known[panel.y], "stderr": known[f"{panel.y}_stderr"]}
-    return pd.DataFrame(columns | {name: known[name] for name in ("line", "kind")})
+    columns = {"x": known[panel.x], "y": known[panel.y], "y_stderr": known[f"{panel.y}_stderr"]}
+    return pd.DataFrame(columns | {name: known[name] for name in ("questions", "line", "kind")})
 
 
 def _title(rows: pd.DataFrame) -> str:
     least, most = rows["questions"].min(), rows["questions"].max()
     count = f"{most}" if least == most else f"{least} to {most}"
+    if "asked" in rows and rows["asked"].nunique() == 1:
+        count = rows["asked"].iloc[0]  # 20 of 1319
     return f"{rows['task'].iloc[0]}, {count} questions"

@@ -52,6 +52,8 @@ class Made(msgspec.Struct, omit_defaults=True):
 
     checkpoint: Model | None = None
     backbone: str | None = None
+    prompt_format: str | None = None
+    command: list[str] | None = None
     settings: dict[str, object] | None = None
     reward_model: Model | None = None
     tasks: dict[str, Sampled] = {}
@@ -71,6 +73,8 @@ class Config(msgspec.Struct, omit_defaults=True):
     model_num_parameters: int | None = None
     model_dtype: str | None = None
     torch_seed: int | None = None
+    gen_kwargs: object = None
+    limit: object = None
 
 
 class TaskConfig(msgspec.Struct, omit_defaults=True):

@@ -1,11 +1,13 @@
 """From lm-eval's results file to records, one a task."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 
 from ...tasks import TaskError, find_judge, read_tolerance
 from ..errors import ResultsError
+from .command import rebuilt_command, shell_line
 from .lm_eval_files import Config, Found, Made, Model, Sampled, log_beside
 from .log import survey
 from .record import Estimate, Problem, Run, RunConfig
@@ -51,7 +53,8 @@ def _read_task(file: Found, task: str) -> Run:
     seen = survey(log)
     if made and seen.lines and seen.ended and not seen.pools:
         raise _NotOursError(f"{task} is no task of this project: {log.name} holds no pools.")
-    version, questions = content.versions[task], content.asked[task].effective
+    version, asked = content.versions[task], content.asked[task]
+    questions = asked.effective
     if seen.lines != questions * filters or not seen.ended:
         torn = "" if seen.ended else ", the last torn"
         raise ResultsError(
@@ -64,17 +67,21 @@ def _read_task(file: Found, task: str) -> Run:
     read_tolerance(tolerance)
     judge = find_judge((config.metadata or {}).get("judge", "number"))
     better = content.higher_is_better.get(task, {})
+    made_by = (
+        _read_config(content.config, made, own, config.repeats or 1)
+        if made
+        else config_of_texts(content, config, metrics)
+    )
     return Run(
         name=file.name,
         task=task,
         task_version=None if version is None else str(version),
         date=file.date,
-        config=_read_config(content.config, made, own, config.repeats or 1)
-        if made
-        else config_of_texts(content, config, metrics),
+        config=replace(made_by, rebuilt_command=rebuilt_command(content.config, task)),
         metrics=metrics,
         higher_is_better={name: more for name, more in better.items() if more is not None},
         questions=questions,
+        task_questions=asked.original,
         questions_hash=(content.task_hashes or {}).get(task),
         throughput=timing.samples / timing.seconds if timing and timing.seconds else None,
         tolerance=str(tolerance),
@@ -123,6 +130,8 @@ def _read_config(config: Config, made: Made, own: Sampled, repeats: int) -> RunC
         reward_sha256=reward.weights_sha256,
         device=made.device,
         dtype=config.model_dtype,
+        prompt_format=made.prompt_format,
+        command=shell_line(made.command) if made.command else None,
         settings=dict(settings),
         versions={name: str(version) for name, version in (made.versions or {}).items()},
     )

@@ -35,6 +35,9 @@ class RunConfig:
         reward_sha256: digest of its weights.
         device: where it ran.
         dtype: of the weights.
+        prompt_format: what the model is given, with {question} where the question stands.
+        command: the line that was typed, where it was recorded.
+        rebuilt_command: one with the same settings, where lm-eval recorded enough.
         settings: all sampling settings, by name.
         versions: of the packages, by name.
     """
@@ -53,6 +56,9 @@ class RunConfig:
     reward_sha256: str | None = None
     device: str | None = None
     dtype: str | None = None
+    prompt_format: str | None = None
+    command: str | None = None
+    rebuilt_command: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,6 +86,7 @@ class Run:
         metrics: by name, `voting@64` and the like.
         higher_is_better: metric -> whether more is better; a neutral metric is not in it.
         questions: how many were asked.
+        task_questions: how many the task has, of which --limit asks a part; None if not known.
         questions_hash: lm-eval's hash of all questions, prompts and gold answers.
         throughput: candidates a second, over all tasks that ran together.
         tolerance: difference from the gold answer that counts as right, a decimal.
@@ -98,6 +105,7 @@ class Run:
     metrics: Mapping[str, Estimate]
     higher_is_better: Mapping[str, bool]
     questions: int
+    task_questions: int | None = None
     questions_hash: str | None
     throughput: float | None
     tolerance: str
@@ -105,6 +113,11 @@ class Run:
     samples: Path
     plain_text: bool = False
     judge: str = "number"
+
+    @property
+    def limited(self) -> bool:
+        """Whether fewer questions were asked than the task has."""
+        return self.task_questions is not None and self.questions < self.task_questions
 
     def mean(self, metric: str) -> float | None:
         """Return a metric's mean over questions, None where the run does not have it."""

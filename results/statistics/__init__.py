@@ -3,7 +3,7 @@
 from .drop import drop_p_value, holm
 from .noise import NoiseFloor, noise_floor
 from .paired import McNemar, PairedDifference, mcnemar, paired_difference
-from .score import Interval, score_interval
+from .score import Interval, mean_interval, score_interval
 
 __all__ = [
     "Interval",
@@ -13,6 +13,7 @@ __all__ = [
     "drop_p_value",
     "holm",
     "mcnemar",
+    "mean_interval",
     "noise_floor",
     "paired_difference",
     "score_interval",

@@ -1,6 +1,7 @@
 """The interval of a score: of a mean over questions of numbers between 0 and 1."""
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -34,16 +35,29 @@ def score_interval(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
         ResultsError: no question, a number that is not from 0 to 1, or a confidence not between
             0 and 1.
     """
-    z = quantile(confidence)
     scores = np.asarray(values, dtype=float)
     if scores.ndim != 1 or not len(scores) or not ((scores >= 0) & (scores <= 1)).all():
         raise ResultsError("A score needs a number from 0 to 1 for each of one question or more.")
-    mean, count = float(scores.mean()), len(scores)
+    return mean_interval(float(scores.mean()), len(scores), confidence=confidence)
+
+
+def mean_interval(mean: float, count: int, *, confidence: float = 0.95) -> Interval:
+    """Return `score_interval` of numbers whose mean is known.
+
+    Args:
+        mean: from 0 to 1; both ends of any other are NaN.
+        count: of questions, one or more.
+        confidence: of the interval.
+    """
+    z = quantile(confidence)
+    if not 0 <= mean <= 1:
+        return Interval(math.nan, math.nan)
     centre = (mean * count + z * z / 2) / (count + z * z)
     half = z * math.sqrt(mean * (1 - mean) * count + z * z / 4) / (count + z * z)
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
+@cache
 def quantile(confidence: float) -> float:
     """Return the normal quantile that a two-sided interval ends at, 1.96 for 0.95.
 

@@ -85,8 +85,12 @@ def write_run(
     reward_model=None,
     ids=None,
     texts=None,
+    of=None,
 ):
-    """Write a run's two files; rows are (gold, pool). Return the results file."""
+    """Write a run's two files; rows are (gold, pool). Return the results file.
+
+    `of` is how many questions the task has, where that is more than are asked.
+    """
     where = folder / "model"
     where.mkdir(parents=True, exist_ok=True)
     metadata = {"version": version, "ks": None, "tolerance": 0, **(metadata or {})}
@@ -120,7 +124,7 @@ def write_run(
         "configs": {task: {"task": task, "repeats": 1, "metadata": metadata}},
         "versions": {task: version, "a_group": "1.0"},
         "higher_is_better": {task: {"pass@1": True, "unparsed": False}},
-        "n-samples": {task: {"original": 500, "effective": len(rows)}},
+        "n-samples": {task: {"original": of or len(rows), "effective": len(rows)}},
         "task_hashes": {task: f"{len(rows)} questions"},
         "config": {
             "model": "latent_tts",

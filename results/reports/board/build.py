@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,15 +14,19 @@ import pandas as pd
 
 from ...errors import ResultsError
 from ...runs.collect import collect
+from ...runs.command import without_secrets
 from ...runs.record import Problem, Run
-from ..charts import save, task_chart
-from ..table import number, plus_minus
+from ..charts import save, shown, task_chart
+from ..table import number, percent
 from .cautions import unlike_questions
-from .pages import PageJob, write_page
-from .rows import board_rows, full_strategies
-from .templating import copy_assets, render, write_text
+from .pages import Page, PageJob, write_page
+from .pairs import paired_rows
+from .rows import asked, board_rows, full_strategies
+from .templating import copy_assets, in_script, render, write_text
+from .votes import OUTCOMES
 
 _WORTH_A_PROCESS = 1 << 26  # bytes of sample logs
+_BRIEF = ("n", "strength", "thoughts", "answer_tokens", "tokens", "samples_per_second")
 _PAGE = re.compile(r".+-[0-9a-f]{8}\.(html|js)")  # as `_slug` names them
 
 
@@ -61,25 +65,47 @@ def build_board(paths: Iterable[Path], folder: Path, *, processes: int = 2) -> B
         reasons = "".join(f"\n  {problem}" for problem in problems)
         raise ResultsError(f"No run can be read, so there is no leaderboard.{reasons}")
     rows = board_rows(runs)
-    problems += unlike_questions(runs).values()
+    unlike = unlike_questions(runs)
+    problems += unlike.values()
     pages = folder / "runs"
     pages.mkdir(parents=True, exist_ok=True)
     copy_assets(folder / "assets")
-    jobs = _jobs(runs, rows, pages)
+    jobs = _jobs(runs, rows, pages, unlike)
     with _executor(runs, processes) as executor:
         written = executor.map(write_page, jobs) if executor else map(write_page, jobs)
         pictures, undrawn = _draw(rows, folder)  # while the pages are being written
-        failures = {job.slug: problem for job, problem in zip(jobs, written, strict=True)}
-    problems += [*undrawn, *(problem for problem in failures.values() if problem)]
-    _remove_stale(pages, keep={slug for slug, problem in failures.items() if not problem})
-    slugs = {(job.run.name, job.run.task): job.slug for job in jobs if not failures[job.slug]}
+        done = list(zip(jobs, written, strict=True))
+    problems += [*undrawn, *(page.problem for _, page in done if page.problem)]
+    usable = {(job.run.name, job.run.task): (job, page) for job, page in done if not page.problem}
+    slugs = {key: job.slug for key, (job, _) in usable.items()}
+    _remove_stale(pages, keep=set(slugs.values()))
+    write_text(folder / "assets" / "runs.js", f"const RUNS = {in_script(_by_task(slugs))};\n")
     rows["page"] = [slugs.get((row.run, row.task)) for row in rows.itertuples()]
     write_text(folder / "leaderboard.csv", rows.to_csv(index=False))
     context = {"problems": problems, "pictures": pictures, "runs": runs, "tables": _tables(rows)}
     write_text(folder / "leaderboard.md", render("leaderboard.md.jinja", **context))
-    page = render("index.html.jinja", **context, data=_columns(rows))
+    data = {
+        "columns": _columns(rows),
+        "outcomes": {job.slug: _shares(page) for job, page in usable.values()},
+    }
+    pairs = paired_rows(rows, {key: page for key, (_, page) in usable.items()})
+    page = render("index.html.jinja", **context, data=data, pairs=pairs, outcomes=OUTCOMES)
     write_text(folder / "index.html", page)
     return Board(folder, rows, tuple(problems))
+
+
+def _by_task(slugs: Mapping[tuple[str, str], str]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return each task with page and name of its runs."""
+    by_task: dict[str, list[tuple[str, str]]] = {}
+    for (name, task), slug in slugs.items():
+        by_task.setdefault(task, []).append((slug, name))
+    return list(by_task.items())
+
+
+def _shares(page: Page) -> list[tuple[int, str]]:
+    """Return for each of `OUTCOMES` how many questions came to it, and their share in per cent."""
+    total = sum(page.outcomes.values())
+    return [(count, percent(count / total)) for count in page.outcomes.values()]
 
 
 def _executor(runs: Sequence[Run], processes: int) -> AbstractContextManager[Executor | None]:
@@ -119,13 +145,21 @@ def _remove_stale(pages: Path, *, keep: set[str]) -> None:
             path.unlink()
 
 
-def _jobs(runs: Sequence[Run], rows: pd.DataFrame, folder: Path) -> list[PageJob]:
+def _jobs(
+    runs: Sequence[Run],
+    rows: pd.DataFrame,
+    folder: Path,
+    unlike: Mapping[tuple[str, str], Problem],
+) -> list[PageJob]:
     slugs = {(run.name, run.task): _slug(run) for run in runs}
     own_rows = {key: _plain(part) for key, part in rows.groupby(["run", "task"], sort=False)}
     return [
         PageJob(
             run=run,
+            asked=asked(run),
+            caution=unlike[run.name, run.task].message if (run.name, run.task) in unlike else "",
             strategies=full_strategies(run),
+            metrics=[str(row["metric"]) for row in own_rows[run.name, run.task]],
             facts=_facts(run),
             rows=own_rows[run.name, run.task],
             folder=folder,
@@ -143,11 +177,17 @@ def _jobs(runs: Sequence[Run], rows: pd.DataFrame, folder: Path) -> list[PageJob
 def _facts(run: Run) -> dict[str, str]:
     config = run.config
     facts = {
-        "task": f"{run.task}, version {run.task_version}, {run.questions} questions",
+        "task": f"{run.task}, version {run.task_version}, {asked(run)} questions",
         "checkpoint": config.checkpoint,
+        "revision": config.revision,
         "weights": config.weights_sha256,
         "backbone": config.backbone,
         "parameters": None if config.parameters is None else f"{config.parameters:,}",
+        "prompt format": config.prompt_format,
+        "command line": config.command,
+        "command line, rebuilt from lm-eval's record": None
+        if config.command
+        else config.rebuilt_command,
         "sampler": f"{config.sampler} {number(config.strength)}",
         "candidates per question": config.samples,
         "reward model": config.reward_model,
@@ -155,7 +195,9 @@ def _facts(run: Run) -> dict[str, str]:
         "device": config.device,
         "weights' type": config.dtype,
         "written": run.date,
-        "settings": ", ".join(f"{name} = {value}" for name, value in config.settings.items()),
+        "settings": ", ".join(
+            without_secrets([f"{name} = {value}" for name, value in config.settings.items()])
+        ),
         "versions": ", ".join(f"{name} {value}" for name, value in config.versions.items()),
         "sample log": run.samples.name,
     }
@@ -175,16 +217,14 @@ def _tables(rows: pd.DataFrame) -> dict[str, list[dict[str, object]]]:
 def _columns(rows: pd.DataFrame) -> dict[str, list[object]]:
     """Return the rows column by column, with None for unknown numbers, as JSON wants it.
 
-    Means with their errors are there as texts, too: the page writes them as all reports do.
+    Numbers are there as texts, too: the page writes them as all reports do, and rounds nothing.
     """
-    columns: dict[str, list[object]] = {
+    texts = pd.DataFrame({f"{name}_text": rows[name].map(number) for name in _BRIEF})
+    table = rows.join([shown(rows, "accuracy"), shown(rows, "coverage"), texts])
+    return {
         str(name): [None if _unknown(value) else value for value in column.tolist()]
-        for name, column in rows.items()
+        for name, column in table.items()
     }
-    for name in ("accuracy", "coverage"):
-        pairs = zip(rows[name], rows[f"{name}_stderr"], strict=True)
-        columns[f"{name}_text"] = [plus_minus(value, stderr) for value, stderr in pairs]
-    return columns
 
 
 def _unknown(value: object) -> bool:

@@ -4,18 +4,22 @@ The page's data is a script beside it, because a page opened from disk may not f
 question's pool is JSON in a string of its own, which the page parses when the question is opened.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from ....tasks import (
     STRATEGIES,
     Candidate,
     Judge,
     Pool,
+    canonical,
     find_judge,
     find_strategy,
     read_tolerance,
@@ -29,7 +33,7 @@ from .votes import OUTCOMES, Votes, choices, count_votes, weigh_votes
 VOTE = find_strategy("voting").name
 """The strategy that a page is about; the others have columns beside it."""
 
-_DECIMALS, _STEP_DECIMALS = 4, 3  # of rewards on the page
+_DECIMALS, _STEP_DECIMALS = 6, 2  # of rewards; the page rounds to fewer, but for those of steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,10 @@ class PageJob:
 
     Attributes:
         run: whose page.
+        asked: how many questions, `20 of 1319` where --limit left some out.
+        caution: why it is not comparable with other runs, "" where it is.
         strategies: name -> metric with all candidates, shown for each question.
+        metrics: whose scores are wanted back, one a question.
         facts: label -> text, shown on top.
         rows: of the leaderboard that are this run's.
         folder: where the page goes.
@@ -47,7 +54,10 @@ class PageJob:
     """
 
     run: Run
+    asked: str = ""
+    caution: str = ""
     strategies: dict[str, str]
+    metrics: Sequence[str] = ()
     facts: dict[str, str]
     rows: Sequence[dict[str, object]]
     folder: Path
@@ -55,21 +65,60 @@ class PageJob:
     siblings: dict[str, str] = field(default_factory=dict)
 
 
-def write_page(job: PageJob) -> Problem | None:
-    """Write a run's page and its data; return what is wrong with its log where there is none."""
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What became of a run's page, and what its log told the board.
+
+    Attributes:
+        problem: what is wrong with the log, where there is no page.
+        questions: a digest of all ids and gold answers, by which runs are known to be paired.
+        outcomes: of `OUTCOMES` -> questions whose vote came to it, a count.
+        scores: of `PageJob.metrics`, those that were logged for every question; f64[Q], in the
+            order of the sorted ids.
+    """
+
+    problem: Problem | None = None
+    questions: str = ""
+    outcomes: dict[str, int] = field(default_factory=dict)
+    scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+def write_page(job: PageJob) -> Page:
+    """Write a run's page and its data, where its log can be read."""
     script = job.folder / f"{job.slug}.js"
+    table = _Table()
     try:
         with script.open("wb") as stream:
-            for chunk in _script(job):
+            for chunk in _script(job, table):
                 stream.write(chunk)
-        page = render("run.html.jinja", job=job, outcomes=OUTCOMES, columns=_columns(job))
+        page = render("run.html.jinja", job=job, outcomes=OUTCOMES)
         write_text(job.folder / f"{job.slug}.html", page)
     except (ValueError, TypeError) as error:  # what a damaged log or half a character raises
         script.unlink()
         known = isinstance(error, ResultsError)
         reason = f"{error}" if known else f"cannot be shown ({error!r}). Run lm_eval again."
-        return Problem(job.run.samples, f"{reason} It has no page.", skipped=False)
-    return None
+        return Page(problem=Problem(job.run.samples, f"{reason} It has no page.", skipped=False))
+    ids = table.columns["id"]
+    order = sorted(range(len(ids)), key=lambda place: str(ids[place]))
+    golds = [str(gold) for gold in table.columns["gold"]]
+    asked = [(ids[place], canonical(golds[place]) or golds[place]) for place in order]
+    return Page(
+        questions=hashlib.sha256(msgspec.json.encode(asked)).hexdigest(),
+        outcomes={outcome: table.columns["outcome"].count(outcome) for outcome in OUTCOMES},
+        scores={
+            metric: np.array(values, dtype=float)[order]
+            for metric, values in table.scores.items()
+            if None not in values
+        },
+    )
+
+
+@dataclass
+class _Table:
+    """A run's questions, column by column: those of the page, and scores by metric."""
+
+    columns: dict[str, list[object]] = field(default_factory=dict)
+    scores: dict[str, list[float | None]] = field(default_factory=dict)
 
 
 def _columns(job: PageJob) -> list[tuple[str, str]]:
@@ -81,17 +130,19 @@ def _columns(job: PageJob) -> list[tuple[str, str]]:
     ]
 
 
-def _script(job: PageJob) -> Iterator[bytes]:
+def _script(job: PageJob, table: _Table) -> Iterator[bytes]:
+    """Yield the script in parts; fill the table meanwhile."""
     tolerance = read_tolerance(job.run.tolerance)
-    columns: dict[str, list[object]] = {}
-    for logged in read_log(job.run, tuple(job.strategies.values())):
+    for logged in read_log(job.run, (*job.strategies.values(), *job.metrics)):
         pool = logged.pool()
         pool = Pool(pool.candidates[: job.run.config.samples], pool.beams, judge=pool.judge)
         votes = count_votes(pool, logged.question.gold, tolerance=tolerance)
         for name, value in _summary(logged, votes, job.strategies).items():
-            columns.setdefault(name, []).append(value)
+            table.columns.setdefault(name, []).append(value)
+        for metric in job.metrics:
+            table.scores.setdefault(metric, []).append(logged.metrics.get(metric))
         yield _call("pool", _pool(pool, votes, logged.question.gold, tolerance))
-    yield _call("questions", columns)
+    yield _call("questions", {"strategies": _columns(job), "columns": table.columns})
 
 
 def _call(function: str, content: object) -> bytes:

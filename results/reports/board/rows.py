@@ -24,21 +24,28 @@ def board_rows(runs: Iterable[Run]) -> pd.DataFrame:
         runs: of `collect`.
 
     Returns:
-        The rows, best accuracy with all candidates first within each task. `tokens` is n ×
+        The rows, best accuracy with all candidates first within each task, and what is not
+        comparable after what is. `tokens` is n ×
         (thoughts + answer tokens) a question; of beam search, whose n is beams × candidates of
         each, n × thoughts + beams × answer tokens, both as long as the pool's. `flops`, 2 ×
         parameters × tokens, counts the forward passes of these positions, without the prompt's.
         `full` marks the rows that use every candidate of their run; `comparable` those whose
-        questions are the same as other runs' of the task.
+        questions are the same as other runs' of the task; `asked` says how many were asked, and of
+        how many where --limit left some out. `metric` is lm-eval's name of the accuracy.
     """
     runs = list(runs)
     unlike = unlike_questions(runs)
     rows = pd.DataFrame(
         row for run in runs for row in _rows(run, comparable=(run.name, run.task) not in unlike)
     )
-    order = ["task", "full", "accuracy", "run", "aggregation", "n"]
-    ascending = [True, False, False, True, True, False]
+    order = ["task", "comparable", "full", "accuracy", "run", "aggregation", "n"]
+    ascending = [True, False, False, False, True, True, False]
     return rows.sort_values(order, ascending=ascending, kind="stable", ignore_index=True)
+
+
+def asked(run: Run) -> str:
+    """Return how many questions a run was asked, `20 of 1319` where there are more."""
+    return f"{run.questions} of {run.task_questions}" if run.limited else str(run.questions)
 
 
 def full_strategies(run: Run) -> dict[str, str]:
@@ -91,6 +98,8 @@ def _rows(run: Run, *, comparable: bool) -> Iterator[dict[str, object]]:
             "parameters": _number(config.parameters),
             "date": run.date,
             "full": judged.k == largest or judged.single,
+            "asked": asked(run),
+            "metric": name,
         }
 
 

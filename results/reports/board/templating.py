@@ -13,7 +13,14 @@ from ..table import number, plus_minus
 
 _HERE = Path(__file__).parent
 ASSETS = _HERE / "assets"
-_SHARED = ("tabulator.min.js", "tabulator_simple.min.css", "board.css", "page.js", "run.js")
+_SHARED = (
+    "tabulator.min.js",
+    "tabulator_simple.min.css",
+    "board.css",
+    "page.js",
+    "question.js",
+    "run.js",
+)
 
 _IN_MARKDOWN = str.maketrans(
     {character: f"\\{character}" for character in "\\`*_[]<>|#"} | {"\n": " ", "\r": " "}

@@ -17,7 +17,7 @@ OUTCOMES = {
     "outvoted": "a wrong answer had more votes than the right one",
     "tied": "a wrong answer had as many votes and came first",
     "never sampled": "no candidate has the right answer",
-    "no answer": "no candidate has an answer",
+    "unparsed": "no answer could be read from any candidate",
 }
 """What a vote can come to, with its sentence."""
 
@@ -109,7 +109,7 @@ def choices(pool: Pool, votes: Votes) -> dict[str, tuple[int, int | None]]:
 
 def _outcome(counts: list[int], right: list[bool], winner: int | None) -> str:
     if winner is None:
-        return "no answer"
+        return "unparsed"
     if right[winner]:
         return "right"
     best = max((n for n, is_right in zip(counts, right, strict=True) if is_right), default=0)

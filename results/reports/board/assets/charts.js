@@ -24,7 +24,7 @@ const chartOf = (points, { x, y, xTitle, yTitle }) => ({
   config: INK,
   data: {
     values: points.filter((point) => point[x] !== null && point[y] !== null).map((point) => (
-      { ...point, x: point[x], y: point[y], stderr: point[`${y}_stderr`], kind: point.aggregation })),
+      { ...point, x: point[x], y: point[y], y_low: point[`${y}_low`], y_high: point[`${y}_high`], y_text: point[`${y}_text`], kind: point.aggregation })),
   },
 });
 

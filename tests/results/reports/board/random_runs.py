@@ -10,11 +10,14 @@ NAMES = ("Ada", "Emil", "Priya", "Tessa")
 
 
 def random_rows(*, questions, samples, seed=0, skill=0.5, rewards=False, steps=False, text=""):
-    """Return (gold, pool) of questions that differ in how often a candidate is right."""
-    draw = random.Random(seed)
+    """Return (gold, pool) of questions that differ in how often a candidate is right.
+
+    The golds are the same whatever the seed: all runs are asked the same questions.
+    """
+    draw, golds = random.Random(seed), random.Random(0)
     rows = []
     for _ in range(questions):
-        gold = str(draw.randint(2, 999))
+        gold = str(golds.randint(2, 999))
         wrong = [*(str(draw.randint(2, 999)) for _ in range(5)), None]
         chance = draw.gauss(skill, 0.3)
         candidates = []
@@ -48,7 +51,7 @@ def random_run(folder, *, questions=12, samples=8, seed=0, text="", config=None,
         kind: further arguments of `random_rows`.
     """
     rows = random_rows(questions=questions, samples=samples, seed=seed, text=text, **kind)
-    draw = random.Random(seed)
+    draw = random.Random(0)
     texts = [
         f"{' and '.join(draw.choices(NAMES, k=8))} share {place} eggs.{text}"
         for place in range(questions)

@@ -71,7 +71,7 @@ def test_every_run_of_a_task_has_its_page_and_data(board):
 def test_the_leaderboard_itself_is_one_file(board):
     text = (board.folder / "index.html").read_text()
     text = re.sub(r"<(script|style)([^>]*)>.*?</\1>", r"<\1\2>", text, flags=re.DOTALL)
-    assert text.count("<script>") == 7
+    assert text.count("<script>") == 8
     assert not re.search(r"<[^>]+ src=|<link[^>]+stylesheet", text)
     linked = [link for link in re.findall(r'<a href="([^"]+)"', text) if "://" not in link]
     assert len(linked) == 6
@@ -95,7 +95,7 @@ def test_the_same_runs_give_the_same_bytes_on_two_processes(board, tmp_path, mon
     monkeypatch.setattr(build, "_WORTH_A_PROCESS", 0)
     again = build_board([board.folder.parent / "runs"], tmp_path / "out", processes=2)
     files = sorted(path.relative_to(again.folder) for path in again.folder.rglob("*.*"))
-    assert len(files) == 6 + 2 * 4 + 3 + 2 * 2  # shared, pages, the board, pictures
+    assert len(files) == 8 + 2 * 4 + 3 + 2 * 2  # shared, pages, the board, pictures
     for file in files:
         assert (again.folder / file).read_bytes() == (board.folder / file).read_bytes(), file
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from scipy.stats import binomtest
 
 from latent_tts.harness.commands.leaderboard import leaderboard
 from latent_tts.harness.commands.pool import import_pool
@@ -71,7 +72,16 @@ def test_bands_stay_within_a_share(tmp_path):
     rows = build_board([random_run(tmp_path / "runs")], tmp_path / "out").rows
     save(task_chart(rows.assign(accuracy=0.99, accuracy_stderr=0.5)), [tmp_path / "c.svg"])
     ends = re.findall(r"95% from: ([\d.]+); to: ([\d.]+)", (tmp_path / "c.svg").read_text())
-    assert ("1.0", "100.0") in ends
+    assert "100.0" in {high for _, high in ends}
+    assert all(0 <= float(low) < float(high) <= 100 for low, high in ends)
+
+
+def test_a_score_of_1_has_a_band(tmp_path):
+    rows = build_board([random_run(tmp_path / "runs")], tmp_path / "out").rows
+    save(task_chart(rows.assign(accuracy=1.0, accuracy_stderr=0.0)), [tmp_path / "c.svg"])
+    text = (tmp_path / "c.svg").read_text()
+    low = 100 * binomtest(12, 12).proportion_ci(method="wilson").low
+    assert f"accuracy, % ± stderr: 100.0 ± 0.0; 95% from: {low:.1f}; to: 100.0" in text
 
 
 def test_other_questions_are_said_on_stderr_page_and_markdown(tmp_path):
@@ -100,6 +110,9 @@ def test_other_questions_are_said_on_stderr_page_and_markdown(tmp_path):
     assert sorted(set(marked)) == ["few", "moved"]
     table = pd.read_csv(tmp_path / "out" / "leaderboard.csv")
     assert set(table.loc[~table["comparable"], "run"]) == {"few", "moved"}
+    order = [line.split("|")[1].strip() for line in markdown.splitlines() if "| noise" in line]
+    assert set(order[-4:]) == {"few", "moved"}
+    assert "few" not in (tmp_path / "out" / f"curves_{TASK}.svg").read_text()
     head = next(line for line in markdown.splitlines() if line.startswith("| run"))
     assert "| accuracy | questions |" in head
 

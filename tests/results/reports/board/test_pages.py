@@ -23,7 +23,7 @@ def read_script(path):
         function, text = re.fullmatch(r"runPage\.(\w+)\('(.*)'\);", line).groups()
         calls[function].append(json.loads(re.sub(r"\\(.)", r"\1", text)))
     (questions,) = calls["questions"]
-    return questions, calls["pool"]
+    return questions["columns"], calls["pool"]
 
 
 def write(folder, tmp_path, strategies):
@@ -31,7 +31,7 @@ def write(folder, tmp_path, strategies):
     (run,), problems = collect([folder])
     assert not problems
     job = PageJob(run=run, strategies=strategies, facts={}, rows=[], folder=tmp_path, slug="page")
-    assert write_page(job) is None
+    assert write_page(job).problem is None
     return *read_script(tmp_path / "page.js"), run
 
 
@@ -60,8 +60,8 @@ def test_every_candidate_is_on_the_page_as_it_was_logged(tmp_path):
             assert column(pool["thoughts"], place) == candidate.thoughts
             assert column(pool["tokens"], place) == candidate.answer_tokens
             assert column(pool["truncated"], place) == candidate.truncated
-            assert pool["reward"][place] == pytest.approx(candidate.reward, abs=1e-4)
-            assert pool["steps"][place] == pytest.approx(candidate.step_rewards, abs=1e-3)
+            assert pool["reward"][place] == pytest.approx(candidate.reward, abs=1e-6)
+            assert pool["steps"][place] == pytest.approx(candidate.step_rewards, abs=0.0051)
             vote = column(pool["vote"], place)
             assert (None if vote < 0 else pool["answers"][vote]) == candidate.answer
             assert bool(vote >= 0 and pool["right"][vote]) == (candidate.answer == sample["target"])
@@ -134,7 +134,7 @@ def test_a_damaged_question_is_named_and_leaves_no_half_page(tmp_path, change, m
     with pytest.raises(ResultsError, match=re.escape(str(log)) + message):
         list(read_log(run, ["voting@8"]))
     job = PageJob(run=run, strategies={}, facts={}, rows=[], folder=tmp_path, slug="page")
-    problem = write_page(job)
+    problem = write_page(job).problem
     assert re.search(message + ".*It has no page", problem.message, re.DOTALL)
     assert not problem.skipped
     assert not list(tmp_path.glob("page.*"))
@@ -165,7 +165,7 @@ def test_what_cannot_be_shown_is_a_problem_of_the_run(tmp_path, given, change, r
         given = {"config": replace(run.config, **given)}
     run = replace(run, **given)
     job = PageJob(run=run, strategies={}, facts={}, rows=[], folder=tmp_path, slug="page")
-    problem = write_page(job)
+    problem = write_page(job).problem
     assert problem.path == log
     assert reason in problem.message
     assert not list(tmp_path.glob("page.*"))

@@ -39,6 +39,8 @@ COLUMNS = [
     "parameters",
     "date",
     "full",
+    "asked",
+    "metric",
 ]
 
 

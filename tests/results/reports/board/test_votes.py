@@ -28,7 +28,7 @@ def test_every_pool_of_a_few_answers_votes_as_the_metrics_say(n):
             assert votes.of_candidate.count(-1) == round(metrics["unparsed"] * n), answers
         if not won:
             assert votes.outcome == reason(answers, covered), answers
-    assert set(OUTCOMES) == {"right", "outvoted", "tied", "never sampled", "no answer"}
+    assert set(OUTCOMES) == {"right", "outvoted", "tied", "never sampled", "unparsed"}
 
 
 def reason(answers, covered):
@@ -36,7 +36,7 @@ def reason(answers, covered):
     numbers = [answer for answer in answers if answer not in (None, "many")]
     given = [str(int(float(answer))) for answer in numbers] or [a for a in answers if a]
     if not given:
-        return "no answer"
+        return "unparsed"
     if not covered:
         return "never sampled"
     most = max(given.count(answer) for answer in given)
