@@ -10,7 +10,7 @@ import click
 import pandas as pd
 from tqdm import tqdm
 
-from ...models import AutoLatentModel, LatentSettings, load_tokenizer
+from ...models import AutoLatentModel, LatentSettings, Sampler, load_tokenizer
 from ...results.reports.rewards import DETERMINISTIC, rewards_table
 from ...results.statistics import paired_difference
 from ...reward import LatentRewardModel, RewardError
@@ -174,7 +174,7 @@ def _deterministic(
 ) -> pd.Series:
     """Return whether the deterministic answer to each question is right."""
     texts = [question.text for question in questions]
-    alone = replace(settings, latent_do_sample=False, do_sample=False, num_return_sequences=1)
+    alone = replace(settings, sampler=Sampler(), do_sample=False, num_return_sequences=1)
     pools = sample_pools(model, tokenizer, texts, alone)
     return pd.Series(
         pool_metrics(pool, question.gold)["pass@1"]

@@ -96,7 +96,7 @@ def compare_metrics(
         task=sides[0].runs[0].task,
         questions=len(columns[0]),
         sides=tuple(sides),
-        metrics=(make_row(f"{names[0]} − {names[1]}", *columns, confidence),),
+        metrics=(make_row(f"{names[0]} − {names[1]}", columns[0], columns[1], confidence),),
         strategies={},
         deterministic=None,
         noise={},
