@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..models import EngineOptions, ModelError, choice
+from ..models import EngineOptions, ModelError, choice, flag
 from ..models.fields import check_fields
 from ..models.formats import SourceOptions
 from ..models.settings import check_names
@@ -43,6 +43,7 @@ class ModelArguments:
         ignore_weights: names of weights that may be left unread, joined by `+`.
         reward_model: a LatentRM that scores every candidate, and guides beam search.
         reward_revision: of the reward model's hub repository.
+        any_reward_model: accept a reward model that was trained on another backbone.
         aggregation: how candidates become one text for tasks that do not ask for pools; `voting`
             unless given, or `beam_search` where `num_beams` asks for one.
         on_long_prompt: `error`, or `skip`: a question too long for the model counts as wrong.
@@ -67,6 +68,7 @@ class ModelArguments:
     ignore_weights: str | Sequence[str] = ()
     reward_model: str | None = None
     reward_revision: str = "main"
+    any_reward_model: bool = flag(False)
     aggregation: str | None = None
     on_long_prompt: str = choice("error", "skip")
     packed_weights: bool = True

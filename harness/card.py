@@ -23,6 +23,8 @@ def reward_card(name: str, backbone: str, about: Mapping[str, Any], *, parameter
     return card_text("reward_model").format(
         name=name,
         backbone=backbone,
+        backbone_class=about["backbone_class"],
+        digest=about["backbone"],
         parameters=parameters,
         shards=shards,
         training=training.format(**about["questions"], **about["recipe"]),

@@ -100,6 +100,6 @@ def _load_reward_model(
         dtype=model.dtype,
         ignore_weights=arguments.ignore_weights,
     )
-    check_pair(model, loaded, tokenizer, revision=revision)
+    check_pair(model, loaded, tokenizer, revision=revision, of_another=arguments.any_reward_model)
     loaded.engine_options = model.engine_options
     return nn.Module.to(loaded, model.device)

@@ -1,7 +1,7 @@
 """What a reward model learns from and is measured on: labelled questions of one backbone."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from ..models.samplers.randomness import question_key
 from ..results.runs.settings import sampler_of
 from ..reward import RewardError
 from ..reward.labels import LabelledQuestion
+from ..reward.shard_index import ShardIndex
 from ..reward.shards import Shards
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ def read_reward_data(
         RewardError: shards of another backbone, none at all, or questions that are in both parts.
     """
     opened = {path: _open(path, backbone, pretrained) for path in (*folders, validation) if path}
-    learned = [entry for path in folders for entry in _read(opened[path])]
+    read = [_read(opened[path]) for path in folders]
+    learned = [entry for entries in read for entry in entries]
     if validation:
         held_out = _read(opened[validation])
     else:
@@ -59,7 +61,10 @@ def read_reward_data(
         held_out,
         {
             "shards": [opened[path].index.digest for path in folders],
-            "annotated": list(_annotated(opened[path] for path in folders)),
+            "annotated": [
+                _annotated(opened[path].index, len(entries))
+                for path, entries in zip(folders, read, strict=True)
+            ],
             "validation": opened[validation].index.digest if validation else None,
         },
     )
@@ -93,17 +98,16 @@ def _read(shards: Shards) -> list[LabelledQuestion]:
     return entries
 
 
-def _annotated(folders: Iterator[Shards]) -> Iterator[dict[str, Any]]:
-    """Yield what a model card says of each folder of shards."""
-    for index in (shards.index for shards in folders):
-        sampler = sampler_of(index.settings)
-        yield {
-            "questions": index.count,
-            "trajectories": index.settings["num_return_sequences"],
-            "rollouts": index.rollouts,
-            "sampler": sampler.name,
-            "strength": sampler.strength,
-        }
+def _annotated(index: ShardIndex, read: int) -> dict[str, Any]:
+    """Return what a model card says of a folder of shards, of which so many questions were read."""
+    sampler = sampler_of(index.settings)
+    return {
+        "questions": read,
+        "trajectories": index.settings["num_return_sequences"],
+        "rollouts": index.rollouts,
+        "sampler": sampler.name,
+        "strength": sampler.strength,
+    }
 
 
 def _check_held_out(

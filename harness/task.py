@@ -11,7 +11,7 @@ from ..tasks import (
     NEUTRAL,
     STRATEGIES,
     TaskError,
-    canonical,
+    find_judge,
     is_pool,
     join_pools,
     pool_metrics,
@@ -35,15 +35,16 @@ _UNKNOWN_FOR_TEXT = frozenset({"truncated", "thoughts", "answer_tokens"})
 class PoolTask(GenerateTask):
     """A task whose responses are pools and whose metrics follow from the number of candidates.
 
-    The gold answer is `doc_to_target`, a number. The task's metadata may hold `ks` and
-    `tolerance`. With `repeats`, the responses to a question are joined into one pool. A response
-    of another model, plain text, is a pool of one candidate whose answer is the last number; the
-    metrics that need token counts are then left out.
+    The gold answer is `doc_to_target`. The task's metadata may hold `ks`, `tolerance` and `judge`
+    (number, text or math). With `repeats`, the responses to a question are joined into one pool. A
+    response of another model, plain text, is a pool of one candidate with the text's final answer;
+    the metrics that need token counts are then left out.
 
     Attributes:
         ks: Subset sizes for pass@k and voting@k; None means powers of two and N.
         tolerance: The largest difference from the gold answer that counts as right, see
             `is_correct`.
+        judge: Says which answers vote together, and which are right.
     """
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
@@ -61,6 +62,7 @@ class PoolTask(GenerateTask):
         metadata = fields.get("metadata") or {}
         self.ks = _read_ks(metadata.get("ks"))
         self.tolerance = read_tolerance(metadata.get("tolerance", 0))
+        self.judge = find_judge(metadata.get("judge", "number"))
         repeats = fields.get("repeats", 1)
         if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
             raise TaskError(f"repeats is {repeats!r}; it must be a whole number of at least 1.")
@@ -82,8 +84,8 @@ class PoolTask(GenerateTask):
             **options: lm-eval's own.
 
         Raises:
-            TaskError: A question's gold answer is not a number, examples would be the questions
-                themselves, or a system instruction would be glued to the question.
+            TaskError: The judge cannot read a question's gold answer, examples would be the
+                questions themselves, or a system instruction would be glued to the question.
         """
         if options.pop("cache_requests", False):
             logger.info(
@@ -94,11 +96,12 @@ class PoolTask(GenerateTask):
         self._check_prompt(options)
         for place, doc in enumerate(self.eval_docs):
             gold = str(self.doc_to_target(doc))
-            if canonical(gold) is None:
+            if not self.judge.can_judge(gold):
                 # Found out now rather than when all candidates have been generated.
                 raise TaskError(
                     f"question {doc.get('id', place)!r} (number {place}) of {self.task_name} has "
-                    f"the gold answer {gold!r}, which is not a number. Give a plain decimal."
+                    f"the gold answer {gold!r}, which is not {self.judge.golds}. Mend it, or "
+                    "choose another judge (number, text, math) in the task's metadata."
                 )
         super().build_all_requests(**options)
 
@@ -162,7 +165,8 @@ class PoolTask(GenerateTask):
             return {"bypass": None}
         # What is more than `repeats` is padding of several processes.
         responses = list_responses(results)[: self.config.repeats]
-        pool = join_pools([read_response(response) for response in responses])
+        judge = self.judge.name
+        pool = join_pools([read_response(response, judge=judge) for response in responses])
         gold = str(self.doc_to_target(doc))
         metrics = pool_metrics(pool, gold, ks=self.ks, tolerance=self.tolerance)
         if not all(is_pool(response) for response in responses):

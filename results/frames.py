@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..tasks import is_correct, read_tolerance
+from ..tasks import find_judge, read_tolerance
 from .errors import ResultsError
 from .runs import Run, collect, read_log
 
@@ -59,7 +59,7 @@ def _collect(folder: Path) -> list[Run]:
 
 def _candidates(folder: Path) -> Iterator[dict[str, object]]:
     for run in _collect(folder):
-        tolerance = read_tolerance(run.tolerance)
+        tolerance, judge = read_tolerance(run.tolerance), find_judge(run.judge)
         for logged in read_log(run):
             question = logged.question
             for index, one in enumerate(logged.pool().candidates):
@@ -71,7 +71,7 @@ def _candidates(folder: Path) -> Iterator[dict[str, object]]:
                     "index": index,
                     "text": one.text,
                     "answer": one.answer,
-                    "right": is_correct(one.answer, question.gold, tolerance=tolerance),
+                    "right": judge.is_right(one.answer, question.gold, tolerance=tolerance),
                     "thoughts": _UNKNOWN if run.plain_text else one.thoughts,
                     "answer_tokens": _UNKNOWN if run.plain_text else one.answer_tokens,
                     "truncated": _UNKNOWN if run.plain_text else one.truncated,

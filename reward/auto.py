@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from ..models import LatentBackbone, ModelError, load_tokenizer, resolve_checkpoint
 from ..models.identity import checkpoint_digest
 from ..models.weights import load_weights
 from .errors import RewardError
-from .model import ENDING, LatentRewardHead, check_fit, reward_class
+from .model import ENDING, UNNAMED, LatentRewardHead, check_fit, reward_class
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,9 @@ class LatentRewardModel:
     def from_backbone(backbone: LatentBackbone) -> LatentRewardHead:
         """Begin a reward model from a copy of a backbone's trunk and a random head.
 
-        The head is drawn from torch's global generator; `transformers.set_seed` fixes it.
+        The head is drawn from torch's global generator; `transformers.set_seed` fixes it. The
+        model's class, and its config as `latent_backbone` and `latent_backbone_class`, say whose
+        thoughts it is for.
 
         Args:
             backbone: a `LatentBackbone`.
@@ -89,11 +91,14 @@ class LatentRewardModel:
         Returns:
             A `PreTrainedModel` with `score`, in evaluation mode, without any dropout.
         """
-        kind: Any = reward_class(type(backbone.config))
+        name = f"{type(backbone).__name__}{ENDING}"
+        kind: Any = reward_class(type(backbone.config), name)
         # A copy, because saving writes the architecture into it; without dropout, because a reward
         # model is trained with none.
         config = copy.deepcopy(backbone.config)
         config.update({name: 0.0 for name in _DROPOUTS if hasattr(config, name)})
+        config.latent_backbone = checkpoint_digest(backbone)
+        config.latent_backbone_class = type(backbone).__name__
         model = kind(config)
         model.base_model.load_state_dict(backbone.base_model.state_dict())
         return model.to(backbone.device, backbone.dtype).eval()
@@ -113,9 +118,10 @@ def check_finite(model: LatentRewardHead, name: str) -> None:
 def check_pair(
     backbone: LatentBackbone,
     model: LatentRewardHead,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     *,
     revision: str = "main",
+    of_another: bool = False,
 ) -> None:
     """Make sure that a reward model reads a backbone's prompts and thoughts as it was trained to.
 
@@ -124,9 +130,12 @@ def check_pair(
         model: the reward model.
         tokenizer: the backbone's.
         revision: of the reward model's hub repository.
+        of_another: accept, with a warning, one that was trained on another backbone.
 
     Raises:
-        RewardError: another hidden size, number of tokens or tokenizer.
+        RewardError: another hidden size, number of tokens or tokenizer, or one that was trained on
+            other weights or for another kind of backbone. One that does not say so is warned of,
+            and one whose backbone was loaded in a precision that cannot tell.
     """
     check_fit(backbone, model)
     try:
@@ -139,10 +148,40 @@ def check_pair(
             f"{backbone.name_or_path!r}, so it would read other prompts. Give a reward model that "
             "was trained on this backbone."
         )
-    trained_on = getattr(model.config, "latent_backbone", None)
-    if trained_on is not None and trained_on != checkpoint_digest(backbone):
-        logger.warning(
-            "The reward model %r was trained on the thoughts of other weights than those of %r.",
-            model.name_or_path,
-            backbone.name_or_path,
+    _check_trained_on(backbone, model, of_another=of_another)
+
+
+def _check_trained_on(
+    backbone: LatentBackbone, model: LatentRewardHead, *, of_another: bool
+) -> None:
+    """Compare the backbone with that whose thoughts the reward model learned from."""
+    digest, kind = checkpoint_digest(backbone), type(backbone).__name__
+    recorded = getattr(model.config, "latent_backbone", None)
+    named = getattr(model.config, "latent_backbone_class", None)
+    named = named or type(model).__name__.removesuffix(ENDING)
+    if digest == recorded:
+        return
+    # Without a record, a released reward model's class still says for which method it is.
+    other_kind = named != kind and not named.startswith(UNNAMED)
+    is_known = recorded is not None and backbone.dtype == torch.float32
+    if (other_kind or is_known) and not of_another:
+        weights = "" if recorded is None else f" with weights {recorded}"
+        raise RewardError(
+            f"The reward model {model.name_or_path!r} was trained on the thoughts of {named}"
+            f"{weights}, but the backbone {backbone.name_or_path!r} is {kind} with weights "
+            f"{digest}: its rewards would mean nothing. Give a reward model that was trained on "
+            "this backbone, or, where you know that it fits, any_reward_model=true."
         )
+    if recorded is None:
+        why = "does not say on which backbone it was trained"
+    elif of_another:
+        why = "was trained on another backbone"
+    else:
+        why = f"may have been trained on other weights, which {backbone.dtype} cannot tell"
+    logger.warning(
+        "The reward model %r %s: its rewards mean something for the thoughts of that one alone, "
+        "not necessarily for those of %r.",
+        model.name_or_path,
+        why,
+        backbone.name_or_path,
+    )

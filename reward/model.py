@@ -30,6 +30,7 @@ from .errors import RewardError
 
 _THOUGHTS = 4096  # read at once: more gain no speed, and their activations fill memory
 ENDING = "ForTokenClassification"
+UNNAMED = "Latent"  # begins the names of classes that say nothing of a method
 
 if TYPE_CHECKING:
     # Readable says less than transformers where it must fit other models, too.
@@ -213,7 +214,7 @@ def reward_class(
     family: Any = config_class
     trunk: Any = MODEL_MAPPING[family]
     label = trunk.__name__.removesuffix("Model")
-    return _joined(family, trunk, name or f"{_RELEASED.get(label, 'Latent')}{label}{ENDING}")
+    return _joined(family, trunk, name or f"{_RELEASED.get(label, UNNAMED)}{label}{ENDING}")
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from .answers import canonical, is_correct, last_number, read_number, read_tolerance, vote_keys
 from .errors import TaskError
+from .judges import Judge, find_judge
 from .metrics import LOWER_IS_BETTER, NEUTRAL, default_ks, pool_metrics
 from .pools.estimators import MAX_CANDIDATES, coverage_at_n, pass_at_k
 from .pools.judged import JudgedPool, judge_pool
@@ -20,6 +21,7 @@ __all__ = [
     "NEUTRAL",
     "STRATEGIES",
     "Candidate",
+    "Judge",
     "JudgedPool",
     "Pool",
     "Question",
@@ -29,6 +31,7 @@ __all__ = [
     "canonical",
     "coverage_at_n",
     "default_ks",
+    "find_judge",
     "find_strategy",
     "is_correct",
     "is_pool",

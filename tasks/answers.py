@@ -81,15 +81,16 @@ def _core(answer: str) -> str:
     return _UNIT_POWER.sub("", text).strip()
 
 
-def final_answer(text: str) -> str | None:
+def final_answer(text: str, *, number: bool = True) -> str | None:
     r"""Return what an explanation ends in: the one rule for texts of other models.
 
     What stands in the last `\boxed{}`; else after the last `####`, to the end of its line; else
-    the last number.
+    the last number, or, where answers need not be numbers, the last line.
     """
     _, hashes, tail = text.rpartition("####")
     line = tail.strip().partition("\n")[0].strip() if hashes else None
-    return _boxed(text) or line or last_number(text)
+    last = last_number(text) if number else text.strip().rpartition("\n")[2].strip() or None
+    return _boxed(text) or line or last
 
 
 def _boxed(answer: str) -> str | None:

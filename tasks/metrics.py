@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from .answers import canonical, read_number
 from .errors import TaskError
+from .judges import find_judge
 from .pools.estimators import coverage_at_n, pass_at_k
 from .pools.judged import judge_pool
 from .pools.pool import Pool
@@ -42,9 +42,10 @@ def pool_metrics(
     ks: Sequence[int] | None = None,
     tolerance: Decimal = Decimal(0),
 ) -> dict[str, float]:
-    """Judge the candidates of a question whose answer is a number.
+    """Judge the candidates of a question by its pool's judge.
 
-    An answer that is no number counts as unparsed and as wrong.
+    An answer that the judge cannot read, such as one that is no number, counts as unparsed and as
+    wrong.
 
     Args:
         pool: the N candidates.
@@ -59,12 +60,13 @@ def pool_metrics(
         of the candidates; `thoughts` and `answer_tokens`, means per candidate.
 
     Raises:
-        TaskError: not 1 <= k <= N for some k, or gold is not a number.
+        TaskError: not 1 <= k <= N for some k, or gold cannot be judged.
     """
-    if canonical(gold) is None:
+    judge = find_judge(pool.judge)
+    if not judge.can_judge(gold):
         raise TaskError(
-            f"the gold answer {gold!r} is not a number, so no answer can be compared with it. "
-            "Give it as a plain decimal."
+            f"the gold answer {gold!r} is not {judge.golds}, so no answer can be compared with it. "
+            "Mend it, or choose another judge (number, text, math) in the task's metadata."
         )
     judged = judge_pool(pool, gold, tolerance=tolerance)
     n, c = len(judged.keys), sum(judged.correct)
@@ -79,7 +81,7 @@ def pool_metrics(
         metrics["unscored"] = 1 - sum(map(is_number, judged.rewards)) / n
     candidates = pool.candidates
     return metrics | {
-        "unparsed": sum(read_number(candidate.answer) is None for candidate in candidates) / n,
+        "unparsed": sum(judge.key(candidate.answer) is None for candidate in candidates) / n,
         "truncated": sum(candidate.truncated for candidate in candidates) / n,
         "thoughts": sum(candidate.thoughts for candidate in candidates) / n,
         "answer_tokens": sum(candidate.answer_tokens for candidate in candidates) / n,

@@ -60,6 +60,11 @@ VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on t
     type=click.IntRange(1),
     help="N; a square, for beam search takes its root of beams and of candidates.",
 )
+@click.option(
+    "--any-reward-model",
+    is_flag=True,
+    help="Accept reward models that were trained on another backbone.",
+)
 @click.option("--seed", default=1234, show_default=True, help="Of the samples.")
 @click.option("--limit", type=click.IntRange(2), help="Questions a task; all if not given.")
 @thought_options
@@ -70,6 +75,7 @@ def reward_table(
     tasks: Sequence[str],
     split: Any,
     budgets: Sequence[int],
+    any_reward_model: bool,
     seed: int,
     limit: int | None,
     **sampling: Any,
@@ -89,7 +95,7 @@ def reward_table(
     tokenizer: Any = load_tokenizer(pretrained)
     guides = _guides(reward_models)
     for guide in guides.values():
-        check_pair(model, guide, tokenizer)
+        check_pair(model, guide, tokenizer, of_another=any_reward_model)
     chosen = {name: value for name, value in sampling.items() if value is not None}
     settings = model.settings(
         latent_do_sample=True, num_return_sequences=sizes[-1], seed=seed, **chosen

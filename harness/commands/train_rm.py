@@ -111,8 +111,8 @@ def train_rm(
         return
     n, recall = len(data.held_out), measured["recall@1"]
     stderr = (recall * (1 - recall) / max(1, n - 1)) ** 0.5
+    about["backbone_class"] = type(backbone).__name__
     about["measured"] = measured | {"stderr": stderr}
-    model.config.latent_backbone = digest  # whose thoughts it reads
     check_finite(model.half(), str(output))
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)

@@ -6,7 +6,7 @@ from functools import reduce
 
 import pandas as pd
 
-from ...tasks import Pool, Question, is_correct, pool_metrics, read_tolerance
+from ...tasks import Pool, Question, find_judge, pool_metrics, read_tolerance
 from ..errors import ResultsError
 from .log import read_log
 from .record import Run
@@ -83,13 +83,13 @@ def judge(
         pool, more = logged.pool(), {}
         sizes[question.id] = len(pool.candidates)
         if first:
-            pool = Pool(pool.candidates[: first[question.id]], pool.beams)
+            pool = Pool(pool.candidates[: first[question.id]], pool.beams, judge=pool.judge)
             more = pool_metrics(pool, question.gold, tolerance=tolerance)
         if ks:
             _check_ks(ks, pool, question, name=run.name)
             more |= pool_metrics(pool, question.gold, ks=ks, tolerance=tolerance)
         answer = pool.candidates[0].answer
-        right = is_correct(answer, question.gold, tolerance=tolerance)
+        right = find_judge(run.judge).is_right(answer, question.gold, tolerance=tolerance)
         rows.append(more | {CANDIDATE_0: float(right)} | logged.metrics)
         questions.append(question)
         answers.append(answer)

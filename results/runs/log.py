@@ -30,12 +30,14 @@ class LoggedQuestion(msgspec.Struct, frozen=True):
         question: its text is "" where the log has none.
         responses: its pools' JSON, or texts of another model, one for each of lm-eval's repeats.
         metrics: those that were asked for and that were logged.
+        judge: the name of the task's judge.
     """
 
     where: str
     question: Question
     responses: tuple[str, ...]
     metrics: dict[str, float]
+    judge: str = "number"
 
     def pool(self) -> Pool:
         """Return the candidates; the pools of repeats are joined.
@@ -44,7 +46,8 @@ class LoggedQuestion(msgspec.Struct, frozen=True):
             ResultsError: a pool is damaged.
         """
         try:
-            return join_pools([read_response(response) for response in self.responses])
+            pools = [read_response(response, judge=self.judge) for response in self.responses]
+            return join_pools(pools)
         except TaskError as error:
             raise ResultsError(f"{self.where}: {error}") from error
 
@@ -87,7 +90,7 @@ def read_log(run: Run, metrics: Sequence[str] = ()) -> Iterator[LoggedQuestion]:
                 f"{where}: question {key!r} comes a second time, after line {seen[key]}. Two runs "
                 "wrote into one log, or the data has an id twice."
             )
-        yield found
+        yield msgspec.structs.replace(found, judge=run.judge)
     if not seen:
         raise ResultsError(f"{run.samples} holds no samples. Run again.")
 

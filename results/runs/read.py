@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...tasks import TaskError, read_tolerance
+from ...tasks import TaskError, find_judge, read_tolerance
 from ..errors import ResultsError
 from .lm_eval_files import Config, Found, Made, Model, Sampled, log_beside
 from .log import survey
@@ -62,6 +62,7 @@ def _read_task(file: Found, task: str) -> Run:
     timing = own.throughput
     tolerance = (config.metadata or {}).get("tolerance", 0)
     read_tolerance(tolerance)
+    judge = find_judge((config.metadata or {}).get("judge", "number"))
     better = content.higher_is_better.get(task, {})
     return Run(
         name=file.name,
@@ -80,6 +81,7 @@ def _read_task(file: Found, task: str) -> Run:
         results=file.path,
         samples=log,
         plain_text=made is None,
+        judge=judge.name,
     )
 
 

@@ -83,6 +83,7 @@ class Run:
         questions_hash: lm-eval's hash of all questions, prompts and gold answers.
         throughput: candidates a second, over all tasks that ran together.
         tolerance: difference from the gold answer that counts as right, a decimal.
+        judge: what answers are, such as `number`.
         results: lm-eval's results file.
         samples: its sample log, which holds the pools.
         plain_text: whether its responses are texts of another model, each a candidate of which
@@ -103,6 +104,7 @@ class Run:
     results: Path
     samples: Path
     plain_text: bool = False
+    judge: str = "number"
 
     def mean(self, metric: str) -> float | None:
         """Return a metric's mean over questions, None where the run does not have it."""
@@ -118,6 +120,7 @@ class Run:
             self.questions,
             self.questions_hash,
             self.tolerance,
+            self.judge,
             config.checkpoint,
             config.weights_sha256,
             config.revision,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
-from ..answers import is_correct, vote_keys
+from ..judges import find_judge
 from .pool import Candidate, Pool
 
 
@@ -16,7 +16,7 @@ class JudgedPool:
         pool: the N candidates and the beams.
         gold: the right answer.
         tolerance: the largest difference from gold, see `is_correct`, that counts as right.
-        keys: what each candidate votes for, by `vote_keys`.
+        keys: what each candidate votes for, by the pool's judge.
         right: the keys that are right; a tolerance may make several so.
     """
 
@@ -39,7 +39,8 @@ class JudgedPool:
     def is_right(self, candidate: Candidate | None) -> bool:
         """Tell whether a candidate or a beam is right; None, where none was chosen, is not."""
         answer = None if candidate is None else candidate.answer
-        return is_correct(answer, self.gold, tolerance=self.tolerance)
+        judge = find_judge(self.pool.judge)
+        return judge.is_right(answer, self.gold, tolerance=self.tolerance)
 
 
 def judge_pool(pool: Pool, gold: str, *, tolerance: Decimal = Decimal(0)) -> JudgedPool:
@@ -47,13 +48,13 @@ def judge_pool(pool: Pool, gold: str, *, tolerance: Decimal = Decimal(0)) -> Jud
 
     Args:
         pool: the candidates.
-        gold: the right answer; where it is not a number, every answer is wrong.
+        gold: the right answer; where its judge cannot read it, every answer is wrong.
         tolerance: the largest difference from gold, see `is_correct`, that counts as right.
 
     Returns:
         The pool with what each candidate votes for and whether that is right.
     """
-    keys = vote_keys([candidate.answer for candidate in pool.candidates])
+    judge, keys = find_judge(pool.judge), pool.keys
     given = {key for key in keys if key is not None}
-    right = frozenset(key for key in given if is_correct(key, gold, tolerance=tolerance))
+    right = frozenset(key for key in given if judge.is_right(key, gold, tolerance=tolerance))
     return JudgedPool(pool, gold, tolerance, keys, right)

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ..errors import TaskError
+from ..judges import find_judge
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -49,11 +50,24 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
         candidates: in the order in which they were sampled, independent of each other.
         beams: what beam search ended with, the best first; empty where it was not asked for.
         question: its question's id; None where that is not known.
+        judge: the name of the judge that says which answers vote together; its task's metadata
+            have it, JSON does not.
     """
 
     candidates: tuple[Candidate, ...]
     beams: tuple[Candidate, ...] = ()
     question: str | None = None
+    judge: str = "number"
+
+    @property
+    def keys(self) -> tuple[str | None, ...]:
+        """What each candidate votes for, equal where they vote together; None for no vote."""
+        answers = [candidate.answer for candidate in self.candidates]
+        return find_judge(self.judge).keys(answers)
+
+    def judged_by(self, name: str) -> "Pool":
+        """Return the same pool under another judge."""
+        return self if name == self.judge else msgspec.structs.replace(self, judge=name)
 
     def __post_init__(self) -> None:
         """Refuse a pool without candidates, which no metric is defined for."""
@@ -62,7 +76,7 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def to_json(self) -> str:
         """Write the pool as strict JSON; rewards that are not finite become null."""
-        return msgspec.json.encode(self).decode()
+        return msgspec.json.encode(self.judged_by("number")).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Pool":

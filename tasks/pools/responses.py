@@ -19,7 +19,9 @@ def is_pool(response: str) -> bool:
     return response.lstrip().startswith("{") and '"candidates"' in response
 
 
-def read_response(response: str, *, pattern: re.Pattern[str] | None = None) -> Pool:
+def read_response(
+    response: str, *, pattern: re.Pattern[str] | None = None, judge: str = "number"
+) -> Pool:
     """Read a response as a pool; plain text is a pool of one candidate.
 
     So other models of lm-eval, which return text, are judged by the same tasks and filters. Text
@@ -29,6 +31,7 @@ def read_response(response: str, *, pattern: re.Pattern[str] | None = None) -> P
         response: a pool as JSON, or any text.
         pattern: where the answer stands in plain text: the first match counts, of it the first
             group that matched. Without a pattern `final_answer` finds it.
+        judge: the name of the judge of the task's answers.
 
     Returns:
         The pool.
@@ -42,12 +45,15 @@ def read_response(response: str, *, pattern: re.Pattern[str] | None = None) -> P
             "Use a model that generates text."
         )
     if is_pool(response):
-        return Pool.from_json(response)
-    answer = final_answer(response) if pattern is None else _first_match(response, pattern)
+        return Pool.from_json(response).judged_by(judge)
+    if pattern is None:
+        answer = final_answer(response, number=judge == "number")
+    else:
+        answer = _first_match(response, pattern)
     candidate = Candidate(
         text=response, answer=answer, thoughts=0, answer_tokens=0, truncated=False
     )
-    return Pool((candidate,))
+    return Pool((candidate,), judge=judge)
 
 
 def join_pools(pools: list[Pool]) -> Pool:
@@ -60,7 +66,7 @@ def join_pools(pools: list[Pool]) -> Pool:
         Their concatenation; of several pools with beams those of the first, which are one search.
     """
     candidates = tuple(candidate for pool in pools for candidate in pool.candidates)
-    return Pool(candidates, pools[0].beams, pools[0].question)
+    return Pool(candidates, pools[0].beams, pools[0].question, pools[0].judge)
 
 
 def _first_match(text: str, pattern: re.Pattern[str]) -> str | None:

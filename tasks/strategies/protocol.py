@@ -75,7 +75,10 @@ class Strategy(ABC):
 
         def share(k: int) -> float:
             chosen = subsets(len(candidates), k)
-            pools = (Pool(tuple(candidates[i] for i in np.flatnonzero(row))) for row in chosen)
+            pools = (
+                Pool(tuple(candidates[i] for i in np.flatnonzero(row)), judge=judged.pool.judge)
+                for row in chosen
+            )
             return sum(judged.is_right(self.choose(pool)) for pool in pools) / len(chosen)
 
         return {k: share(k) for k in (ks if self.has_k else [len(candidates)])}

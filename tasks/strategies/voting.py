@@ -8,7 +8,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..answers import vote_keys
 from ..errors import TaskError
 from ..pools.estimators import MAX_CANDIDATES, check_ks
 from ..pools.judged import JudgedPool
@@ -28,7 +27,7 @@ class Voting(Strategy):
 
     def choose(self, pool: Pool) -> Candidate | None:
         """Return the winner, or None where no candidate has an answer."""
-        keys = vote_keys([candidate.answer for candidate in pool.candidates])
+        keys = pool.keys
         votes = Counter(key for key in keys if key is not None)
         if not votes:
             return None

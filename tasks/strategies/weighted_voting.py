@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..answers import vote_keys
 from ..pools.estimators import check_ks, subsets
 from ..pools.judged import JudgedPool
 from ..pools.pool import Candidate, Pool
@@ -25,7 +24,7 @@ class WeightedVoting(Strategy):
 
     def choose(self, pool: Pool) -> Candidate | None:
         """Return the winner, or None where no candidate has both an answer and a reward."""
-        keys = vote_keys([candidate.answer for candidate in pool.candidates])
+        keys = pool.keys
         weights = vote_weights([candidate.reward for candidate in pool.candidates])
         winner = weighted_winner(keys, weights)
         return None if winner is None else pool.candidates[keys.index(winner)]

@@ -35,6 +35,9 @@ def guides(checkpoints, tmp_path_factory):
     return {kind: folder / kind for kind in checkpoints}
 
 
+NO_RECORD = {"latent_backbone": None, "latent_backbone_class": None}
+
+
 def copied(folder, to, *, weights=None, **config):
     shutil.copytree(folder, to)
     if weights:
@@ -171,9 +174,44 @@ def test_a_reward_model_that_belongs_to_another_backbone(checkpoints, guides, tm
     file.write_text(json.dumps(content))
     with pytest.raises(RewardError, match="has another tokenizer than the backbone"):
         load(spelled)
+    assert not caplog.records
+    others = copied(guides["coconut"], tmp_path / "of_others", latent_backbone="0" * 32)
+    with pytest.raises(RewardError, match=r"of COCONUTGPT2 with weights 0{32}, but"):
+        load(others)
     with caplog.at_level(logging.WARNING):
-        load(copied(guides["coconut"], tmp_path / "of_others", latent_backbone="0" * 32))
-    assert "trained on the thoughts of other weights" in caplog.text
+        LatentLM(str(checkpoints["coconut"]), reward_model=str(others), any_reward_model=True)
+    assert "was trained on another backbone" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):  # bfloat16 weights have another digest
+        LatentLM(str(checkpoints["coconut"]), reward_model=str(others), dtype="bfloat16")
+    assert "which torch.bfloat16 cannot tell" in caplog.text
+
+
+def test_a_reward_model_of_another_method_of_the_same_size(checkpoints, guides, tmp_path):
+    message = (
+        r"thoughts of COCONUTGPT2 with weights .* backbone .* is CODIGPT2 with weights .* any_"
+    )
+    for name, fields in (("recorded", {}), ("half", {"dtype": "bfloat16"})):
+        folder = copied(guides["coconut"], tmp_path / name)
+        with pytest.raises(RewardError, match=message):
+            LatentLM(str(checkpoints["codi"]), reward_model=str(folder), **fields)
+    unrecorded = copied(guides["coconut"], tmp_path / "old", **NO_RECORD)
+    with pytest.raises(RewardError, match=r"thoughts of COCONUTGPT2, but the backbone .* CODIGPT2"):
+        LatentLM(str(checkpoints["codi"]), reward_model=str(unrecorded))
+
+
+def test_an_old_reward_model_without_a_record_is_warned_of(checkpoints, guides, tmp_path, caplog):
+    old = copied(guides["coconut"], tmp_path / "old", **NO_RECORD)
+    with caplog.at_level(logging.WARNING):
+        LatentLM(str(checkpoints["coconut"]), reward_model=str(old))
+    assert "does not say on which backbone it was trained" in caplog.text
+
+
+def test_a_reward_model_says_for_whom_it_is(guides):
+    config = json.loads((guides["codi"] / "config.json").read_text())
+    assert config["architectures"] == ["CODIGPT2ForTokenClassification"]
+    assert config["latent_backbone_class"] == "CODIGPT2"
+    assert len(config["latent_backbone"]) == 32
 
 
 def test_a_narrow_reward_model(checkpoints, tmp_path):

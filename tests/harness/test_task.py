@@ -191,6 +191,14 @@ def test_ks_and_tolerance_come_from_the_metadata(folder):
     assert row["pass@1,none"] == 0.25
 
 
+def test_the_judge_comes_from_the_metadata(folder):
+    pools = [make_pool("5", "5.0", "5.")]
+    for judge, share in (("number", 1.0), ("text", 2 / 3)):
+        metadata = {"data_dir": str(folder), "judge": judge}
+        results, _ = evaluate(pools_json(pools), ["latent_tts_gsm8k"], metadata=metadata, limit=1)
+        assert results["results"]["latent_tts_gsm8k"]["pass@1,none"] == pytest.approx(share)
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
@@ -199,6 +207,7 @@ def test_ks_and_tolerance_come_from_the_metadata(folder):
         ({"ks": "1,4"}, r"ks is '1,4'"),
         ({"ks": [True]}, r"ks is \[True\]"),
         ({"tolerance": -1}, r"tolerance is -1"),
+        ({"judge": "maths"}, r"judge is 'maths'; Did you mean math\?"),
     ],
 )
 def test_wrong_metadata_is_refused_before_anything_runs(metadata, message):

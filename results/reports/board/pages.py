@@ -14,10 +14,10 @@ import msgspec
 from ....tasks import (
     STRATEGIES,
     Candidate,
+    Judge,
     Pool,
+    find_judge,
     find_strategy,
-    is_correct,
-    read_number,
     read_tolerance,
 )
 from ...errors import ResultsError
@@ -86,8 +86,8 @@ def _script(job: PageJob) -> Iterator[bytes]:
     columns: dict[str, list[object]] = {}
     for logged in read_log(job.run, tuple(job.strategies.values())):
         pool = logged.pool()
-        pool = Pool(pool.candidates[: job.run.config.samples], pool.beams)
-        votes = count_votes(pool.candidates, logged.question.gold, tolerance=tolerance)
+        pool = Pool(pool.candidates[: job.run.config.samples], pool.beams, judge=pool.judge)
+        votes = count_votes(pool, logged.question.gold, tolerance=tolerance)
         for name, value in _summary(logged, votes, job.strategies).items():
             columns.setdefault(name, []).append(value)
         yield _call("pool", _pool(pool, votes, logged.question.gold, tolerance))
@@ -138,7 +138,8 @@ def _pool(pool: Pool, votes: Votes, gold: str, tolerance: Decimal) -> dict[str, 
     if any(c.step_rewards is not None for c in candidates):
         columns["steps"] = [_steps(c) for c in candidates]
     if pool.beams:
-        columns["beams"] = [_beam(beam, gold, tolerance) for beam in pool.beams]
+        judge = find_judge(pool.judge)
+        columns["beams"] = [_beam(beam, gold, tolerance, judge) for beam in pool.beams]
     columns["chosen"] = choices(pool, votes)
     return columns
 
@@ -157,8 +158,8 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, _DECIMALS)
 
 
-def _beam(beam: Candidate, gold: str, tolerance: Decimal) -> list[object]:
-    number = read_number(beam.answer)
+def _beam(beam: Candidate, gold: str, tolerance: Decimal, judge: Judge) -> list[object]:
+    key = judge.key(beam.answer)
     return [
         beam.text,
         beam.answer,
@@ -166,6 +167,6 @@ def _beam(beam: Candidate, gold: str, tolerance: Decimal) -> list[object]:
         beam.answer_tokens,
         int(beam.truncated),
         _rounded(beam.reward),
-        None if number is None else is_correct(number, gold, tolerance=tolerance),
+        None if key is None else judge.is_right(key, gold, tolerance=tolerance),
         _steps(beam),
     ]

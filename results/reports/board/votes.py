@@ -8,9 +8,7 @@ from ....tasks import (
     STRATEGIES,
     Candidate,
     Pool,
-    is_correct,
-    read_number,
-    vote_keys,
+    find_judge,
     vote_weights,
 )
 
@@ -29,7 +27,7 @@ class Votes:
     """The vote over a question's candidates.
 
     Attributes:
-        answers: what was voted for, by `vote_keys`, in the order in which they first appeared.
+        answers: what was voted for, by the pool's judge, in the order in which they first appeared.
         counts: votes for each answer.
         right: whether each answer is right.
         of_candidate: the answer each candidate voted for, an index into `answers`; -1 for none.
@@ -50,11 +48,9 @@ class Votes:
         return sum(count for count, right in zip(self.counts, self.right, strict=True) if right)
 
 
-def count_votes(
-    candidates: Sequence[Candidate], gold: str, *, tolerance: Decimal = Decimal(0)
-) -> Votes:
+def count_votes(pool: Pool, gold: str, *, tolerance: Decimal = Decimal(0)) -> Votes:
     """Count the votes; the earliest of tied answers wins."""
-    keys = vote_keys([candidate.answer for candidate in candidates])
+    judge, keys = find_judge(pool.judge), pool.keys
     index_of: dict[str, int] = {}
     counts: list[int] = []
     of_candidate = []
@@ -65,7 +61,7 @@ def count_votes(
         if index >= 0:
             counts[index] += 1
         of_candidate.append(index)
-    right = [is_correct(answer, gold, tolerance=tolerance) for answer in index_of]
+    right = [judge.is_right(answer, gold, tolerance=tolerance) for answer in index_of]
     winner = counts.index(max(counts)) if counts else None
     outcome = _outcome(counts, right, winner)
     return Votes(list(index_of), counts, right, of_candidate, winner, outcome)
@@ -105,7 +101,7 @@ def choices(pool: Pool, votes: Votes) -> dict[str, tuple[int, int | None]]:
         if index < len(pool.candidates):
             found[name] = index, votes.of_candidate[index]
         else:
-            key = read_number(both[index].answer)
+            key = find_judge(pool.judge).key(both[index].answer)
             known = votes.answers.index(key) if key in votes.answers else None
             found[name] = index, -1 if key is None else known
     return found
