@@ -49,11 +49,11 @@ def load_weights(
             another shape, and unread ones that `ignore_weights` does not name.
     """
     patterns = _patterns(ignore_weights, error)
-    state_dict = unwrapped_weights(name) if state_dict is None else state_dict
     reports = logging.getLogger("transformers.modeling_utils")
     reports.addFilter(_is_no_report)
     loader: Any = kind  # transformers' types know nothing of `output_loading_info`
     try:
+        state_dict = unwrapped_weights(name) if state_dict is None else state_dict
         model, info = loader.from_pretrained(
             name if state_dict is None else None,
             state_dict=state_dict,

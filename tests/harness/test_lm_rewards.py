@@ -174,7 +174,7 @@ def test_a_reward_model_that_belongs_to_another_backbone(checkpoints, guides, tm
     file.write_text(json.dumps(content))
     with pytest.raises(RewardError, match="has another tokenizer than the backbone"):
         load(spelled)
-    assert not caplog.records
+    assert "latent_tts" not in {record.name.partition(".")[0] for record in caplog.records}
     others = copied(guides["coconut"], tmp_path / "of_others", latent_backbone="0" * 32)
     with pytest.raises(RewardError, match=r"of COCONUTGPT2 with weights 0{32}, but"):
         load(others)
