@@ -95,14 +95,9 @@ def load_weights(
 
 
 def _unread_files(folder: Path) -> Iterator[str]:
-    """Yield files of weights beside those that transformers reads in a folder."""
-    for file in sorted(folder.glob("*.safetensors")):
-        is_read = file.name.startswith("model") or (
-            file.name.startswith("adapter_model") and (folder / "adapter_config.json").is_file()
-        )
-        # Mistral's checkpoints hold all weights once more under this name.
-        if not is_read and not file.name.startswith("consolidated"):
-            yield file.name
+    """Yield an adapter's file that transformers does not read, since nothing says what it adapts."""
+    if not (folder / "adapter_config.json").is_file():
+        yield from sorted(file.name for file in folder.glob("adapter_model*.safetensors"))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -138,7 +138,7 @@ def test_an_unknown_architecture_is_refused_and_backbone_helps(copy, backbones):
     folder = edit_config(copy("coconut"), architectures=["GPT2LMHeadModel"])
     message = (
         r"has architectures \['GPT2LMHeadModel'\], none of them a latent reasoner known here: "
-        r"COCONUTGPT2 \(coconut\), CODIGPT2 \(codi\), ColarGPT2 \(colar\)\..*say so with backbone="
+        r"COCONUTGPT2 \(coconut\), CODIGPT2 \(codi\), ColarGPT2 \(colar\), .*say so with backbone="
     )
     with pytest.raises(ModelError, match=message):
         AutoLatentModel.from_pretrained(folder)
@@ -160,9 +160,9 @@ def test_a_config_without_architectures_is_refused(copy):
         (
             "cocont",
             "No backbone is called 'cocont'. Did you mean coconut? Allowed are: coconut, codi, "
-            "colar.",
+            "colar, explicit.",
         ),
-        ("rot", "No backbone is called 'rot'. Allowed are: coconut, codi, colar."),
+        ("rot", "No backbone is called 'rot'. Allowed are: coconut, codi, colar, explicit."),
         ("colar", "says that it is coconut: its architectures are ['COCONUTGPT2']. Leave backbone"),
     ],
 )

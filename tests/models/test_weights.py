@@ -93,13 +93,19 @@ def test_a_checkpoint_read_as_another_backbone(checkpoints, tmp_path):
         AutoLatentModel.from_pretrained(folder, backbone="codi")
 
 
-@pytest.mark.parametrize("name", ["projector.safetensors", "adapter_model.safetensors"])
-def test_files_of_weights_that_are_not_read(checkpoints, tmp_path, name):
+def test_an_adapter_that_is_not_read(checkpoints, tmp_path):
     folder = shutil.copytree(checkpoints["coconut"], tmp_path / "x")
-    save_file(GATE, folder / name)
-    with pytest.raises(ModelError, match=rf"nobody reads: {name}\. .* ignore_weights="):
+    save_file(GATE, folder / "adapter_model.safetensors")  # without its adapter_config.json
+    with pytest.raises(ModelError, match=r"nobody reads: adapter_model\.safetensors\. .* ignore_w"):
         AutoLatentModel.from_pretrained(folder)
-    AutoLatentModel.from_pretrained(folder, ignore_weights=name)
+    AutoLatentModel.from_pretrained(folder, ignore_weights="adapter_model.safetensors")
+
+
+def test_a_file_of_weights_beside_the_model(checkpoints, tmp_path):
+    folder = shutil.copytree(checkpoints["coconut"], tmp_path / "x")
+    save_file(GATE, folder / "projector.safetensors")
+    with pytest.raises(ModelError, match=r"holds 2 checkpoints: .*, projector\.safetensors\. Say"):
+        AutoLatentModel.from_pretrained(folder)
 
 
 def test_weights_that_older_versions_wrote_too_are_no_fault(checkpoints, tmp_path):
