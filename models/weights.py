@@ -95,7 +95,7 @@ def load_weights(
 
 
 def _unread_files(folder: Path) -> Iterator[str]:
-    """Yield an adapter's file that transformers does not read, since nothing says what it adapts."""
+    """Yield an adapter that transformers does not read, since nothing says what it adapts."""
     if not (folder / "adapter_config.json").is_file():
         yield from sorted(file.name for file in folder.glob("adapter_model*.safetensors"))
 
