@@ -143,7 +143,7 @@ def test_a_cache_filled_without_rewards_is_refused(checkpoints, guides, data, tm
         ({"aggregation": "weighted"}, ModelError, r"Give reward_model= in --model_args"),
         ({"num_beams": 2}, ModelError, "num_beams=2 needs a reward model"),
         ({"aggregation": "best"}, TaskError, "no aggregation is called 'best'"),
-        ({"reward_model": "{gpt2}", "num_beams": 3}, ModelError, "does not fit num_return_seq"),
+        ({"reward_model": "{gpt2}", "num_beams": 3}, ModelError, "does not divide num_return_seq"),
         ({"reward_model": "{gpt2}", "aggregation": "beam_search"}, ModelError, "needs num_beams"),
         ({"reward_model": "/nowhere"}, ModelError, "No checkpoint at '/nowhere'"),
         ({"reward_model": "{backbone}"}, RewardError, r"lacks .*: classifier\..* no reward model"),

@@ -129,6 +129,8 @@ def test_what_cannot_be_plain_is_refused(backbones):
 
 def test_a_format_that_changes_the_question_is_refused_only_where_that_matters():
     class Narrow(Coconut):
+        config = None
+
         def format_prompt(self, question):
             return super().format_prompt(" ".join(question.split()))
 

@@ -292,7 +292,7 @@ def samples_of(board, run):
 def outcomes_of(board, run):
     """How the votes of a run ended, from its log."""
     pools = [(Pool.from_json(s["resps"][0][0]), s["target"]) for s in samples_of(board, run)]
-    return [count_votes(pool.candidates, gold).outcome for pool, gold in pools]
+    return [count_votes(pool, gold).outcome for pool, gold in pools]
 
 
 def test_two_ticked_rows_have_their_paired_difference(board, open_page):
