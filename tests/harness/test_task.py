@@ -363,10 +363,12 @@ def test_examples_of_another_split_are_shown():
     import datasets
 
     def load(**metadata):
-        def row(name):
-            return datasets.Dataset.from_list([{"id": name, "question": f"{name}?", "answer": "5"}])
+        def row(name, answer):
+            row = {"id": name, "question": f"{name}?", "answer": answer}
+            return datasets.Dataset.from_list([row])
 
-        return {"test": row("asked"), "train": row("shown")}
+        # In words, because lm-eval's pre-release refuses an example's answer that is a number.
+        return {"test": row("asked", "5"), "train": row("shown", "five")}
 
     spec = {
         "class": PoolTask,
@@ -380,7 +382,7 @@ def test_examples_of_another_split_are_shown():
         "metric_list": [],
     }
     results, lm = evaluate(pools_json(POOLS[:1]), [spec], num_fewshot=1)
-    assert lm.requests[0].args[0] == "shown? 5\n\nasked?"
+    assert lm.requests[0].args[0] == "shown? five\n\nasked?"
     assert results["n-shot"]["variant"] == 1
 
 
