@@ -22,7 +22,8 @@ ROOMS = ("harness", "tasks", "models", "reward", "results")
 # The back-port goes to the root of the wheel; the others are what README shows.
 NOT_PACKAGED = {("harness", "backport"), ("results", "baselines"), ("results", "tiny-coconut")}
 AT_THE_ROOT = {
-    f"latent_tts/{name}" for name in ("__init__.py", "errors.py", "registry.py", "py.typed")
+    f"latent_tts/{name}"
+    for name in ("__init__.py", "errors.py", "numerals.py", "registry.py", "py.typed")
 }
 SHIPPED = {".py", ".yaml", ".jsonl", ".json", ".safetensors", ".md", ".js", ".css", ".jinja"}
 BACKPORT = ("_latent_tts_backport.py", "latent_tts_backport.pth")
