@@ -21,8 +21,14 @@ T = TypeVar("T")
 
 # Put before every key by torch's DistributedDataParallel and by torch.compile.
 _WRAPPERS = ("module.", "_orig_mod.")
+# What transformers itself reads in a folder, in its order, whatever else lies there.
+_OWN = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 _PATTERNS = ("*.safetensors", "pytorch_model*.bin", "*.ckpt", "checkpoint_*")
-_INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
 class Placeholder:
@@ -45,11 +51,6 @@ class Source:
     name: str
     root: Path
 
-    @property
-    def folder(self) -> Path:
-        """Where files beside the weights lie."""
-        return self.root if self.root.is_dir() else self.root.parent
-
     @cached_property
     def weight_files(self) -> tuple[Path, ...]:
         """The files of the weights: several only where they are shards of one checkpoint.
@@ -59,9 +60,9 @@ class Source:
         """
         if self.root.is_file():
             return (self.root,)
-        for index in _INDICES:
-            if (self.root / index).is_file():
-                return self._shards(self.root / index)
+        for file in (self.root / name for name in _OWN):
+            if file.is_file():
+                return self._shards(file) if file.suffix == ".json" else (file,)
         for pattern in _PATTERNS:
             found = sorted(path for path in self.root.glob(pattern) if path.is_file())
             found = [path for path in found if path.name != "adapter_model.safetensors"]
@@ -118,7 +119,8 @@ class Source:
         """
         found: dict[str, Any] = {}
         for path in self.weight_files:
-            read = _read_safetensors(path) or _read_pickle(path)
+            is_safe = path.suffix == ".safetensors"
+            read = _read_safetensors(path) if is_safe else _read_pickle(path)
             if not isinstance(read, Mapping):
                 raise ModelError(
                     f"{path} holds a {type(read).__name__}; a checkpoint holds tensors by name."
@@ -187,9 +189,7 @@ def find_setting(settings: Any, name: str) -> Any:
     return None
 
 
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor] | None:
-    if path.suffix != ".safetensors":
-        return None
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:

@@ -179,6 +179,19 @@ def test_prefixes_of_a_released_checkpoint(checkpoints, tmp_path):
     assert torch.equal(ours.transformer.wte.weight, theirs.transformer.wte.weight)
 
 
+def test_what_transformers_would_read_is_read_whatever_lies_beside_it(
+    checkpoints, codi, base, tmp_path
+):
+    """Mistral's checkpoints hold all weights once more, as consolidated.safetensors."""
+    released = shutil.copytree(checkpoints["coconut"], tmp_path / "released")
+    raw = shutil.copytree(codi, tmp_path / "raw")
+    for folder in (released, raw):
+        save_file({"a": torch.ones(2)}, folder / "consolidated.safetensors")
+        torch.save({"a": torch.ones(2)}, folder / "checkpoint_1")
+    assert AutoLatentModel.from_pretrained(released).backbone == "coconut"
+    assert load(raw, base=str(base), lora_alpha=8).backbone == "codi"
+
+
 def test_an_option_without_meaning(checkpoints):
     with pytest.raises(ModelError, match=r"base='x' says of files of a training program"):
         load(checkpoints["coconut"], base="x")
