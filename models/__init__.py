@@ -7,13 +7,13 @@ from .auto import (
     ColarLlama,
     latent_class,
     load_tokenizer,
-    resolve_checkpoint,
 )
 from .backbones import BACKBONES, LatentBackbone
 from .engine.candidates import sample
 from .errors import ModelError
 from .fields import choice, flag, integer, real
 from .generation import LatentGenerateOutput
+from .names import resolve_checkpoint
 from .options import EngineOptions
 from .samplers import SAMPLERS, Draw, Reading, Sampler
 from .settings import LatentGenerationConfig, LatentSettings

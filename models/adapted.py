@@ -2,29 +2,21 @@
 
 import copy
 import json
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftConfig
 
 from .errors import ModelError
 from .identity import checkpoint_digest
+from .merge import merge_adapters
+from .names import resolve_checkpoint
 from .weights import load_weights
 
 BASE_FILE = "base.json"
 """In the adapters' folder: the base's name, and the digest of its weights."""
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence peft, which asks models for a name that transformers will give up."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        yield
 
 
 def grow_vocabulary(model: Any, size: int) -> None:
@@ -59,16 +51,13 @@ def check_base(folder: str | Path, digest: str, name: str) -> None:
         )
 
 
-def load_adapted(
-    kind: type, folder: str, config: Any, *, resolve: Callable[[str], str], **kwargs: Any
-) -> Any:
+def load_adapted(kind: type, folder: str, config: Any, **kwargs: Any) -> Any:
     """Load adapters with their base, and add them to its weights.
 
     Args:
         kind: the class of the backbone.
         folder: of the adapters, with the backbone's config.json beside them.
         config: read from there.
-        resolve: returns the folder of a base's name, or its hub id.
         **kwargs: for `load_weights`.
 
     Raises:
@@ -78,15 +67,11 @@ def load_adapted(
     if about is None:
         raise ModelError(f"{folder} holds adapters but no {BASE_FILE} that names their base.")
     own = PeftConfig.from_pretrained(folder).modules_to_save or ()
-    name = resolve(about["name"])
+    name = resolve_checkpoint(about["name"])
     size = config.get_text_config().vocab_size
     small = copy.deepcopy(config)
     small.get_text_config().vocab_size = type(config).from_pretrained(name).vocab_size
     model: Any = load_weights(kind, name, new=tuple(own), config=small, **kwargs)
     check_base(folder, checkpoint_digest(model, without=tuple(own)), name)
     grow_vocabulary(model, size)
-    try:
-        with quiet():
-            return PeftModel.from_pretrained(model, folder).merge_and_unload()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"The adapters in {folder!r} do not fit {name!r}: {error}") from error
+    return merge_adapters(model, folder, name)

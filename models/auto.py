@@ -1,10 +1,9 @@
 """Find the backbone of a checkpoint and load it."""
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +18,17 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from ..registry import near
 from .adapted import load_adapted
 from .backbones import BACKBONES, Coconut, Codi, Colar, LatentBackbone
 from .backbones.tokens import LatentTokens
-from .bases import BASES, use_base
 from .errors import ModelError
 from .formats import Checkpoint, SourceOptions, open_source
 from .formats import read as read_source
 from .generation import GeneratesLatents
+from .names import resolve_checkpoint
+from .precision import read_dtype
 from .settings import LatentGenerationConfig
 from .weights import load_weights
-
-SHIPPED = Path(__file__).parent / "checkpoints"
-
-
-def resolve_checkpoint(path_or_id: str) -> str:
-    """Return the folder of a checkpoint that ships with the package, or the name as it was given.
-
-    Raises:
-        ModelError: the name is a path and there is no such folder.
-    """
-    names = sorted(folder.name for folder in SHIPPED.glob("*") if folder.is_dir())
-    if path_or_id in names:
-        return str(SHIPPED / path_or_id)
-    if path_or_id.partition("@")[0] in BASES:
-        return str(use_base(path_or_id))
-    path = Path(path_or_id).expanduser()
-    if path_or_id and os.path.exists(path):  # not path.exists(), which raises for long names
-        return str(path)
-    looks_like_path = path.is_absolute() or path_or_id.startswith((".", "~"))
-    if looks_like_path or path_or_id.count("/") != 1:
-        raise ModelError(
-            f"No checkpoint at {path_or_id!r}.{near(path_or_id, names)} Give a folder with "
-            f"config.json, a hub id owner/name, a base ({', '.join(BASES)}), or one that ships: "
-            f"{', '.join(names)}."
-        )
-    return path_or_id
 
 
 @cache
@@ -137,23 +110,22 @@ class AutoLatentModel:
             where = str(device_map).partition(":")[0]
             on_cpu = where in ("None", "cpu") or not torch.cuda.is_available()
             dtype = torch.float32 if on_cpu else "auto"
-        kwargs |= {"dtype": _dtype(dtype), "device_map": device_map}
+        if dtype != "auto":
+            dtype = read_dtype(dtype, also="auto, ")
+        kwargs |= {"dtype": dtype, "device_map": device_map}
         foreign = open_source(name, revision)
-        stored: GenerationConfig | None
         if foreign is not None:
             checkpoint = read_source(foreign, replace(source or SourceOptions(), backbone=backbone))
-            model, stored = model_of(checkpoint, name, ignore_weights, **kwargs)
+            model: Any = model_of(checkpoint, name, ignore_weights, **kwargs)
             tokenizer: Any = checkpoint.tokenizer
             model.weight_files = dict(checkpoint.files)
         else:
-            model, stored = _of_released(name, revision, backbone, ignore_weights, **kwargs)
+            model = _of_released(name, revision, backbone, ignore_weights, **kwargs)
             tokenizer = load_tokenizer(name, revision, missing_ok=True)
             _apply(source or SourceOptions(), model)
         _refuse_scattered_weights(model, device_map)
         if adapter is not None:
             _load_adapter(model, str(adapter))
-        if stored is not None:
-            model.generation_config = stored
         model.tokenizer = tokenizer
         model.latent_tokens = LatentTokens.find(model, tokenizer)
         return model.eval()
@@ -165,13 +137,13 @@ def _of_released(
     backbone: str | None,
     ignore_weights: str | Sequence[str],
     **kwargs: Any,
-) -> tuple[Any, GenerationConfig | None]:
-    """Return the model of a checkpoint in the released format, and its generation config."""
+) -> Any:
+    """Return the model of a checkpoint in the released format."""
     config = _load(AutoConfig, name, revision)
     kind: Any = _backbone_class(name, config, backbone)
     stored = _generation_config(name, revision)
     adapted = Path(name, "adapter_config.json").is_file()
-    load = partial(load_adapted, resolve=resolve_checkpoint) if adapted else load_weights
+    load: Callable[..., Any] = load_adapted if adapted else load_weights
     model = load(
         kind,
         name,
@@ -186,7 +158,9 @@ def _of_released(
         generation_config=None if stored is None else GenerationConfig(),
         **kwargs,
     )
-    return model, stored
+    if stored is not None:
+        model.generation_config = stored
+    return model
 
 
 def _apply(source: SourceOptions, model: Any) -> None:
@@ -211,8 +185,8 @@ def _apply(source: SourceOptions, model: Any) -> None:
 
 def model_of(
     checkpoint: Checkpoint, name: str, ignore_weights: str | Sequence[str] = (), **kwargs: Any
-) -> tuple[Any, GenerationConfig]:
-    """Return the model of a checkpoint that was read in another layout, and its settings.
+) -> Any:
+    """Return the model of a checkpoint that was read in another layout.
 
     Args:
         checkpoint: read by `models.formats`.
@@ -221,7 +195,7 @@ def model_of(
         **kwargs: for transformers' `from_pretrained`.
     """
     trunk: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(checkpoint.config)]
-    model = load_weights(
+    model: Any = load_weights(
         latent_class(BACKBONES[checkpoint.method], trunk),
         name,
         what="checkpoint",
@@ -232,10 +206,10 @@ def model_of(
         state_dict=dict(checkpoint.weights),
         **kwargs,
     )
-    stored = LatentGenerationConfig(
+    model.generation_config = LatentGenerationConfig(
         eos_token_id=checkpoint.tokenizer.eos_token_id, **checkpoint.generation
     )
-    return model, stored
+    return model
 
 
 def load_tokenizer(
@@ -351,12 +325,3 @@ def _load_adapter(model: Any, adapter: str) -> None:
             f"adapter={adapter!r} does not fit {model.name_or_path!r}: {', '.join(lost[:3])}. "
             "Give the adapter of this checkpoint."
         )
-
-
-def _dtype(dtype: str | torch.dtype | None) -> str | torch.dtype | None:
-    if dtype is None or dtype == "auto":
-        return dtype
-    found = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ModelError(f"dtype={dtype!r}; allowed are auto, float32, bfloat16 and float16.")
-    return found

@@ -13,14 +13,14 @@ from ...models.auto import model_of
 from ...models.formats import SourceOptions, open_source, read
 from ...models.formats.write import write_released
 from . import HELP
-from .options import source_options
+from .options import Output, source_options
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
 @click.command(context_settings=HELP)
 @click.argument("source")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--output", required=True, type=Output(folder=True), help="A new folder.")
 @click.option("--revision", default="main", show_default=True, help="Of a hub repository.")
 @click.option(
     "--dtype",
@@ -43,8 +43,7 @@ def convert(source: str, output: Path, revision: str, dtype: str, **options: Any
         click.echo(fact)
     for pattern in checkpoint.left_out:
         click.echo(f"left out: {pattern}")
-    model, stored = model_of(checkpoint, source, dtype=getattr(torch, dtype))
-    model.generation_config = stored
+    model = model_of(checkpoint, source, dtype=getattr(torch, dtype))
     command = shlex.join(["latent-tts", "convert", *sys.argv[2:]])
     write_released(model, checkpoint, output, source=source, command=command)
     click.echo(output)

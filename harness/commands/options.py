@@ -15,14 +15,6 @@ from ..docstrings import described
 from ..saving import check_writable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_SOURCE = {
-    "base": "Folder or hub id of the language model that was trained.",
-    "latent_length": "Number of thoughts that the model was trained to think.",
-    "lora_alpha": "Numerator of the scale of a low-rank update.",
-    "thinking_speed": "What stands in CoLaR's prompt: 1 to 5 or auto.",
-    "embeds_std": "CoLaR's standard deviation of the base's embeddings.",
-    "backbone": "Method of an adapter on a plain language model.",
-}
 _OWN = "Default: the checkpoint's own."
 
 
@@ -149,7 +141,7 @@ def thought_options(command: Command) -> Command:
 
 def source_options(command: Command) -> Command:
     """Add what the files of training programs do not say."""
-    return field_options(SourceOptions, helps=_SOURCE, default_help="")(command)
+    return field_options(SourceOptions, default_help="")(command)
 
 
 def strengths(given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

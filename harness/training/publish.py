@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from ...models import BACKBONES, LatentGenerationConfig, ModelError, latent_class
+from ...models import BACKBONES, LatentGenerationConfig, latent_class
 from ...models.adapted import write_base
+from ...models.precision import read_dtype
 from ...models.training import Trained
 from ..card import card_text
 from .recipe import Recipe
@@ -88,14 +88,6 @@ def publish(
     for file in sorted(new.iterdir(), key=lambda file: file.suffix == ".safetensors"):
         os.replace(file, output / file.name)
     new.rmdir()
-
-
-def read_dtype(name: str) -> torch.dtype:
-    """Return torch's type of a name; ModelError for any other."""
-    found = getattr(torch, name, None)
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ModelError(f"dtype={name!r}; allowed are float32, bfloat16 and float16.")
-    return found
 
 
 def _source(source: str | Mapping[str, Any]) -> str:

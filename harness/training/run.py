@@ -12,13 +12,14 @@ import torch
 from ...models import ModelError
 from ...models.adapted import check_base
 from ...models.identity import digest, tensors_digest
+from ...models.precision import read_dtype
 from ...models.training import train
 from ...models.training.adapters import add_adapters, read_adapters
 from ..processes import process_state
 from .base import check_lengths, load_base, marker_tokens
 from .data import read_examples, read_validation
 from .measure import measure_explicit, measure_latent
-from .publish import publish, read_dtype
+from .publish import publish
 from .recipe import Recipe
 
 logger = logging.getLogger(__name__)

@@ -3,11 +3,9 @@
 import json
 from typing import ClassVar
 
-import torch
-from transformers import AutoModelForCausalLM
-
 from ..backbones import BACKBONES
 from ..errors import ModelError
+from ..merge import merge_adapters
 from .files import Source
 from .layout import Base, Checkpoint, SourceOptions, known_length
 
@@ -28,8 +26,6 @@ class AdapterFolder:
         Raises:
             ModelError: no base, one that does not fit, or no method.
         """
-        from peft import PeftModel  # takes a second to import, and is not needed otherwise
-
         named = json.loads((source.root / "adapter_config.json").read_text())
         base = Base.load(
             options.base or named.get("base_model_name_or_path"),
@@ -44,14 +40,7 @@ class AdapterFolder:
             )
         method = BACKBONES[options.backbone]
         length = None if method.chooses_length else known_length(options, source)
-        model = AutoModelForCausalLM.from_pretrained(base.name, dtype=torch.float32)
-        try:
-            merged = PeftModel.from_pretrained(model, str(source.root)).merge_and_unload()
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise ModelError(
-                f"{source.name!r} does not fit its base {base.name!r}: {error}"
-            ) from error
-        weights = dict(merged.state_dict())
+        weights = dict(merge_adapters(base.model(), str(source.root), base.name).state_dict())
         base.check(weights, source)
         return Checkpoint(
             method=options.backbone,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from transformers.utils import cached_file
 
 from ..errors import ModelError
 from ..fields import integer_range
+from ..names import resolve_checkpoint
 from .files import Source
 
 _SPEEDS = ("1", "2", "3", "4", "5", "auto")
@@ -28,8 +29,8 @@ class SourceOptions:
     """What cannot be told from the files of some layouts.
 
     Attributes:
-        base: folder or hub id of the language model that was trained: for its config, its
-            tokenizer and, where the file holds an adapter only, its weights.
+        base: folder, hub id or name (`smollm2`) of the language model that was trained: for its
+            config, its tokenizer and, where the file holds an adapter only, its weights.
         latent_length: number of thoughts T that the model was trained to think.
         lora_alpha: numerator of the scale of a low-rank update; its rank is in the file.
         thinking_speed: what stands in CoLaR's prompt: 1 to 5 or `auto`.
@@ -114,12 +115,14 @@ class Base:
     """A language model that a checkpoint was trained from.
 
     Attributes:
-        name: folder or hub id.
+        name: as it was given.
+        folder: where it lies, or its hub id.
         config: a copy of its own.
         tokenizer: a copy of its own.
     """
 
     name: str
+    folder: str
     config: PreTrainedConfig
     tokenizer: PreTrainedTokenizerBase
 
@@ -144,12 +147,13 @@ class Base:
         if Path(name).is_file():
             raise ModelError(f"base={name!r} is a file; give the base's folder or hub id.")
         try:
-            config = AutoConfig.from_pretrained(name)
-            tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
+            folder = resolve_checkpoint(name)
+            config = AutoConfig.from_pretrained(folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"base={name!r} cannot be read: {error}") from error
         config.architectures = None
-        return cls(name, config, tokenizer)
+        return cls(name, folder, config, tokenizer)
 
     def trunk(self) -> nn.Module:
         """Return its model without weights.
@@ -168,16 +172,19 @@ class Base:
 
     def files(self) -> tuple[Path, ...]:
         """Return the files of its weights."""
-        folder = Path(self.name)
+        folder = Path(self.folder)
         if not folder.is_dir():
-            folder = Path(str(cached_file(self.name, "config.json"))).parent
+            folder = Path(str(cached_file(self.folder, "config.json"))).parent
         found = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
         return tuple(sorted(found))
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return its weights in float32."""
-        model = AutoModelForCausalLM.from_pretrained(self.name, dtype=torch.float32)
-        return dict(model.state_dict())
+        return dict(self.model().state_dict())
+
+    def model(self) -> Any:
+        """Return its model in float32."""
+        return AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32)
 
     def name_tokens(self, names: Mapping[int, str], rows: int, source: Source) -> None:
         """Give ids a text in the tokenizer, and the config as many embeddings as the file has.
@@ -212,19 +219,15 @@ class Base:
         """Return the special tokens that its tokenizer puts before a text."""
         return list(self.tokenizer("").input_ids)
 
-    def embedding_name(self) -> str:
-        """Return the name of the trunk's input embedding."""
-        model = self.trunk()
-        inputs = model.get_input_embeddings().weight  # type: ignore[operator]
-        return next(name for name, each in model.named_parameters() if each is inputs)
-
     def embedding(self, weights: Mapping[str, torch.Tensor], source: Source) -> torch.Tensor:
         """Return the input embedding f[V, D] among weights by the trunk's names.
 
         Raises:
             ModelError: there is none.
         """
-        name = self.embedding_name()
+        model = self.trunk()
+        inputs = model.get_input_embeddings().weight  # type: ignore[operator]
+        name = next(name for name, each in model.named_parameters() if each is inputs)
         if name not in weights:
             raise self._misfit(f"{source.name!r} lacks {name}")
         return weights[name]

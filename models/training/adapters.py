@@ -17,9 +17,9 @@ from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ..adapted import quiet
 from ..errors import ModelError
 from ..fields import check_fields, integer, real
+from ..merge import quiet
 
 _LAYER = re.compile(r"\.(?:layers|h|blocks|block)\.(\d+)\.")
 

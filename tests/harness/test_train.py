@@ -28,7 +28,7 @@ from latent_tts.errors import LatentTTSError
 from latent_tts.harness.commands.train import train
 from latent_tts.harness.sample import sample_pools
 from latent_tts.models import AutoLatentModel, load_tokenizer
-from latent_tts.models.adapted import quiet
+from latent_tts.models.merge import quiet
 
 BASE = {
     "model_type": "gpt2",

@@ -9,8 +9,13 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from latent_tts.models import AutoLatentModel, LatentGenerationConfig, ModelError, load_tokenizer
-from latent_tts.models import auto as auto_module
+from latent_tts.models import (
+    AutoLatentModel,
+    LatentGenerationConfig,
+    ModelError,
+    load_tokenizer,
+    names,
+)
 from latent_tts.models.backbones.tokens import LatentTokens
 from tests.checkpoints import edit_config, edit_weights
 
@@ -194,8 +199,8 @@ def test_a_missing_folder_is_refused(name):
 def test_a_shipped_checkpoint_is_found_by_its_name(copy, monkeypatch):
     folder = copy("coconut")
     shipped = folder.rename(folder.with_name("tiny-test"))
-    monkeypatch.setattr(auto_module, "SHIPPED", shipped.parent)
-    assert auto_module.resolve_checkpoint("tiny-test") == str(shipped)
+    monkeypatch.setattr(names, "SHIPPED", shipped.parent)
+    assert names.resolve_checkpoint("tiny-test") == str(shipped)
     assert AutoLatentModel.from_pretrained("tiny-test").backbone == "coconut"
     assert load_tokenizer("tiny-test").padding_side == "left"
     message = r"No checkpoint at 'tinytest'. Did you mean tiny-test\?.* one that ships: tiny-test\."
@@ -204,7 +209,7 @@ def test_a_shipped_checkpoint_is_found_by_its_name(copy, monkeypatch):
 
 
 def test_a_hub_id_is_left_to_transformers():
-    assert auto_module.resolve_checkpoint("owner/name") == "owner/name"
+    assert names.resolve_checkpoint("owner/name") == "owner/name"
     message = (
         r"The config of the checkpoint 'owner/no-such-name' \(revision 'v1'\) cannot be loaded"
     )
@@ -478,7 +483,7 @@ def test_broken_weights_are_an_error_not_an_answer(copy, backbones, name, value,
 
 def test_names_of_shipped_checkpoints_are_whole_names(backbones, monkeypatch):
     monkeypatch.chdir(backbones["coconut"].folder)
-    assert auto_module.resolve_checkpoint(".") == "."
-    assert auto_module.resolve_checkpoint("..") == ".."
-    assert auto_module.resolve_checkpoint("tiny-coconut").endswith("tiny-coconut")
+    assert names.resolve_checkpoint(".") == "."
+    assert names.resolve_checkpoint("..") == ".."
+    assert names.resolve_checkpoint("tiny-coconut").endswith("tiny-coconut")
     assert load_tokenizer(backbones["coconut"].folder).padding_side == "left"

@@ -8,7 +8,7 @@ import pytest
 
 from latent_tts.harness.sample import sample_pools
 from latent_tts.models import AutoLatentModel, load_tokenizer
-from latent_tts.models.auto import SHIPPED
+from latent_tts.models.names import SHIPPED
 from latent_tts.tasks import pool_metrics
 from latent_tts.tasks.arith import generate
 

@@ -77,6 +77,12 @@ def test_a_base_that_is_a_file_or_missing(coconut, base):
         load(coconut, base=str(base / "nothing"), latent_length=4)
 
 
+def test_a_base_may_be_one_that_is_fetched_by_name(coconut, tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENT_TTS_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match=r"Fetch it once: latent-tts base smollm2"):
+        load(coconut, base="smollm2", latent_length=4)
+
+
 def test_a_number_of_thoughts_is_asked_for(coconut, base):
     with pytest.raises(ModelError, match=r"does not say how many thoughts.*latent_length="):
         load(coconut, base=str(base))

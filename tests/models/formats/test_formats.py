@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from latent_tts.harness.commands.convert import convert
 from latent_tts.models import AutoLatentModel, ModelError
 from latent_tts.models.formats import SourceOptions, open_source, read
+from tests.checkpoints import write_on_trunk
 from tests.models.formats.written import (
     QUESTIONS,
     write_base,
@@ -14,6 +15,7 @@ from tests.models.formats.written import (
     write_codi,
     write_colar,
 )
+from tests.models.test_adapter import write_adapter
 
 GPT2, LLAMA = ["c_attn", "c_proj", "c_fc"], ["q_proj", "v_proj", "o_proj", "down_proj", "up_proj"]
 CASES = ["coconut-GPT2", "coconut-Llama", "codi-GPT2", "codi-Llama", "codi-Qwen2", "colar-Llama"]
@@ -194,3 +196,21 @@ def test_extra_rows_are_never_answered(tmp_path):
     prompt, _, expected = written.answer(QUESTIONS[0], 6)
     assert model.encode_prompt(model.tokenizer, QUESTIONS[0]) == prompt
     assert answer(model, prompt, max_new_tokens=13)[1] == expected
+
+
+@pytest.mark.parametrize("trunk", ["GPT2", "Llama"])
+def test_a_folder_of_adapters_is_merged_into_its_base(tmp_path, trunk):
+    base = write_on_trunk(tmp_path / "base", "coconut", trunk)
+    merged = write_adapter(tmp_path / "adapter", base, trunk)
+    options = SourceOptions(latent_length=3)  # adapter_config.json names the base
+    with pytest.raises(ModelError, match=r"say by which method it thinks, as backbone=coconut"):
+        AutoLatentModel.from_pretrained(tmp_path / "adapter", source=options)
+    with pytest.raises(ModelError, match=r"does not say how many thoughts"):
+        AutoLatentModel.from_pretrained(tmp_path / "adapter", backbone="coconut")
+    model = AutoLatentModel.from_pretrained(
+        tmp_path / "adapter", backbone="coconut", source=options
+    )
+    assert model.settings().latent_length == 3
+    for name, weight in merged.items():
+        assert torch.equal(model.state_dict()[name], weight), name
+    assert set(model.weight_files) == {"weights", "base"}
