@@ -1,13 +1,12 @@
 """What one process loads and keeps: a backbone, its tokenizer, and a reward model."""
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from ..models import AutoLatentModel, LatentSettings, load_tokenizer
+from ..models import AutoLatentModel, LatentSettings, tokenizer_of
 from ..models.generation import GeneratesLatents
 from ..reward import LatentRewardModel
 from ..reward.auto import check_pair
@@ -75,11 +74,7 @@ def load(
         ignore_weights=arguments.ignore_weights,
     )
     model.engine_options = arguments.engine()
-    tokenizer = model.tokenizer
-    if tokenizer is None:  # which raises what is missing
-        tokenizer = cast(
-            PreTrainedTokenizerBase, load_tokenizer(arguments.pretrained, arguments.revision)
-        )
+    tokenizer = tokenizer_of(model)
     return Loaded(
         arguments=arguments,
         model=model,

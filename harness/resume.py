@@ -1,27 +1,36 @@
 """Training that goes on where a killed run stopped, and under no other recipe."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import LatentTTSError
 
 
-def keep_recipe(path: Path, recipe: Mapping[str, Any], *, otherwise: LatentTTSError) -> None:
+def keep_recipe(
+    path: Path, recipe: Mapping[str, Any], *, otherwise: Callable[[str], LatentTTSError]
+) -> None:
     """Write what determines a training, or refuse to go on with what another recipe began.
 
     Args:
         path: file beside the checkpoints.
         recipe: everything that determines them.
-        otherwise: raised where the file holds another recipe.
+        otherwise: returns what is raised where the file holds another recipe, given what differs,
+            `name was 1 and is 2` each.
     """
     text = json.dumps(recipe, indent=2)
     if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
-            raise otherwise
+        new, old = json.loads(text), json.loads(path.read_text(encoding="utf-8"))
+        differs = [
+            f"{name} was {old.get(name)!r:.60} and is {new.get(name)!r:.60}"
+            for name in {**old, **new}
+            if old.get(name) != new.get(name)
+        ]
+        if differs:
+            raise otherwise("; ".join(differs))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_text(f"{text}\n", encoding="utf-8")
-    new.replace(path)  # never seen in part
+    part = path.with_suffix(".new")
+    part.write_text(f"{text}\n", encoding="utf-8")
+    part.replace(path)  # never seen in part

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pandas as pd
+
 from ..models import LatentBackbone, LatentSettings, Trajectory, sample
 from ..models.engine.budget import in_parts
 from ..reward import beam_search
 from ..reward.model import LatentRewardHead
-from ..tasks import Candidate, Pool
+from ..tasks import Candidate, Pool, Question, pool_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +88,39 @@ def sample_pools(
                 done(own.index, pool)
         complete = []
     return [pools[index] for index in range(len(questions))]
+
+
+def sampled_metrics(
+    model: LatentBackbone,
+    tokenizer: Any,
+    questions: Sequence[Question],
+    settings: LatentSettings,
+    *,
+    ks: Sequence[int] | None = None,
+    reward_model: LatentRewardHead | None = None,
+) -> pd.DataFrame:
+    """Sample questions and return their metrics: a row a question, a column a metric.
+
+    Args:
+        model: a backbone.
+        tokenizer: the model's.
+        questions: with their gold answers.
+        settings: as for `sample_pools`.
+        ks: sample counts of metrics; None as in `pool_metrics`.
+        reward_model: scores every candidate; None for no rewards.
+    """
+    pools = sample_pools(
+        model,
+        tokenizer,
+        [question.text for question in questions],
+        settings,
+        ids=[question.id for question in questions],
+        reward_model=reward_model,
+    )
+    return pd.DataFrame(
+        pool_metrics(pool, question.gold, ks=ks)
+        for pool, question in zip(pools, questions, strict=True)
+    )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from .auto import (
     ColarLlama,
     latent_class,
     load_tokenizer,
+    tokenizer_of,
 )
 from .backbones import BACKBONES, LatentBackbone
 from .engine.candidates import sample
@@ -44,4 +45,5 @@ __all__ = [
     "real",
     "resolve_checkpoint",
     "sample",
+    "tokenizer_of",
 ]

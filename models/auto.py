@@ -239,6 +239,20 @@ def load_tokenizer(
     return tokenizer
 
 
+def tokenizer_of(model: LatentBackbone) -> PreTrainedTokenizerBase:
+    """Return the tokenizer that a model was loaded with.
+
+    Raises:
+        ModelError: its checkpoint has none.
+    """
+    if model.tokenizer is None:
+        raise ModelError(
+            f"The checkpoint {model.name_or_path!r} has no tokenizer. Put its tokenizer.json "
+            "beside its config.json."
+        )
+    return model.tokenizer
+
+
 def _generation_config(name: str, revision: str) -> GenerationConfig | None:
     """Return what generation_config.json says, None where there is none.
 

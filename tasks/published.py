@@ -1,7 +1,7 @@
 """Published sets of questions: where each lies, how it is read, and what papers report on it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -54,6 +54,34 @@ class Published:
 
 _LATENT_TTS = "LatentTTS (arXiv 2510.07745) and CoLaR (arXiv 2505.16552)"
 
+_GSM_HARD = Published(
+    title="GSM-Hard",
+    files=("gsm_hard",),
+    size=1319,
+    split="all",
+    licence="MIT",
+    paper="Gao et al. 2022 (PAL), arXiv 2211.10435",
+    reported="PAL, with a tolerance of 0.001",
+    hub=Hub(
+        path="reasoning-machines/gsm-hard",
+        split="train",  # the only split there; nobody trains on it
+        read=lambda row: (row["input"], row["target"]),
+    ),
+)
+_MULTIARITH = Published(
+    title="MultiArith",
+    files=("multiarith",),
+    size=180,
+    split="test",
+    licence="none stated; a public research set",
+    paper="Roy and Roth 2015, arXiv 1608.01413",
+    reported="none of the latent reasoners': they evaluate 580 questions",
+    hub=Hub(
+        path="ChilleD/MultiArith",
+        split="test",
+        read=lambda row: (row["question"], row["final_ans"]),
+    ),
+)
 PUBLISHED: dict[str, Published] = {
     "gsm8k": Published(
         title="GSM8K",
@@ -72,51 +100,21 @@ PUBLISHED: dict[str, Published] = {
             read=lambda row: (row["question"], row["answer"].rpartition("####")[2]),
         ),
     ),
-    "gsm_hard": Published(
-        title="GSM-Hard",
-        files=("gsm_hard",),
-        size=1319,
-        split="all",
-        licence="MIT",
-        paper="Gao et al. 2022 (PAL), arXiv 2211.10435",
-        reported="PAL, with a tolerance of 0.001",
-        hub=Hub(
-            path="reasoning-machines/gsm-hard",
-            split="train",  # the only split there; nobody trains on it
-            read=lambda row: (row["input"], row["target"]),
-        ),
-    ),
-    "gsm_hard_1318": Published(
+    "gsm_hard": _GSM_HARD,
+    "gsm_hard_1318": replace(
+        _GSM_HARD,
         title="GSM-Hard, the selection of LatentTTS",
-        files=("gsm_hard",),
         size=1318,
         split="all but one",
-        licence="MIT",
-        paper="Gao et al. 2022 (PAL), arXiv 2211.10435",
         reported=_LATENT_TTS,
         hub=None,
     ),
-    "multiarith": Published(
-        title="MultiArith",
-        files=("multiarith",),
-        size=180,
-        split="test",
-        licence="none stated; a public research set",
-        paper="Roy and Roth 2015, arXiv 1608.01413",
-        reported="none of the latent reasoners': they evaluate 580 questions",
-        hub=Hub(
-            path="ChilleD/MultiArith",
-            split="test",
-            read=lambda row: (row["question"], row["final_ans"]),
-        ),
-    ),
-    "multiarith_580": Published(
+    "multiarith": _MULTIARITH,
+    "multiarith_580": replace(
+        _MULTIARITH,
         title="MultiArith, the selection of LatentTTS",
-        files=("multiarith",),
         size=580,
         split="580 of all 600",
-        licence="none stated; a public research set",
-        paper="Roy and Roth 2015, arXiv 1608.01413",
         reported=_LATENT_TTS,
         hub=None,
     ),

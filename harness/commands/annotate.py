@@ -11,7 +11,7 @@ import pandas as pd
 from accelerate import PartialState
 from tqdm import tqdm
 
-from ...models import AutoLatentModel, LatentSettings, load_tokenizer
+from ...models import AutoLatentModel, LatentSettings, tokenizer_of
 from ...models.identity import checkpoint_digest
 from ...reward.labels import LabelledQuestion, label_questions
 from ...reward.shard_index import ShardIndex, questions_digest
@@ -108,7 +108,7 @@ def annotate(
     settings = model.settings(
         latent_do_sample=True, num_return_sequences=trajectories, seed=seed, **given
     )
-    tokenizer: Any = load_tokenizer(pretrained)
+    tokenizer = tokenizer_of(model)
     long = long_prompts(model, tokenizer, [question.text for question in asked], settings)
     refuse_long_prompts(
         model, settings, [(f"question {asked[i].id!r}", tokens) for i, tokens in long.items()]

@@ -10,15 +10,15 @@ import click
 import pandas as pd
 from tqdm import tqdm
 
-from ...models import AutoLatentModel, LatentSettings, Sampler, load_tokenizer
+from ...models import AutoLatentModel, LatentSettings, Sampler, tokenizer_of
 from ...results.reports.rewards import DETERMINISTIC, rewards_table
 from ...results.statistics import paired_difference
 from ...reward import LatentRewardModel, RewardError
 from ...reward.auto import check_pair
-from ...tasks import STRATEGIES, Question, pool_metrics
+from ...tasks import STRATEGIES, Question
 from ...tasks.arith import Split
 from ..questions import arith_questions, asked_questions
-from ..sample import sample_pools
+from ..sample import sampled_metrics
 from . import HELP
 from .options import Output, question_options, save_table, thought_options
 
@@ -89,7 +89,7 @@ def reward_table(
             raise RewardError(f"--budget {size} is no square, such as 4, 16 or 64.")
     asked = _asked(tasks, questions, include_path, split)
     model = AutoLatentModel.from_pretrained(pretrained)
-    tokenizer: Any = load_tokenizer(pretrained)
+    tokenizer = tokenizer_of(model)
     guides = _guides(reward_models)
     for guide in guides.values():
         check_pair(model, guide, tokenizer, of_another=any_reward_model)
@@ -155,17 +155,8 @@ class _Sampled:
         settings = replace(
             self.settings, num_return_sequences=size, num_beams=root, num_beam_candidates=root
         )
-        pools = sample_pools(
-            self.model,
-            self.tokenizer,
-            [question.text for question in self.questions],
-            settings,
-            ids=[question.id for question in self.questions],
-            reward_model=self.guide,
-        )
-        return pd.DataFrame(
-            pool_metrics(pool, question.gold, ks=ks)
-            for pool, question in zip(pools, self.questions, strict=True)
+        return sampled_metrics(
+            self.model, self.tokenizer, self.questions, settings, ks=ks, reward_model=self.guide
         )
 
 
@@ -173,13 +164,8 @@ def _deterministic(
     model: Any, tokenizer: Any, questions: Sequence[Question], settings: LatentSettings
 ) -> pd.Series:
     """Return whether the deterministic answer to each question is right."""
-    texts = [question.text for question in questions]
     alone = replace(settings, sampler=Sampler(), do_sample=False, num_return_sequences=1)
-    pools = sample_pools(model, tokenizer, texts, alone)
-    return pd.Series(
-        pool_metrics(pool, question.gold)["pass@1"]
-        for pool, question in zip(pools, questions, strict=True)
-    )
+    return sampled_metrics(model, tokenizer, questions, alone)["pass@1"]
 
 
 def _compare(

@@ -9,10 +9,10 @@ import click
 import pandas as pd
 from tqdm import tqdm
 
-from ...models import SAMPLERS, AutoLatentModel, LatentSettings, load_tokenizer
-from ...tasks import Question, pool_metrics
+from ...models import SAMPLERS, AutoLatentModel, LatentSettings, tokenizer_of
+from ...tasks import Question
 from ..questions import arith_questions, asked_questions
-from ..sample import sample_pools
+from ..sample import sampled_metrics
 from . import HELP
 from .options import (
     Output,
@@ -61,7 +61,7 @@ def sweep(
     }
     every = [question for own in asked.values() for question in own]
     model = AutoLatentModel.from_pretrained(pretrained)
-    tokenizer = load_tokenizer(pretrained)
+    tokenizer = tokenizer_of(model)
     runs = [model.settings(latent_do_sample=False, num_return_sequences=1, seed=seed)]
     shared = {"latent_do_sample": True, "num_return_sequences": samples, "seed": seed}
     runs += [model.settings(**shared, **other_parameters(sampling, own), **own) for own in tried]
@@ -78,11 +78,7 @@ def _measure(
     model: Any, tokenizer: Any, questions: Sequence[Question], settings: LatentSettings
 ) -> dict[str, Any]:
     """Return a row of the table: the setting, and metrics with their standard errors."""
-    texts, ids = [one.text for one in questions], [one.id for one in questions]
-    pools = sample_pools(model, tokenizer, texts, settings, ids=ids)
-    frame = pd.DataFrame(
-        pool_metrics(pool, one.gold) for pool, one in zip(pools, questions, strict=True)
-    )
+    frame = sampled_metrics(model, tokenizer, questions, settings)
     count, own = settings.num_return_sequences, asdict(settings.sampler)
     row: dict[str, Any] = {
         "sampler": settings.sampler.name,

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from transformers import set_seed
 
-from ...models import AutoLatentModel, load_tokenizer
+from ...models import AutoLatentModel, tokenizer_of
 from ...models.identity import checkpoint_digest
 from ...reward import LatentRewardModel, RewardError
 from ...reward.auto import check_finite
@@ -88,14 +88,18 @@ def train_rm(
     }
     work = output / "training"
     file = work / "recipe.json"
-    other = RewardError(
-        f"{file} was begun with other options or shards than this command's, or while fewer shards "
-        "were there. Repeat the command that began it, or choose another --output."
-    )
+
+    def other(differs: str) -> RewardError:
+        return RewardError(
+            f"{file} was begun with other options or shards than this command's, or while fewer "
+            f"shards were there: {differs}. Repeat the command that began it, or choose another "
+            "--output."
+        )
+
     with state.main_process_first():
         keep_recipe(file, about, otherwise=other)
     set_seed(recipe.seed)
-    tokenizer: Any = load_tokenizer(pretrained)
+    tokenizer = tokenizer_of(backbone)
     model, measured = train_reward_model(
         LatentRewardModel.from_backbone(backbone).float(),
         questions,

@@ -9,7 +9,7 @@ from ...models import ModelError
 from ...models.engine.positions import position_limit
 from ...models.training.objectives.explicit import format_prompt, read_answer
 from ...tasks import Question, is_correct
-from ..sample import sample_pools
+from ..sample import sampled_metrics
 
 _TOGETHER = 32  # questions
 
@@ -61,9 +61,7 @@ def measure_latent(
         how: generation settings, such as `latent_length`.
     """
     settings = model.settings(latent_do_sample=False, num_return_sequences=1, **how)
-    pools = sample_pools(model, tokenizer, [question.text for question in questions], settings)
-    pairs = zip(pools, questions, strict=True)
-    return share([is_correct(pool.candidates[0].answer, q.gold) for pool, q in pairs])
+    return share(list(sampled_metrics(model, tokenizer, questions, settings)["pass@1"]))
 
 
 def share(right: Sequence[bool | float]) -> Mapping[str, float]:

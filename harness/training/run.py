@@ -16,6 +16,7 @@ from ...models.precision import read_dtype
 from ...models.training import train
 from ...models.training.adapters import add_adapters, read_adapters
 from ..processes import process_state
+from ..resume import keep_recipe
 from .base import check_lengths, load_base, marker_tokens
 from .data import read_examples, read_validation
 from .measure import measure_explicit, measure_latent
@@ -63,8 +64,9 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
         tokens=marker_tokens(model) if latent else (),
         start=recipe.adapter,
     )
+    file = output / "training" / "recipe.json"
     with state.main_process_first():
-        keep_record(output / "training" / "recipe.json", record)
+        keep_recipe(file, record, otherwise=lambda differs: _begun_otherwise(file, differs))
     model.to(state.device)
 
     def measure(how: Mapping[str, Any]) -> Mapping[str, float]:
@@ -105,30 +107,11 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
     return trained.measured
 
 
-def keep_record(file: Path, record: Mapping[str, Any]) -> None:
-    """Write what determines a training, or refuse to go on with what another recipe began.
-
-    Raises:
-        ModelError: the file holds another; the message names what differs.
-    """
-    new = json.loads(json.dumps(record))
-    if file.exists():
-        old = json.loads(file.read_text(encoding="utf-8"))
-        differs = [
-            f"{name} was {old.get(name)!r:.60} and is {new.get(name)!r:.60}"
-            for name in {**old, **new}
-            if old.get(name) != new.get(name)
-        ]
-        if differs:
-            raise ModelError(
-                f"{file} was begun otherwise: {'; '.join(differs)}. Repeat the command that began "
-                "it, or choose another --output."
-            )
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".new")
-    part.write_text(json.dumps(new, indent=2) + "\n", encoding="utf-8")
-    part.replace(file)  # never seen in part
+def _begun_otherwise(file: Path, differs: str) -> ModelError:
+    return ModelError(
+        f"{file} was begun otherwise: {differs}. Repeat the command that began it, or choose "
+        "another --output."
+    )
 
 
 def _device(device: torch.device) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from ..errors import ModelError
 from .files import Source
-from .layout import Base, Checkpoint, SourceOptions, leave_out
+from .layout import Base, Checkpoint, SourceOptions, known_alpha, leave_out
 from .lora import merge_lora
 
 _PREFIX = "codi.base_model.model."
@@ -52,16 +52,9 @@ class CodiStateDict:
         strange = tensors.keys() - projector.keys() - {_PREFIX + name for name in inner}
         if strange:
             raise ModelError(f"{source.name!r} holds {sorted(strange)[0]}, which no CODI has.")
-        adapted = any(".lora_" in name for name in inner)
-        if adapted and options.lora_alpha is None:
-            raise ModelError(
-                f"{source.name!r} holds low-rank updates, whose scale alpha cannot be told from "
-                f"the file: give lora_alpha=; the published scripts have lora_alpha={_ALPHA}."
-            )
+        alpha = known_alpha(options, source, inner, published=_ALPHA)
         first = base.config.get_text_config().vocab_size
-        weights, ranks = merge_lora(
-            inner, dict(base.trunk().named_modules()), alpha=options.lora_alpha or 0
-        )
+        weights, merged = merge_lora(inner, base.trunk(), alpha=alpha)
         rows = len(base.embedding(weights, source))
         base.name_tokens(
             {first: "[PAD]", first + 1: "<|start-latent|>", first + 2: "<|end-latent|>"},
@@ -87,10 +80,7 @@ class CodiStateDict:
             files={"weights": source.weight_files},
             found=(
                 f"{self.title} on {base.config.model_type} of base {base.name}",
-                f"low-rank updates of rank {', '.join(map(str, ranks))} merged with alpha "
-                f"{options.lora_alpha:g}"
-                if adapted
-                else "no low-rank updates",
+                merged,
                 f"ids {first}, {first + 1}, {first + 2} are pad, start and end of thoughts",
                 f"number of thoughts: {length}",
             ),

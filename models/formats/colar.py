@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..errors import ModelError
 from .files import Source, find_setting
-from .layout import Base, Checkpoint, SourceOptions
+from .layout import Base, Checkpoint, SourceOptions, known_alpha
 from .lora import merge_lora
 
 _PREFIXES = ("llm.base_model.model.", "llm.")
@@ -61,15 +61,9 @@ class ColarLightning:
                 f"{source.name!r} is no file of CoLaR: it "
                 + (f"holds {strange[0]}." if strange else "lacks latent_policy.mean.weight.")
             )
-        alpha = options.lora_alpha or find_setting(source.settings, "lora_alpha")
-        if alpha is None and any(".lora_" in name for name in inner):
-            raise ModelError(
-                f"{source.name!r} holds low-rank updates and does not say their scale alpha: give "
-                f"lora_alpha=; the published configuration has lora_alpha={_ALPHA}."
-            )
-        weights, ranks = merge_lora(
-            {**base.weights(), **inner}, dict(base.trunk().named_modules()), alpha=alpha or 0
-        )
+        stated = find_setting(source.settings, "lora_alpha")
+        alpha = known_alpha(options, source, inner, stated=stated, published=_ALPHA)
+        weights, merged = merge_lora({**base.weights(), **inner}, base.trunk(), alpha=alpha)
         base.check(weights, source)
         width = head["lt_head.mean.weight"].shape[1]
         std = _embeds_std(options, source, base)
@@ -95,9 +89,7 @@ class ColarLightning:
             files={"weights": source.weight_files, "base": base.files()},
             found=(
                 f"{self.title} on {base.config.model_type} of base {base.name}",
-                f"low-rank updates of rank {', '.join(map(str, ranks))} merged with alpha {alpha:g}"
-                if ranks
-                else "no low-rank updates",
+                merged,
                 f"thinking speed {speed}, standard deviation of embeddings {std:g}",
                 f"at most {_THOUGHTS} thoughts, at least 1",
             ),

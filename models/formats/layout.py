@@ -282,6 +282,37 @@ def known_length(options: SourceOptions, source: Source) -> int:
     return options.latent_length
 
 
+def known_alpha(
+    options: SourceOptions,
+    source: Source,
+    weights: Mapping[str, torch.Tensor],
+    *,
+    stated: float | None = None,
+    published: int,
+) -> float:
+    """Return the scale of the low-rank updates among some weights; 0 where there are none.
+
+    Args:
+        options: what the user gave, which wins.
+        source: for messages.
+        weights: by name.
+        stated: what the source's own settings say.
+        published: what the method's published runs have, for the message.
+
+    Raises:
+        ModelError: there are updates, and nobody says their scale.
+    """
+    alpha = options.lora_alpha or stated
+    if not any(".lora_" in name for name in weights):
+        return 0.0
+    if alpha is None:
+        raise ModelError(
+            f"{source.name!r} holds low-rank updates, whose scale alpha cannot be told from the "
+            f"file: give lora_alpha=; the published scripts have lora_alpha={published}."
+        )
+    return alpha
+
+
 def leave_out(
     weights: Mapping[str, torch.Tensor], prefixes: Sequence[str]
 ) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:

@@ -13,23 +13,24 @@ _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<which>[AB])\.(?:[^.]+\.)?weight"
 
 
 def merge_lora(
-    weights: Mapping[str, torch.Tensor], modules: Mapping[str, nn.Module], *, alpha: float
-) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
+    weights: Mapping[str, torch.Tensor], trunk: nn.Module, *, alpha: float
+) -> tuple[dict[str, torch.Tensor], str]:
     """Return the weights with every low-rank update added to its module's weight.
 
     Args:
         weights: names without peft's prefixes. An adapted module has `lora_A` f[r, in] and
             `lora_B` f[out, r]; its own weight is called `base_layer.weight`, or as ever.
-        modules: the trunk's modules by name; of them it is known which are `Conv1D`, whose weight
-            is f[in, out].
+        trunk: the model that they are of, which says what modules are `Conv1D`, whose weight is
+            f[in, out].
         alpha: the scale's numerator.
 
     Returns:
-        The weights by the trunk's names, and the ranks that were found, in order.
+        The weights by the trunk's names, and in words what was merged.
 
     Raises:
         ModelError: half an update, one without a module, or shapes that do not fit.
     """
+    modules = dict(trunk.named_modules())
     merged = {
         name.replace(".base_layer.", "."): each
         for name, each in weights.items()
@@ -63,4 +64,7 @@ def merge_lora(
                 f"{tuple(merged[own].shape)}: this is not the base of that checkpoint."
             )
         merged[own] = merged[own].float() + update
-    return merged, tuple(sorted(ranks))
+    if not ranks:
+        return merged, "no low-rank updates"
+    listed = ", ".join(map(str, sorted(ranks)))
+    return merged, f"low-rank updates of rank {listed} merged with alpha {alpha:g}"

@@ -110,7 +110,7 @@ def test_what_is_published(arguments, made, tmp_path):
     others = {name for name in weights if not name.startswith("transformer.")}
     assert others == {"classifier.weight", "classifier.bias"}
     config = json.loads((tmp_path / "config.json").read_text())
-    assert config["architectures"] == ["COCONUTGPT2ForTokenClassification"]
+    assert config["architectures"] == ["CODIGPT2ForTokenClassification"]  # for whom it is
     assert config["use_cache"]
     assert len(config["latent_backbone"]) == 32  # whose thoughts it reads
     card = (tmp_path / "README.md").read_text()

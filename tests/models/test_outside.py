@@ -47,7 +47,7 @@ from latent_tts.models import BACKBONES, SAMPLERS, AutoLatentModel, load_tokeniz
 
 base, again, question, seed, strength = sys.argv[1:]
 assert list(BACKBONES) == ["coconut", "codi", "colar", "explicit", "gated"]
-assert list(SAMPLERS) == ["dropout", "noise", "uniform"]
+assert list(SAMPLERS) == ["dropout", "noise", "native", "uniform"]
 tokenizer = load_tokenizer(base)
 model = AutoLatentModel.from_pretrained(base, backbone="gated")
 model.save_pretrained(again)
