@@ -167,7 +167,7 @@ def run_command(
         command.execute(fill(options))
     except (ValueError, TypeError, KeyError, OSError) as error:
         frames = traceback.extract_tb(error.__traceback__)
-        if Path(lm_eval.api.task.__file__).parents[1] not in Path(frames[-1].filename).parents:
+        if Path(lm_eval.__path__[0]) not in Path(frames[-1].filename).parents:
             raise
         raise UsageError(str(error)) from error
 

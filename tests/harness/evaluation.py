@@ -28,6 +28,7 @@ def question(place: int) -> str:
 
 def write_questions(folder: Path, rows: list[dict[str, Any]]) -> Path:
     """Write a folder that holds the same questions for all three real tasks."""
+    folder.mkdir(exist_ok=True)
     for name in FILES.values():
         (folder / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return folder

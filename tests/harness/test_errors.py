@@ -166,7 +166,7 @@ def test_a_prompt_that_does_not_fit_is_named_before_anything_is_sampled(
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_prompt_that_does_not_fit_counts_as_wrong_where_asked(
-    checkpoints, long_questions, n, caplog
+    checkpoints, long_questions, n, caplog, tmp_path
 ):
     settings = {"num_return_sequences": n, "max_new_tokens": 20}
     results = evaluate(
@@ -181,9 +181,9 @@ def test_a_prompt_that_does_not_fit_counts_as_wrong_where_asked(
     assert ours["long_prompts_skipped"] == 1
     assert ours["throughput"]["samples"] == 2 * n
     assert "latent_tts_gsm8k: 1 of 3 prompts are too long and count as wrong" in caplog.text
-    alone = evaluate(checkpoints["coconut"], long_questions, model_args=settings, samples={
-        "latent_tts_gsm8k": [0, 2]
-    })  # fmt: skip
+    rows = make_rows(3)
+    fitting = write_questions(tmp_path / "fitting", [rows[0], rows[2]])
+    alone = evaluate(checkpoints["coconut"], fitting, model_args=settings)
     assert [pool.candidates for pool in pools(alone)] == [first.candidates, last.candidates]
 
 

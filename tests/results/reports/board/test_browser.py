@@ -131,7 +131,11 @@ def open_board(open_page, board, strategy="", **options):
 
 def tick(page, *places):
     for place in places:
-        page.locator("#table").get_by_role("checkbox").nth(place).check()
+        # A table whose width changes is drawn anew; a press on the old row is no click.
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+        box = page.locator("#table").get_by_role("checkbox").nth(place)
+        box.click()
+        playwright.expect(box).to_be_checked()
 
 
 def test_the_table_shows_the_best_first_and_sorts(board, open_page):
