@@ -1,5 +1,6 @@
 """`latent-tts eval`: lm-eval's own command, with this project's defaults filled in."""
 
+import re
 import textwrap
 from argparse import Namespace
 from dataclasses import fields
@@ -61,13 +62,15 @@ def eval(arguments: tuple[str, ...]) -> None:
 
 def _with_hint(error: UsageError) -> UsageError:
     """Name the tasks that are most like one that lm-eval does not know."""
-    unknown = str(error).partition("Tasks not found: ")[2]
+    # As 0.4.13 says it, and as 0.5 does.
+    found = re.search("Tasks not found: (.*)|Spec '(.*)' is not a registered task", str(error))
+    if not found:
+        return error
+    unknown = found[1] or found[2]
     names = [file.stem for file in task_folder().glob("latent_tts*.yaml")]
     return UsageError(
-        f"{error}.{near(unknown, names)} Allowed are {', '.join(sorted(names))}, lm-eval's own "
-        "(`lm_eval ls tasks`), and those of --include_path."
-        if unknown
-        else str(error)
+        f"Tasks not found: {unknown}.{near(unknown, names)} Allowed are {', '.join(sorted(names))}, "
+        "lm-eval's own (`lm_eval ls tasks`), and those of --include_path."
     )
 
 
