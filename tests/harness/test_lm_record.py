@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from latent_tts.harness.lm import LatentLM
-from latent_tts.tasks import Pool
+from latent_tts.tasks import Pool, pool_metrics
 from tests.harness.evaluation import BENCHMARKS, evaluate, filtered, pools, question
 
 
@@ -97,7 +97,8 @@ def test_the_sample_log_holds_every_pool_as_one_json_object(run_command, checkpo
             assert {"text", "answer", "thoughts", "answer_tokens", "truncated"} <= set(candidate)
             assert candidate["thoughts"] == 6
         assert Pool.from_json(filtered(sample)) == pool
-        assert 0 <= sample["coverage@3"] <= 1
+        found = pool_metrics(pool, sample["target"])
+        assert {name: sample[name] for name in found} == pytest.approx(found)
         assert sample["thoughts"] == 6
 
 

@@ -112,6 +112,13 @@ def test_p_values_are_adjusted_for_all_runs_together():
     assert (three[0].new, three[0].old, three[0].stderr) == (0, 1, 0)
 
 
+@pytest.mark.parametrize(("alpha", "failed"), [(1 / 64, True), (0.0156, False), (0.02, True)])
+def test_a_drop_fails_from_alpha_down(alpha, failed):
+    old = pd.DataFrame({"pass@1": [1.0] * 6})
+    (drop,) = find_drops({"a": (1 - old, old)}, alpha=alpha)  # p = 1/64
+    assert drop.failed == failed
+
+
 @pytest.mark.parametrize("alpha", [0, 1, 5])
 def test_an_alpha_that_is_none_is_refused(base, alpha):
     with pytest.raises(ResultsError, match=rf"alpha={alpha}.*must lie between 0 and 1"):

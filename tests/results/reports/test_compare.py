@@ -104,6 +104,17 @@ def test_strategies_of_a_reward_model_are_compared_where_they_are_logged(runs):
     add_metric(file, "of_another_package@3", lambda gold, pool: 0.0)
     done, (found,) = run_compare(runs, "scored")
     strategies = by_metric(found["strategies"]["scored"])
+    # Each against all that it should beat, a single sample against the vote alone.
+    assert list(strategies) == [
+        "voting@3 − pass@1",
+        "best_of_n@3 − voting@3",
+        "beam_search − voting@3",
+        "beam_search − best_of_n@3",
+        "of_another_package@3 − voting@3",
+        "of_another_package@3 − best_of_n@3",
+        "of_another_package@3 − beam_search",
+        "coverage@3 − voting@3",
+    ]
     assert strategies["best_of_n@3 − voting@3"]["paired"]["difference"] == 0.25
     assert strategies["beam_search − best_of_n@3"]["paired"]["difference"] == 0.25
     assert strategies["of_another_package@3 − voting@3"]["paired"]["difference"] == -0.5
