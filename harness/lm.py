@@ -139,11 +139,8 @@ class LatentLM(ProcessLM):
     def _note(self, asked: Sequence[Asked], report: Report, *, seconds: float) -> None:
         """Record how each task was answered, and how fast if anything was sampled for it."""
         settings = {question.task: options.settings.record() for question, options in asked}
-        speed = {
-            "tasks_together": sorted(settings),
-            "seconds": round(seconds, 3),
-            "samples": report.drawn,
-        }
+        speed = {"tasks_together": sorted(settings), "seconds": round(seconds, 3)}
+        speed |= {"samples": report.drawn}
         for name, own in settings.items():
             self._tasks[name] = {"settings": own}
             if report.drawn:
@@ -164,9 +161,9 @@ class LatentLM(ProcessLM):
             return
         record = self._record()
         names = ("checkpoint", "reward_model", "settings", "aggregation")
+        own = {name: record[name] for name in names} | {"dtype": str(self.model.dtype)}
         # What was given too: a task's gen_kwargs may choose a sampler that it is for.
-        given = {"given": self.settings, "dtype": str(self.model.dtype)}
-        self._cache = ResponseCache(store, {name: record[name] for name in names} | given)
+        self._cache = ResponseCache(store, own | {"given": self.settings})
 
     @property
     def tokenizer_name(self) -> str:
@@ -194,9 +191,8 @@ class LatentLM(ProcessLM):
         own, guide, options = self.arguments, self.reward_model, self._own_options()
         return {
             "checkpoint": checkpoint_record(self.model, own.pretrained, own.revision),
-            "reward_model": None
-            if guide is None
-            else checkpoint_record(guide, str(own.reward_model), own.reward_revision),
+            "reward_model": guide
+            and checkpoint_record(guide, str(own.reward_model), own.reward_revision),
             "backbone": self.model.backbone,
             "prompt_format": self.model.format_prompt("{question}"),
             "aggregation": options.aggregation,
