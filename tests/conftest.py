@@ -1,5 +1,6 @@
 """Fixtures that several rooms' tests share."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -11,6 +12,12 @@ ROOT = Path(__file__).parents[1]
 
 # Nothing that is tested may reach for the network.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection look at what is imported: there is much of it, and it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

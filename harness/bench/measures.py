@@ -9,8 +9,8 @@ import torch
 Run = Callable[[], Any]
 
 # Rows, inner and outer size: GPT-2 small's widest layer over many rows, and a large square.
-_SHAPES = ((4096, 768, 3072), (2048, 2048, 2048))
-_TIMES = 8  # for each shape
+SHAPES = ((4096, 768, 3072), (2048, 2048, 2048))
+TIMES = 4  # for each shape
 
 
 def seconds(device: torch.device, run: Run) -> float:
@@ -26,9 +26,9 @@ def seconds(device: torch.device, run: Run) -> float:
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Return the most floating-point operations per second that matrix products reach here."""
     best = 0.0
-    for rows, inner, outer in _SHAPES:
+    for rows, inner, outer in SHAPES:
         left = torch.randn(rows, inner, device=device, dtype=dtype)
         right = torch.randn(inner, outer, device=device, dtype=dtype)
-        fastest = min(seconds(device, lambda: left @ right) for _ in range(_TIMES))  # noqa: B023
+        fastest = min(seconds(device, lambda: left @ right) for _ in range(TIMES))  # noqa: B023
         best = max(best, 2.0 * rows * inner * outer / fastest)
     return best

@@ -22,6 +22,15 @@ from . import HELP
 @click.command(context_settings=HELP)
 @click.option("--pretrained", help="Checkpoint; random weights of GPT-2 small's size without.")
 @click.option("--count", "counts", multiple=True, type=click.IntRange(1), help="N; repeatable.")
+@click.option(
+    "--sampler",
+    "samplers",
+    multiple=True,
+    type=click.Choice(list(SAMPLERS)),
+    default=("noise", "dropout over prompt and thoughts"),
+    show_default=True,
+    help="Repeatable.",
+)
 @click.option("--rounds", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--prompt-tokens", default=65, show_default=True, type=click.IntRange(1))
 @click.option("--device", help="Such as cpu or cuda:0; found if left out.")
@@ -31,6 +40,7 @@ from . import HELP
 def bench(
     pretrained: str | None,
     counts: Sequence[int],
+    samplers: Sequence[str],
     rounds: int,
     prompt_tokens: int,
     device: str | None,
@@ -38,21 +48,22 @@ def bench(
     reference_python: str | None,
     file: Path | None,
 ) -> None:
-    """Measure samples per second with each sampler, for N = 1 and 64 unless --count says otherwise.
+    """Measure samples per second, for N = 1 and 64 unless --count says otherwise.
 
     In each round every way takes its turn: the engine, a plain loop around transformers' forward,
-    transformers' generate on as many tokens and, with --reference, the published code. Figures are
-    medians of the rounds with their range in brackets; ratios and shares are taken within a round.
+    with noise also transformers' generate on as many tokens, and with --reference the published
+    code. Figures are medians of the rounds with their range in brackets; ratios and shares are
+    taken within a round.
     """
     model = load(pretrained, read_device(device))
     input_ids = prompts(model, tokens=prompt_tokens)
     rows = []
     with published(reference, reference_python, model, input_ids) as ask:
-        for count, sampler in product(counts or (1, 64), SAMPLERS):
+        for count, sampler in product(counts or (1, 64), samplers):
             given = settings(model, sampler, count)
             figures = _measure(model, input_ids, given, rounds, ask)
             rows.append({"sampler": sampler, "N": count} | figures)
-            shown = [name + " {:.1f} ({:.1f}–{:.1f})".format(*f) for name, f in figures.items()]
+            shown = [name + " {:.3g} ({:.3g}–{:.3g})".format(*f) for name, f in figures.items()]
             click.echo(f"{sampler}, N = {count}: {', '.join(shown)}")
     if file is not None:
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -66,8 +77,9 @@ def _measure(
     ways: dict[str, Run] = {
         "engine": lambda: model.generate(input_ids, generation_config=given),
         "plain loop": lambda: plain_loop(model, input_ids, given),
-        "generate": lambda: generate_texts(model, input_ids, count=count, tokens=NEW_TOKENS),
     }
+    if not given.sampler.reading_varies:  # as it is while texts are written
+        ways["generate"] = lambda: generate_texts(model, input_ids, count=count, tokens=NEW_TOKENS)
     # The published code has no dropout over thoughts alone.
     if ask is not None and (given.sampler.prompt_varies or not given.sampler.reading_varies):
         ways["published code"] = lambda: ask(given)

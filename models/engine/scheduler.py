@@ -145,7 +145,7 @@ class _Batch:
     def shrink(self) -> None:
         """Send all rows back to the queue, and let half as many join."""
         count = len(self._samples)
-        self._send_back(list(self._samples))
+        self._requeue(list(self._samples))
         self._rows = None
         self._source.forget()
         kernels.stop_packing(self._model)
@@ -162,11 +162,11 @@ class _Batch:
             if held > self.budget.positions // 2:
                 break
             kept += len(group)
-        self._send_back(rows.index[kept:].tolist())
+        self._requeue(rows.index[kept:].tolist())
         self.budget.preempted()
         return rows.leave(torch.arange(len(rows), device=rows.index.device) < kept)
 
-    def _send_back(self, rows: Sequence[int]) -> None:
+    def _requeue(self, rows: Sequence[int]) -> None:
         """Put samples back at the head of the queue, with what waits of the same work."""
         left: dict[int, list[int]] = {}
         for row in rows:

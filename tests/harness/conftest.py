@@ -42,6 +42,14 @@ def talkative(tmp_path_factory) -> dict[str, Path]:
     return {kind: folder / kind for kind in tiny.WRITERS}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_report_of_the_machine():
+    """Spare each evaluation the second in which lm-eval asks pip, lscpu and others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.utils.collect_env.get_pretty_env_info", lambda: "")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_data_folder(monkeypatch):
     monkeypatch.delenv("LATENT_TTS_DATA", raising=False)

@@ -87,6 +87,7 @@ raise {error}("half is too much")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "error", "hidden"),
     [

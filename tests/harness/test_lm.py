@@ -195,6 +195,7 @@ def requests_for(count, **settings):
     return [make_request(question(i), {"return_pool": True, **settings}) for i in range(count)]
 
 
+@pytest.mark.slow
 def test_order_and_neighbours_change_no_sample(checkpoints):
     lm = LatentLM(str(checkpoints["coconut"]), batch_size=4, num_return_sequences=3)
     requests = requests_for(9, max_new_tokens=24)

@@ -170,6 +170,7 @@ def test_a_cache_of_other_weights_is_refused(run_cached, tmp_path):
         run_cached(pretrained=folder, limit=1)
 
 
+@pytest.mark.slow
 def test_a_cache_of_other_defaults_of_the_checkpoint_is_refused(run_cached, tmp_path):
     folder = write_coconut(tmp_path / "checkpoint")
     run_cached(pretrained=folder, limit=1)

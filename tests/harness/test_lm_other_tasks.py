@@ -111,6 +111,7 @@ def test_where_no_answer_can_be_read_the_text_is_the_first_candidates(checkpoint
     assert lm.generate_until([request], disable_tqdm=True) == [pool.candidates[0].text]
 
 
+@pytest.mark.slow
 def test_the_metric_is_that_of_the_task(run_task, drawn, talkative, tmp_path):
     text = find_strategy("majority").pick(first(drawn[2], 5)).text
     results, _ = run_task(doc_to_target=f"{{{{ {text!r} }}}}")
@@ -179,6 +180,7 @@ def test_until_cuts_the_text_before_the_answer_is_read(run_task, drawn):
     assert cuts > 5
 
 
+@pytest.mark.slow
 def test_until_may_be_one_text(run_task, drawn):
     _, samples = run_task(generation_kwargs={"until": "x"}, model_args={"aggregation": "first"})
     assert [sample["resps"][0][0] for sample in samples] == [

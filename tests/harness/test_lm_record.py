@@ -102,6 +102,7 @@ def test_the_sample_log_holds_every_pool_as_one_json_object(run_command, checkpo
         assert sample["thoughts"] == 6
 
 
+@pytest.mark.slow
 def test_predictions_alone(run_command):
     out = run_command("--tasks", "latent_tts_gsm8k", "--predict_only", "--limit", "2")
     lines = only(out, "samples_latent_tts_gsm8k_2*.jsonl").read_text().splitlines()
@@ -110,12 +111,14 @@ def test_predictions_alone(run_command):
     assert not any("@" in name for name in row)
 
 
+@pytest.mark.slow
 def test_a_share_of_the_questions(run_command):
     out = run_command("--tasks", "latent_tts_gsm8k", "--limit", "0.3")
     results = json.loads(only(out, "results_*.json").read_text())
     assert results["n-samples"]["latent_tts_gsm8k"] == {"original": 9, "effective": 3}
 
 
+@pytest.mark.slow
 def test_a_model_in_use_again_records_the_newest_run(checkpoints, data):
     lm = LatentLM(str(checkpoints["coconut"]))
     from lm_eval import simple_evaluate

@@ -20,7 +20,7 @@ from latent_tts.models import (
 )
 from latent_tts.models.engine.trial import check_model
 from tests.models.reference import Reference
-from tests.models.sampled import COMMON, SAMPLING, thought_length
+from tests.models.sampled import COMMON, PAIRS, SAMPLING, thought_length
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -109,12 +109,22 @@ def backbones(checkpoints) -> dict[str, Backbone]:
     return {kind: Backbone(kind, folder) for kind, folder in checkpoints.items()}
 
 
-@pytest.fixture(params=["coconut", "codi", "colar"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let tests run with the two trunks' backbones, those under `sampling` with `PAIRS`."""
+    if "sampling" in metafunc.fixturenames:
+        metafunc.parametrize(("backbone", "sampling"), PAIRS, indirect=True)
+    elif "backbone" in metafunc.fixturenames:
+        marks = metafunc.definition.iter_markers("parametrize")
+        if all(mark.args[0] != "backbone" for mark in marks):
+            metafunc.parametrize("backbone", ("coconut", "colar"), indirect=True)
+
+
+@pytest.fixture
 def backbone(request, backbones) -> Backbone:
     return backbones[request.param]
 
 
-@pytest.fixture(params=SAMPLING)
+@pytest.fixture
 def sampling(request, backbone) -> dict[str, Any]:
     """Settings under which samples differ, by each of the samplers."""
     return {**COMMON, **thought_length(backbone, 5), **SAMPLING[request.param]}

@@ -14,6 +14,12 @@ SAMPLING = {
     "one mask a sample": {"dropout_p": 0.1, "dropout_mask": "sample"},
     "answers": {"latent_do_sample": False, "do_sample": True, "temperature": 3.0},
 }
+# Every sampler, and every backbone under several of them: a grid of all would add little.
+PAIRS = [
+    *(("coconut", "noise"), ("coconut", "dropout"), ("coconut", "answers")),
+    *(("codi", "dropout over thoughts"), ("codi", "one mask a sample")),
+    *(("colar", "noise"), ("colar", "one mask a sample")),
+]
 COMMON = {"max_new_tokens": 16, "seed": 4}
 
 

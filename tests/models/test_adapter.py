@@ -57,7 +57,7 @@ def written(request, tmp_path_factory):
     return kind, base, folder / "adapter", folder / "merged"
 
 
-@pytest.mark.parametrize("name", SAMPLING)
+@pytest.mark.parametrize("name", ["noise", "dropout", "answers"])
 def test_samples_are_those_of_the_merged_weights(written, name):
     kind, base, adapter, merged = written
     settings = {**SAMPLING[name], "latent_length": 4, "max_new_tokens": 12, "seed": 2}

@@ -36,6 +36,7 @@ def without_tokenizer(folder):
     return folder
 
 
+@pytest.mark.parametrize("backbone", ["coconut", "codi", "colar"], indirect=True)
 def test_the_backbone_is_found_by_the_architecture(backbone):
     model = backbone.model
     assert model.backbone == backbone.kind
@@ -45,6 +46,7 @@ def test_the_backbone_is_found_by_the_architecture(backbone):
     assert model.dtype == torch.float32
 
 
+@pytest.mark.parametrize("backbone", ["coconut", "codi", "colar"], indirect=True)
 def test_every_weight_of_the_file_is_used_and_none_is_made_up(backbone):
     stored = load_file(backbone.folder / "model.safetensors")
     loaded = backbone.model.state_dict()
@@ -331,6 +333,7 @@ def test_weights_on_several_devices_are_refused(backbones, tmp_path):
         )
 
 
+@pytest.mark.parametrize("backbone", ["coconut", "codi", "colar"], indirect=True)
 def test_saving_keeps_the_released_format(backbone, tmp_path):
     backbone.model.save_pretrained(tmp_path)
     backbone.tokenizer.save_pretrained(tmp_path)

@@ -7,10 +7,8 @@ import torch
 
 LENGTHS = [
     ("coconut", {"latent_length": 6}),
-    ("coconut", {"latent_length": 1}),
     ("coconut", {"latent_length": 0}),
     ("codi", {"latent_length": 6}),
-    ("codi", {"latent_length": 2}),
     ("colar", {"max_latent_length": 8}),
     ("colar", {"max_latent_length": 2}),
     ("colar", {"max_latent_length": 0}),
@@ -54,11 +52,13 @@ def check_against_reference(backbone, prompts, *, max_new_tokens, **lengths):
 @pytest.mark.parametrize(("kind", "lengths"), LENGTHS)
 def test_a_batch_of_mixed_lengths_equals_the_reference(backbones, kind, lengths):
     backbone = backbones[kind]
-    output = check_against_reference(backbone, backbone.prompts(12), max_new_tokens=24, **lengths)
+    output = check_against_reference(
+        backbone, backbone.prompts(12 if kind == "colar" else 6), max_new_tokens=24, **lengths
+    )
     # Otherwise the comparison would show little.
     assert output.truncated.any()
     assert not output.truncated.all()
-    assert len(set(output.answer_lengths.tolist())) > 3
+    assert len(set(output.answer_lengths.tolist())) > 2
 
 
 def test_colar_stops_at_once_by_itself_or_at_the_most_thoughts(backbones):
@@ -73,7 +73,7 @@ def test_colar_stops_at_once_by_itself_or_at_the_most_thoughts(backbones):
 
 def test_max_new_tokens_counts_thoughts_end_marker_and_answer(backbone):
     name = "max_latent_length" if backbone.kind == "colar" else "latent_length"
-    output = check_against_reference(backbone, backbone.prompts(12), max_new_tokens=8, **{name: 6})
+    output = check_against_reference(backbone, backbone.prompts(6), max_new_tokens=8, **{name: 6})
     counted = output.latent_lengths + 1 + output.answer_lengths
     assert counted.max() == 8
     assert set(counted[output.truncated].tolist()) == {8}
@@ -88,8 +88,8 @@ def test_answers_end_at_the_models_last_position(backbone, monkeypatch):
     lengths = {"max_latent_length" if backbone.kind == "colar" else "latent_length": most}
     prompts = [
         (ids * 10)[-length:]
-        for ids in backbone.prompts(4)
-        for length in (positions - most - 2, positions - most - 5, positions // 2)
+        for ids in backbone.prompts(2)
+        for length in (positions - most - 2, positions - most - 5)
     ]
     output = check_against_reference(backbone, prompts, max_new_tokens=16, **lengths)
     assert output.truncated.all()

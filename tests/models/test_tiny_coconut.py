@@ -32,6 +32,7 @@ def test_its_format_is_the_released_one():
     assert config["model_type"] == "gpt2"
 
 
+@pytest.mark.slow
 def test_its_validation_accuracy_is_the_cards(tiny):
     # The card has the accuracy of the weights before they were rounded to half precision.
     card = (FOLDER / "README.md").read_text()

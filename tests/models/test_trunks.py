@@ -34,14 +34,17 @@ def on_trunk(tmp_path_factory):
     return make
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("kind", NAMES)
-@pytest.mark.parametrize("trunk", TRUNKS)
+# Either sampler in turn, so that each meets every backbone and every trunk but one.
+PAIRS = [(kind, trunk) for trunk in TRUNKS for kind in NAMES]
+SAMPLED = [(*pair, list(SAMPLERS)[number % 2]) for number, pair in enumerate(PAIRS)]
+
+
+@pytest.mark.parametrize(("kind", "trunk", "sampler"), SAMPLED)
 def test_samples_are_those_of_the_plain_model(on_trunk, trunk, kind, sampler):
     backbone = on_trunk(kind, trunk)
     prompts, settings = backbone.prompts(2), {**SAMPLERS[sampler], "latent_length": 4}
-    settings |= {"max_new_tokens": 14, "seed": 6}
-    found = backbone.sample({**settings, "num_return_sequences": 3}, prompts=prompts)
+    settings |= {"max_new_tokens": 11, "seed": 6}
+    found = backbone.sample({**settings, "num_return_sequences": 2}, prompts=prompts)
     for (question, sample), one in found.items():
         prompt = prompts[question]
         key = sample_key(6, prompt, sample)
@@ -50,12 +53,12 @@ def test_samples_are_those_of_the_plain_model(on_trunk, trunk, kind, sampler):
             "dropout": {"dropout": Dropout(P, "residual", "prompt_and_thoughts", key)},
         }
         expected = backbone.reference.answer(
-            prompt, length=4, max_new_tokens=14, **randomness[sampler]
+            prompt, length=4, max_new_tokens=11, **randomness[sampler]
         )
         torch.testing.assert_close(one.thoughts, expected.thoughts, rtol=0, atol=1e-3)
         assert list(one.answer_ids) == expected.sequence[len(prompt) + 5 :]
         assert one.truncated == expected.truncated
-    assert len({one.answer_ids for one in found.values()}) > 3
+    assert len({one.answer_ids for one in found.values()}) > 2
 
 
 @pytest.mark.parametrize("kind", NAMES)

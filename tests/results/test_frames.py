@@ -36,6 +36,7 @@ def test_a_folder_without_runs_is_refused(tmp_path):
         runs(tmp_path)
 
 
+@pytest.mark.slow
 def test_no_drawing_and_no_torch_is_imported_with_the_face():
     code = (
         "import sys, latent_tts.results; print({'torch', 'vl_convert', 'jinja2'} & {*sys.modules})"

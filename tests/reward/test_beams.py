@@ -23,6 +23,9 @@ SAMPLERS = {
     "dropout": {"dropout_p": 0.2, "dropout_site": "residual"},
     "dropout over thoughts": {"dropout_p": 0.2, "dropout_scope": "thoughts"},
 }
+PAIRS = [
+    *(("coconut", "dropout"), ("codi", "dropout over thoughts"), ("colar", "noise")),
+]
 LENGTH, ROOM, SEED = 3, 9, 5
 _SITE = 2862933555777941757
 
@@ -143,7 +146,8 @@ def test_the_beams_are_those_of_a_search_by_hand(pair, checkpoints, kind):
     found = search(pair, settings)
     prompts, _ = prompts_of(model, tokenizer)
     by_hand = ByHand(Reference(kind, checkpoints[kind]), reward_model, settings)
-    for place, prompt in enumerate(prompts):
+    for place in (0, 3):
+        prompt = prompts[place]
         rows = (found.questions == place).nonzero().squeeze(1)
         expected = by_hand(prompt)
         assert len(rows) == len(expected)
@@ -156,7 +160,7 @@ def test_the_beams_are_those_of_a_search_by_hand(pair, checkpoints, kind):
             assert float(found.step_rewards[row].sum()) == pytest.approx(score, abs=1e-3)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("kind", "sampler"), PAIRS)
 def test_one_beam_with_one_candidate_is_one_sample(pair, sampler):
     model, tokenizer, reward_model = pair
     _, (input_ids, mask) = prompts_of(model, tokenizer)
@@ -180,7 +184,7 @@ def test_one_beam_with_one_candidate_is_one_sample(pair, sampler):
     torch.testing.assert_close(found.step_rewards, scores[:, 0].detach(), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("kind", "sampler"), PAIRS)
 def test_beams_are_whole_samples_in_order_of_their_score(pair, sampler):
     model, tokenizer, reward_model = pair
     _, (input_ids, mask) = prompts_of(model, tokenizer)
@@ -358,5 +362,5 @@ def test_threads_search_one_model(backbones):
     settings = settings_of(model, "dropout", 2, 2)
     expected = search(pair, settings).output.sequences
     with ThreadPoolExecutor(2) as threads:
-        runs = [threads.submit(search, pair, settings) for _ in range(6)]
+        runs = [threads.submit(search, pair, settings) for _ in range(4)]
         assert all(torch.equal(run.result().output.sequences, expected) for run in runs)

@@ -21,6 +21,9 @@ SAMPLERS = {
     "dropout": {"dropout_p": 0.2, "dropout_site": "residual"},
     "dropout over thoughts": {"dropout_p": 0.2, "dropout_scope": "thoughts"},
 }
+PAIRS = [
+    *(("coconut", "dropout"), ("codi", "dropout over thoughts"), ("colar", "noise")),
+]
 COUNT, ROLLOUTS, LENGTH, ROOM, SEED = 6, 4, 4, 9, 5
 _SITE = 2862933555777941757
 
@@ -148,16 +151,16 @@ def check_equal(found, expected):
         torch.testing.assert_close(entry.thoughts, other.thoughts, rtol=0, atol=5e-3)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("kind", "sampler"), PAIRS)
 def test_labels_depend_on_no_batch(backbones, kind, sampler):
     model, tokenizer = backbones[kind]
     settings = settings_of(model, sampler)
     together = label_questions(model, tokenizer, QUESTIONS, settings, rollouts=ROLLOUTS)
     alone = [
         label_questions(model, tokenizer, [question], settings, rollouts=ROLLOUTS)[0]
-        for question in QUESTIONS
+        for question in QUESTIONS[:2]
     ]
-    check_equal(together, alone)
+    check_equal(together[:2], alone)
 
 
 def completions(model, tokenizer, settings, count):
@@ -169,13 +172,13 @@ def completions(model, tokenizer, settings, count):
     return trajectories, {(leave.trajectory, leave.step, one.sample): one for leave, one in begun}
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("kind", "sampler"), PAIRS)
 def test_the_first_of_more_completions(backbones, kind, sampler):
     model, tokenizer = backbones[kind]
     settings = settings_of(model, sampler)
-    _, few = completions(model, tokenizer, settings, 2)
-    _, many = completions(model, tokenizer, settings, 5)
-    assert len(many) * 2 == len(few) * 5 > 0
+    _, few = completions(model, tokenizer, settings, 1)
+    _, many = completions(model, tokenizer, settings, 3)
+    assert len(many) == len(few) * 3 > 0
     for name, some in few.items():
         assert some.answer_ids == many[name].answer_ids
 

@@ -104,6 +104,7 @@ def test_what_depends_linearly_on_the_last_thought_is_learned(tmp_path, loss):
     assert not model.training
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept(tmp_path, monkeypatch):
     # Scored well in the second epoch only, whatever the model does.
     values = iter([0.1, 0.9, 0.3, 0.2, 0.2])
@@ -119,6 +120,7 @@ def test_the_best_epoch_is_kept(tmp_path, monkeypatch):
     assert not np.allclose(kept[-1], kept[3], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_early_stopping_fires(tmp_path):
     recipe = replace(RECIPE, epochs=40, patience=2, learning_rate=1e-9)
     train(tmp_path, recipe, noise=True)
@@ -219,6 +221,7 @@ def test_killed_and_gone_on_with_is_as_in_one_go(run_python, tmp_path, where):
         torch.testing.assert_close(weights(found)[name], tensor, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_begun_again(tmp_path, monkeypatch):
     expected, measured = train(tmp_path)
     monkeypatch.setattr(transformers.Trainer, "train", None)
@@ -227,6 +230,7 @@ def test_a_finished_training_is_not_begun_again(tmp_path, monkeypatch):
     assert all(torch.equal(weights(found)[name], t) for name, t in weights(expected).items())
 
 
+@pytest.mark.slow
 def test_a_training_that_stopped_early_is_not_begun_again(tmp_path, monkeypatch):
     recipe = replace(RECIPE, epochs=40, patience=1, learning_rate=1e-9)
     train(tmp_path, recipe, noise=True)
@@ -237,6 +241,7 @@ def test_a_training_that_stopped_early_is_not_begun_again(tmp_path, monkeypatch)
 PARTS = ("model.safetensors", "optimizer.pt", "scheduler.pt")
 
 
+@pytest.mark.slow
 def test_checkpoints_left_in_part_are_removed(tmp_path):
     train(tmp_path, replace(RECIPE, epochs=1))
     whole = newest_checkpoint(tmp_path, PARTS)

@@ -59,6 +59,7 @@ def test_the_picture_is_drawn_of_sampled_runs(project):
         assert len(image.info["Description"]) == 64
 
 
+@pytest.mark.slow
 def test_a_readme_that_matches_passes_and_stays_as_it_is(project):
     run_readme(project)
     before = {path: path.stat().st_mtime_ns for path in project.rglob("*") if path.is_file()}

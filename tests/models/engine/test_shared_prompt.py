@@ -16,11 +16,11 @@ from tests.models.engine.repeated import repeated
 from tests.models.sampled import check_same, check_same_output, thought_length
 
 
-@pytest.mark.parametrize(("questions", "count"), [(1, 1), (1, 7), (6, 5)])
+@pytest.mark.parametrize(("questions", "count"), [(1, 3), (5, 3)])
 def test_samples_are_those_of_repeated_prompts(backbone, sampling, questions, count):
     prompts = backbone.prompts(questions)
     # More tokens than a row's buffer begins with.
-    settings = {**sampling, "num_return_sequences": count, "max_new_tokens": 40}
+    settings = {**sampling, "num_return_sequences": count, "max_new_tokens": 30}
     found = backbone.generate(prompts, padding=3, **settings)
     with repeated():
         expected = backbone.generate(prompts, padding=3, **settings)

@@ -15,15 +15,19 @@ DROPOUT = {"coconut": 0.2, "codi": 0.2, "colar": 0.1}
 FEED_FORWARD = (".mlp.c_proj", ".mlp.down_proj")
 
 
-@pytest.mark.parametrize("mask", ["step", "sample"])
-@pytest.mark.parametrize("scope", ["prompt_and_thoughts", "thoughts"])
-@pytest.mark.parametrize("site", ["residual", "feed_forward"])
+@pytest.mark.parametrize(
+    ("site", "scope", "mask"),
+    [
+        *(("residual", "prompt_and_thoughts", "step"), ("residual", "thoughts", "sample")),
+        *(("feed_forward", "prompt_and_thoughts", "sample"), ("feed_forward", "thoughts", "step")),
+    ],
+)
 def test_dropout_equals_the_reference(backbone, site, scope, mask):
-    prompts, seed = backbone.prompts(4), 21
+    prompts, seed = backbone.prompts(2), 21
     lengths, p = thought_length(backbone, 4), DROPOUT[backbone.kind]
     settings = {"dropout_p": p, "dropout_site": site, "dropout_scope": scope, "dropout_mask": mask}
     found = backbone.sample(
-        {**settings, **lengths, "seed": seed, "max_new_tokens": 16}, questions=4, samples=[5, 7]
+        {**settings, **lengths, "seed": seed, "max_new_tokens": 16}, questions=2, samples=[5, 7]
     )
     for (question, sample), one in found.items():
         prompt = prompts[question]
@@ -102,7 +106,7 @@ def test_a_trajectory_may_have_one_mask_for_all_positions(backbone, mask):
     assert len(torch.stack(masks).flatten(1).unique(dim=0)) == count
 
 
-@pytest.mark.parametrize("p", [0.03, 0.2, 0.5])
+@pytest.mark.parametrize("p", [0.03, 0.5])
 @pytest.mark.parametrize("site", ["residual", "feed_forward"])
 def test_every_branch_is_masked_and_rescaled(backbone, site, p):
     sampler, model = Dropout(dropout_p=p, dropout_site=site), backbone.model

@@ -29,7 +29,7 @@ def noisy(backbone, questions, **settings):
 
 def test_noise_is_sigma_times_the_addressed_normal_numbers(backbone):
     prompts, compared = backbone.prompts(6), 0
-    for (question, sample), one in noisy(backbone, 6, num_return_sequences=4, seed=11).items():
+    for (question, sample), one in noisy(backbone, 6, num_return_sequences=2, seed=11).items():
         length = len(one.thoughts)
         if not length:
             continue
@@ -39,18 +39,17 @@ def test_noise_is_sigma_times_the_addressed_normal_numbers(backbone):
         noise = noise_of(backbone, prompts[question], one.thoughts)
         torch.testing.assert_close(noise, expected, rtol=0, atol=2e-3)
         compared += length
-    assert compared > 30
+    assert compared > 15
 
 
-@pytest.mark.parametrize("kind", ["coconut", "codi"])
-def test_noise_has_mean_0_and_deviation_sigma_and_is_independent(backbones, kind):
-    backbone, count = backbones[kind], 8
-    prompts = backbone.prompts(6)
-    found = noisy(backbone, 6, num_return_sequences=count, seed=3)
+def test_noise_has_mean_0_and_deviation_sigma_and_is_independent(backbones):
+    backbone, count = backbones["codi"], 6
+    prompts = backbone.prompts(4)
+    found = noisy(backbone, 4, num_return_sequences=count, seed=3)
     noise = torch.stack(
         [
             noise_of(backbone, prompts[question], found[question, sample].thoughts)
-            for question in range(6)
+            for question in range(4)
             for sample in range(count)
         ]
     ).double()
@@ -64,10 +63,11 @@ def test_noise_has_mean_0_and_deviation_sigma_and_is_independent(backbones, kind
         assert abs(float(products.sum())) / products.numel() ** 0.5 < 4, axis
 
 
+@pytest.mark.parametrize("backbone", ["coconut", "codi", "colar"], indirect=True)
 def test_a_sample_is_the_references(backbone):
     """Thoughts, when thinking ends, and the answer that follows from the noisy thoughts."""
-    prompts, lengths = backbone.prompts(3), thought_length(backbone, 6)
-    for (question, sample), one in noisy(backbone, 3, num_return_sequences=2, seed=1).items():
+    prompts, lengths = backbone.prompts(2), thought_length(backbone, 6)
+    for (question, sample), one in noisy(backbone, 2, num_return_sequences=2, seed=1).items():
         prompt = prompts[question]
         expected = backbone.reference.answer(
             prompt,

@@ -199,6 +199,7 @@ def test_an_import_of_a_run_is_that_run(tmp_path):
     assert all(row["paired"]["difference"] == 0 for row in found["metrics"])
 
 
+@pytest.mark.slow
 def test_an_import_has_a_curve(tmp_path):
     import_pools(write_pools(tmp_path, LINES), tmp_path / "run", "--task", "sums")
     arguments = [str(tmp_path / "run"), "--task", "sums", "--output", str(tmp_path / "c.png")]
@@ -305,6 +306,7 @@ def test_a_file_without_pools_is_refused(tmp_path, content, message):
         read_pools(file)
 
 
+@pytest.mark.slow
 def test_the_command_prints_an_error_without_traceback(tmp_path):
     file = write_pools(tmp_path, [changed(gold="five")])
     arguments = ["pool", "import", str(file), "--output", str(tmp_path / "run")]

@@ -415,6 +415,7 @@ def test_something_must_be_given_to_check(base):
             run_check(*arguments)
 
 
+@pytest.mark.slow
 def test_the_committed_runs_pass_against_themselves():
     done = run_check(BASELINES, "--baseline", BASELINES)
     assert done.exit_code == 0
@@ -422,6 +423,7 @@ def test_the_committed_runs_pass_against_themselves():
     assert "DROPPED" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("worse", "least", "most"), [(0.0, 0, 3), (0.15, 39, 40)])
 def test_false_alarms_are_rare_and_worse_models_are_caught(worse, least, most):
     """A small gate_study.py: 40 checks of 100 questions a task; alpha 0.01 allows 0.4 alarms."""

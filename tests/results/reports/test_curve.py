@@ -87,6 +87,7 @@ def run_curve(*arguments):
     return CliRunner().invoke(curve, list(map(str, arguments)), catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_draws(runs):
     picture = runs / "pictures" / "curve.png"
     done = run_curve(runs / "noise", runs / "dropout", "--output", picture)

@@ -12,6 +12,8 @@ import pytest
 from latent_tts.results import collect, judge, read_log
 from latent_tts.results.runs import pair_runs
 
+pytestmark = pytest.mark.slow  # a process of lm-eval
+
 BASELINES = Path(__file__).parents[3] / "results" / "baselines" / "tiny-coconut"
 
 

@@ -24,7 +24,7 @@ def enumerated_vote(answers, right, k):
     return sum(plain_vote(subset) in right for subset in subsets) / len(subsets)
 
 
-@pytest.mark.parametrize("n", range(1, 7))
+@pytest.mark.parametrize("n", range(1, 6))
 def test_voting_equals_enumeration_for_every_small_pool(n):
     for answers in itertools.product(["a", "b", "c", None], repeat=n):
         for right in ({"a"}, {"a", "b"}):
@@ -35,7 +35,7 @@ def test_voting_equals_enumeration_for_every_small_pool(n):
 
 def test_voting_equals_enumeration_for_pools_of_eight():
     rng = random.Random(0)
-    for _ in range(400):
+    for _ in range(100):
         answers = rng.choices(["a", "b", "c", "d", "e", None], weights=[4, 3, 2, 1, 1, 2], k=8)
         right = set(rng.sample("abcdex", rng.randint(0, 3)))
         voting = voting_at_k(answers, right=right, ks=range(1, 9))
@@ -77,7 +77,7 @@ def test_voting_agrees_with_sampled_subsets(n, weights):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # an overflow would warn
         voting = voting_at_k(pool, right={"a"}, ks=ks)
-    draws = 2000
+    draws = 500
     for k in ks:
         chosen = [np.sort(rng.choice(n, size=k, replace=False)) for _ in range(draws)]
         wins = sum(plain_vote([pool[i] for i in places]) == "a" for places in chosen)

@@ -91,6 +91,7 @@ def test_pictures_show_each_task_with_names_as_they_are(board):
         assert label in drawn
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_bytes_on_two_processes(board, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "_WORTH_A_PROCESS", 0)
     again = build_board([board.folder.parent / "runs"], tmp_path / "out", processes=2)
@@ -112,6 +113,7 @@ def run_command(*arguments):
     return CliRunner().invoke(leaderboard, list(map(str, arguments)), catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_bad_input_is_named_and_the_rest_makes_the_board(tmp_path):
     runs = tmp_path / "runs"
     random_run(runs / "good", seed=1)

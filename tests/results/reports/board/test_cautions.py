@@ -41,6 +41,7 @@ def imported(tmp_path):
     return where.parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("company", [False, True])
 def test_runs_without_tokens_make_a_board(imported, tmp_path, company):
     if company:
@@ -68,6 +69,7 @@ def test_a_picture_that_fails_does_not_end_the_board(tmp_path, monkeypatch):
         assert "curves_" not in text.replace("\\", "").split("cannot be drawn")[0].split("note")[0]
 
 
+@pytest.mark.slow
 def test_bands_stay_within_a_share(tmp_path):
     rows = build_board([random_run(tmp_path / "runs")], tmp_path / "out").rows
     save(task_chart(rows.assign(accuracy=0.99, accuracy_stderr=0.5)), [tmp_path / "c.svg"])
@@ -84,6 +86,7 @@ def test_a_score_of_1_has_a_band(tmp_path):
     assert f"accuracy, % ± stderr: 100.0 ± 0.0; 95% from: {low:.1f}; to: 100.0" in text
 
 
+@pytest.mark.slow
 def test_other_questions_are_said_on_stderr_page_and_markdown(tmp_path):
     runs = tmp_path / "runs"
     for seed, name in enumerate(("one", "two")):
@@ -149,6 +152,7 @@ def test_damaged_runs_are_named_and_the_others_make_the_board(tmp_path):
     assert set(table.loc[table["page"].isna(), "run"]) == {"copied"}
 
 
+@pytest.mark.slow
 def test_run_pages_of_an_earlier_build_go(tmp_path):
     for name in ("old", "new"):
         random_run(tmp_path / name, seed=len(name) + ord(name[0]))
@@ -160,6 +164,7 @@ def test_run_pages_of_an_earlier_build_go(tmp_path):
     assert files == {f"{slug}.html", f"{slug}.js", "mine.html"}
 
 
+@pytest.mark.slow
 def test_a_reward_model_has_a_column_where_any_run_has_one(tmp_path):
     random_run(tmp_path / "runs" / "plain", seed=1)
     random_run(

@@ -16,7 +16,7 @@ def pool_of(answers):
     return make_pool(*answers)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_every_pool_of_a_few_answers_votes_as_the_metrics_say(n):
     for answers in product(["7", "7.0", "8", "9", "many", None], repeat=n):
         votes = count_votes(pool_of(answers), "7")
