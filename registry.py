@@ -2,11 +2,13 @@
 
 import difflib
 import importlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 def near(name: object, allowed: Iterable[str], *, cutoff: float = 0.5) -> str:
@@ -66,6 +68,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._things: dict[str, T | str] = dict(things)
         self._check = check
         self._looked = False
+        self._warned: set[str] = set()
 
     def __getitem__(self, name: str) -> T:
         """Return the thing of that name.
@@ -94,6 +97,21 @@ class Registry(Mapping[str, T], Generic[T]):
             thing = thing if finished is None else finished
             self._things[name] = thing
         return thing
+
+    def usable(self) -> dict[str, T]:
+        """Return all things by name but those of packages that cannot be used.
+
+        Each of these is warned of once; asking for it by name says what is wrong with it.
+        """
+        found: dict[str, T] = {}
+        for name in self:
+            try:
+                found[name] = self[name]
+            except self._error as error:
+                if name not in self._warned:
+                    self._warned.add(name)
+                    logger.warning("%s It is left out.", error)
+        return found
 
     def __contains__(self, name: object) -> bool:
         self._look()

@@ -299,9 +299,8 @@ def _backbone_class(name: str, config: Any, backbone: str | None) -> type:
             "no causal language model. Give one of those."
         )
     model: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    named = [
-        key for key, method in BACKBONES.items() if _class_name(method, model) in architectures
-    ]
+    methods = BACKBONES.usable()
+    named = [key for key, method in methods.items() if _class_name(method, model) in architectures]
     if backbone is not None:
         method = BACKBONES[backbone]
         if named and backbone not in named:
@@ -312,7 +311,7 @@ def _backbone_class(name: str, config: Any, backbone: str | None) -> type:
         return latent_class(method, model)
     if named:
         return latent_class(BACKBONES[named[0]], model)
-    known = ", ".join(f"{_class_name(method, model)} ({key})" for key, method in BACKBONES.items())
+    known = ", ".join(f"{_class_name(method, model)} ({key})" for key, method in methods.items())
     raise ModelError(
         f"The checkpoint {name!r} has architectures {architectures}, none of them a latent "
         f"reasoner known here: {known}. If it is one of these under another name, say so with "

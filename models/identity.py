@@ -12,7 +12,9 @@ from .backbones.protocol import Readable
 def checkpoint_digest(model: Readable, *, without: tuple[str, ...] = ()) -> str:
     """Return a digest of a model's weights, the same in whatever folder or precision they lie.
 
-    float16 and bfloat16 are hashed as the float32 values that they stand for.
+    It says which weights a model has, so reward models and shards carry it. `weights_sha256` of a
+    run's record is another: it says which files were read, and is there without a model. float16
+    and bfloat16 are hashed as the float32 values that they stand for.
 
     Args:
         model: any.

@@ -5,6 +5,7 @@ are None, so that a checkpoint's own values show through. `LatentSettings` is th
 validated result; nothing else reaches the engine.
 """
 
+import json
 import math
 import warnings
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,7 @@ _DETERMINISTIC = Sampler()
 # do_sample and temperature: a latent reasoner's file often is its base model's, made for chat, and
 # answers are greedy unless asked.
 _FROM_CHECKPOINT = ("num_return_sequences", "max_new_tokens")
+_COUNT = "latent_num_return_sequences"  # num_return_sequences in files
 _KNOWN = frozenset(vars(GenerationConfig()))
 
 
@@ -66,6 +68,9 @@ class LatentGenerationConfig(GenerationConfig):
     def __init__(self, **kwargs: Any) -> None:
         """Take the latent fields out of `kwargs` and leave the rest to transformers."""
         latent = {name: kwargs.pop(name, None) for name in latent_fields()}
+        count = kwargs.pop(_COUNT, None)
+        if count is not None:
+            kwargs.setdefault("num_return_sequences", count)
         for name in kwargs:
             # transformers keeps names it does not know, so a typo would go unnoticed.
             if name not in _KNOWN and (meant := near(name, latent, cutoff=0.8)):
@@ -73,6 +78,14 @@ class LatentGenerationConfig(GenerationConfig):
         super().__init__(**kwargs)
         for name, value in latent.items():
             setattr(self, name, value)
+
+    def to_json_string(self, *args: Any, **kwargs: Any) -> str:
+        """Write N under a name of its own, since transformers reads no N of greedy answers."""
+        written = json.loads(super().to_json_string(*args, **kwargs))
+        count = written.get("num_return_sequences")
+        if count not in (None, 1) and not written.get("do_sample"):
+            written[_COUNT] = written.pop("num_return_sequences")
+        return json.dumps(written, indent=2, sort_keys=True) + "\n"
 
     def validate(self, strict: bool = False, user_set_attributes: set[str] | None = None) -> None:
         """Check as transformers does, but for N: greedy answers differ where thoughts do.
@@ -131,6 +144,14 @@ class LatentSettings:
         if self.num_beam_candidates is not None and self.num_beams is None:
             raise ModelError(
                 f"num_beam_candidates={self.num_beam_candidates} without num_beams; give both."
+            )
+        given = self.num_beam_candidates is not None
+        if self.beams and not given and self.num_return_sequences % self.beams[0]:
+            raise ModelError(
+                f"num_beams={self.beams[0]} does not divide the N = {self.num_return_sequences} "
+                "samples (num_return_sequences, the checkpoint's own unless given): each beam "
+                "proposes as many next thoughts, so that beam search and best-of-N spend the same. "
+                "Give num_beams that divides it, or num_beam_candidates too, which then sets N."
             )
         if self.beams and self.beams[0] * self.beams[1] != self.num_return_sequences:
             if self.num_beam_candidates is None:
@@ -306,7 +327,7 @@ def _sampler(chosen: dict[str, Any], backbone: LatentBackbone) -> Sampler:
     kind = SAMPLERS[chosen.pop("latent_do_sample_by", _DEFAULT_SAMPLER)]
     given = {name: chosen.pop(name) for name in parameters() if name in chosen}
     made = {}
-    for name, each in SAMPLERS.items():
+    for name, each in SAMPLERS.usable().items():
         own = {key: given[key] for key in parameters(name) if key in given}
         made[name] = each(**(dict(each.released.get(backbone.backbone, {})) | own))
     return made[kind.name] if samples else _DETERMINISTIC

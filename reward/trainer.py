@@ -5,11 +5,37 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import EvalPrediction, Trainer
+from transformers import (
+    EvalPrediction,
+    ProgressCallback,
+    Trainer,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from .losses import LOSSES
 
 METRIC = "recall@1"
+
+
+class Progress(ProgressCallback):
+    """A progress bar, and a sentence where the Trainer would write a dict."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the loss, or what was measured on the held-out pools."""
+        found = {name.removeprefix("eval_"): value for name, value in (logs or {}).items()}
+        names = [METRIC, "pass@1", "coverage"] if METRIC in found else ["loss"]
+        told = ", ".join(f"{name} {found[name]:.4f}" for name in names if name in found)
+        if told and self.training_bar is not None:
+            self.training_bar.write(f"Epoch {found.get('epoch', 0.0):g}: {told}.")
 
 
 class RewardTrainer(Trainer):
@@ -18,6 +44,9 @@ class RewardTrainer(Trainer):
     def __init__(self, *, loss: str, **kwargs: Any) -> None:
         """Keep the loss."""
         super().__init__(compute_metrics=recall_at_1, **kwargs)
+        if not self.args.disable_tqdm:
+            self.remove_callback(ProgressCallback)
+            self.add_callback(Progress)
         self.loss = LOSSES[loss]
 
     def compute_loss(

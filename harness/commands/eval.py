@@ -84,7 +84,7 @@ def describe_settings() -> str:
     arguments = described(ModelArguments) | described(EngineOptions)
     samples = described(LatentGenerationConfig) | _MORE_SETTINGS
     samples["latent_do_sample_by"] = f"the sampler: {' or '.join(SAMPLERS)}."
-    for kind in SAMPLERS.values():
+    for kind in SAMPLERS.usable().values():
         samples |= {name: f"{kind.name}: {text}" for name, text in described(kind).items()}
     lines = ["model arguments (--model_args name=value,...):"]
     for name in (name for name in arguments if name not in _FLAGS):

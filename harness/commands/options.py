@@ -125,7 +125,7 @@ class Output(click.Path):
 
 def sampler_options(command: Command) -> Command:
     """Add every sampler's parameters; strengths may be given several times."""
-    for kind in reversed(list(SAMPLERS.values())):
+    for kind in reversed(list(SAMPLERS.usable().values())):
         helps = {kind.strength: "A strength to try; repeatable."} if kind.strength else {}
         add = field_options(kind, helps=helps, default_help=_OWN, many={kind.strength})
         command = add(command)
@@ -134,7 +134,7 @@ def sampler_options(command: Command) -> Command:
 
 def thought_options(command: Command) -> Command:
     """Add every setting of thoughts and answers, the samplers' parameters among them."""
-    for kind in (*reversed(list(SAMPLERS.values())), ThoughtOptions):
+    for kind in (*reversed(list(SAMPLERS.usable().values())), ThoughtOptions):
         command = field_options(kind, default_help=_OWN)(command)
     return command
 
@@ -146,7 +146,7 @@ def source_options(command: Command) -> Command:
 
 def strengths(given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield generation settings for each strength that was given."""
-    for name, kind in SAMPLERS.items():
+    for name, kind in SAMPLERS.usable().items():
         for value in given.get(kind.strength, ()):
             yield {"latent_do_sample_by": name, kind.strength: value}
 

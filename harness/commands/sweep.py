@@ -54,7 +54,9 @@ def sweep(
     """
     tried = list(strengths(sampling))
     if not tried:
-        flags = " or ".join("--" + kind.strength.replace("_", "-") for kind in SAMPLERS.values())
+        flags = " or ".join(
+            "--" + kind.strength.replace("_", "-") for kind in SAMPLERS.usable().values()
+        )
         raise click.UsageError(f"Nothing to try: give {flags} at least once.")
     asked = asked_questions(tasks, questions, include_path) or {
         "": arith_questions("validation", problems, hard_share=0, seed=seed)

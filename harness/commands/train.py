@@ -18,7 +18,7 @@ _RECIPE = "Default: the recipe's."
 
 def _setting_options(command: Any) -> Any:
     """Add an option for every number and name of a recipe."""
-    for kind in reversed(list(SAMPLERS.values())):
+    for kind in reversed(list(SAMPLERS.usable().values())):
         command = field_options(kind, default_help=_RECIPE, prefix=TRAINED)(command)
     for kind in (*reversed(list(OBJECTIVES.values())), Lora, Plan):
         command = field_options(kind, default_help=_RECIPE)(command)

@@ -159,7 +159,10 @@ def _recipe(given: Mapping[str, Any], path: Path) -> Recipe:
 
 def _sampler(given: Mapping[str, Any], path: Path) -> Sampler:
     chosen = {
-        name for name in SAMPLERS for parameter in parameters(name) if TRAINED + parameter in given
+        name
+        for name in SAMPLERS.usable()
+        for parameter in parameters(name)
+        if TRAINED + parameter in given
     }
     if len(chosen) > 1:
         raise ModelError(

@@ -127,7 +127,11 @@ for ask in (
     lambda: BACKBONES["wrong"],
     lambda: SAMPLERS["other"],
     lambda: SAMPLERS["broken"],
-    lambda: AutoLatentModel.from_pretrained("tiny-coconut"),
+    lambda: SAMPLERS["seeded"],
+    lambda: SAMPLERS["noisy"],
+    lambda: SAMPLERS["plain"],
+    lambda: AutoLatentModel.from_pretrained("tiny-coconut").settings(latent_do_sample_by="broken"),
+    lambda: print(AutoLatentModel.from_pretrained("tiny-coconut").settings().sampler),
 ):
     try:
         ask()
@@ -143,19 +147,27 @@ def test_entry_points_that_are_of_no_use_are_named(install, run_python):
             "wrong": "gated_coconut:GatedCoconut",
             "other": "uniform_noise:UniformNoise",
             "broken": "uniform_noise:Missing",
+            **{name: f"refused_samplers:{name.title()}" for name in ("seeded", "noisy", "plain")},
         },
         backbones={"wrong": "uniform_noise:UniformNoise"},
     )
-    said = run_python("-c", REFUSED, PYTHONPATH=folder).stdout.splitlines()
+    done = run_python("-c", REFUSED, PYTHONPATH=folder)
+    said = done.stdout.splitlines()
     sampler = "must be a frozen dataclass derived from latent_tts.models.Sampler whose name is"
-    assert len(said) == 5
+    assert len(said) == 9
     assert "'wrong' of latent_tts.samplers is <class 'gated_coconut.GatedCoconut'>" in said[0]
     assert f"{sampler} 'wrong'" in said[0]
     assert "derived from latent_tts.models.LatentBackbone whose `backbone` is 'wrong'" in said[1]
     assert f"{sampler} 'other'" in said[2]
     assert "'broken' of an installed package cannot be imported from 'uniform_noise:M" in said[3]
     assert "Mend that package, or uninstall it." in said[3]
-    assert said[4] in said[:4]  # the names of settings are known with every sampler alone
+    assert "'seeded' of refused_samplers has the parameter 'seed', which is a setting" in said[4]
+    assert "'noisy' of refused_samplers has the parameter 'noise_std', which is a" in said[5]
+    assert f"{sampler} 'plain': write @dataclass(frozen=True, kw_only=True) above it." in said[6]
+    assert said[7] == said[3]
+    assert said[8] == "Noise(noise_std=0.6)"  # who asks for none of them loads and samples
+    for name in ("wrong", "other", "broken", "seeded", "noisy", "plain"):  # each told of once
+        assert done.stderr.count(f"{name!r} of") == 1
 
 
 def test_the_examples_are_short():

@@ -9,8 +9,8 @@ from transformers import GenerationConfig
 
 from latent_tts.errors import LatentTTSError
 from latent_tts.models import LatentGenerationConfig, LatentSettings, ModelError
-from latent_tts.models.samplers import Dropout, Noise, Sampler
-from latent_tts.models.settings import check_names, latent_fields
+from latent_tts.models.samplers import RESERVED, Dropout, Noise, Sampler
+from latent_tts.models.settings import check_names, latent_fields, setting_names
 
 
 @pytest.fixture
@@ -380,3 +380,28 @@ def test_settings_read_objects_with_attributes(coconut):
 def test_a_typo_in_a_generation_config_is_named():
     with pytest.raises(ModelError, match=r"Unknown setting 'nois_std'. Did you mean noise_std\?"):
         LatentGenerationConfig(nois_std=1.0)
+
+
+def test_no_setting_may_be_a_parameter_of_another_packages_sampler():
+    assert {*setting_names(), *latent_fields()} <= RESERVED
+
+
+@pytest.mark.parametrize("beams", [3, 32])
+def test_beams_that_do_not_divide_n_blame_no_setting_that_was_not_given(coconut, beams):
+    message = rf"num_beams={beams} does not divide the N = 16 samples \(num_return_sequences, the"
+    with pytest.raises(ModelError, match=message) as caught:
+        coconut.settings(num_beams=beams, num_return_sequences=16)
+    assert "num_beam_candidates=" not in str(caught.value)
+
+
+def test_a_file_with_n_is_read_by_plain_transformers_too(tmp_path):
+    LatentGenerationConfig(num_return_sequences=16, latent_length=6).save_pretrained(tmp_path)
+    plain = GenerationConfig.from_pretrained(tmp_path)
+    assert plain.num_return_sequences is None
+    plain.validate(strict=True)
+    assert LatentGenerationConfig.from_pretrained(tmp_path).num_return_sequences == 16
+    sampled = LatentGenerationConfig(num_return_sequences=16, do_sample=True)
+    sampled.save_pretrained(tmp_path)
+    assert GenerationConfig.from_pretrained(tmp_path).num_return_sequences == 16
+    (tmp_path / "generation_config.json").write_text('{"num_return_sequences": 8}')  # older files
+    assert LatentGenerationConfig.from_pretrained(tmp_path).num_return_sequences == 8
