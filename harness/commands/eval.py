@@ -69,8 +69,9 @@ def _with_hint(error: UsageError) -> UsageError:
     unknown = found[1] or found[2]
     names = [file.stem for file in task_folder().glob("latent_tts*.yaml")]
     return UsageError(
-        f"Tasks not found: {unknown}.{near(unknown, names)} Allowed are {', '.join(sorted(names))}, "
-        "lm-eval's own (`lm_eval ls tasks`), and those of --include_path."
+        f"Tasks not found: {unknown}.{near(unknown, names)} Allowed are "
+        f"{', '.join(sorted(names))}, lm-eval's own (`lm_eval ls tasks`), and those of "
+        "--include_path."
     )
 
 
