@@ -170,7 +170,7 @@ class _Search:
         thoughts = rows.hidden.new_empty(len(rows), 0, rows.hidden.shape[1])
         ended: list[_Beam] = []
         for depth in range(self.settings.thought_limit + 1):
-            step = stepper.propose(rows)
+            step, _ = stepper.propose(rows)
             best = self._best(ended + self._proposals(step, parents, owners))
             ended = self._set_aside(best, rows, thoughts)
             parents = [beam for beam in best if beam.thought is not None]
