@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -14,6 +14,8 @@ from ...models.precision import read_dtype
 from ...models.training import Trained
 from ..card import card_text
 from .recipe import Recipe
+
+T = TypeVar("T")
 
 
 def publish(
@@ -71,15 +73,16 @@ def publish(
             model.generation_config.save_pretrained(new)
         model.config.architectures = [kind.__name__]
         model.config.save_pretrained(new)
-    tokenizer.save_pretrained(new)
+    if peft_model is None or recipe.publish.merge or recipe.objective.backbone is not None:
+        tokenizer.save_pretrained(new)  # that of adapters without markers is their base's
     card = card_text("model").format(
         name=recipe.name,
-        base=recipe.base if isinstance(recipe.base, str) else "random weights",
+        base=without_folders(recipe.base) if isinstance(recipe.base, str) else "random weights",
         objective=recipe.objective.name,
         data=", ".join(map(_source, recipe.data)),
         updates=trained.updates,
         minutes=trained.minutes,
-        settings=yaml.safe_dump(recipe.record(), sort_keys=False),
+        settings=yaml.safe_dump(without_folders(recipe.record()), sort_keys=False),
         curve=_curve(trained),
         **counts,
         **{name: about[name] for name in ("examples", "held_out", "device", "command")},
@@ -88,6 +91,18 @@ def publish(
     for file in sorted(new.iterdir(), key=lambda file: file.suffix == ".safetensors"):
         os.replace(file, output / file.name)
     new.rmdir()
+
+
+def without_folders(given: T) -> T:
+    """Return what a card says of settings: of files and folders of this machine, their names."""
+    found: Any = given
+    if isinstance(given, str):
+        found = Path(given).name if Path(given).is_absolute() else given
+    elif isinstance(given, Mapping):
+        found = {name: without_folders(value) for name, value in given.items()}
+    elif isinstance(given, list | tuple):
+        found = [without_folders(value) for value in given]
+    return found
 
 
 def _source(source: str | Mapping[str, Any]) -> str:
