@@ -55,26 +55,7 @@ def publish(
                 **recipe.publish.generation,
             },
         )
-    dtype = read_dtype(recipe.publish.dtype)
-    if peft_model is None:
-        model.to(dtype).save_pretrained(new)
-    elif recipe.publish.merge:
-        peft_model.merge_and_unload().to(dtype).save_pretrained(new)
-    else:
-        for one in peft_model.peft_config.values():
-            one.base_model_name_or_path = str(recipe.base)  # not where it lies on this machine
-        peft_model.to(dtype).save_pretrained(new, save_embedding_layers=False)
-        write_base(new, str(recipe.base), about["base_digest"])
-        # The class that reads them with their base.
-        kind: type = type(model)
-        if recipe.objective.backbone is None:
-            kind = latent_class(BACKBONES["explicit"], kind)
-        else:
-            model.generation_config.save_pretrained(new)
-        model.config.architectures = [kind.__name__]
-        model.config.save_pretrained(new)
-    if peft_model is None or recipe.publish.merge or recipe.objective.backbone is not None:
-        tokenizer.save_pretrained(new)  # that of adapters without markers is their base's
+    _save(new, recipe, model, tokenizer, peft_model=peft_model, digest=about["base_digest"])
     card = card_text("model").format(
         name=recipe.name,
         base=without_folders(recipe.base) if isinstance(recipe.base, str) else "random weights",
@@ -91,6 +72,33 @@ def publish(
     for file in sorted(new.iterdir(), key=lambda file: file.suffix == ".safetensors"):
         os.replace(file, output / file.name)
     new.rmdir()
+
+
+def _save(
+    new: Path, recipe: Recipe, model: Any, tokenizer: Any, *, peft_model: Any, digest: str
+) -> None:
+    """Write weights, configs and the tokenizer, that of adapters only if it is not their base's."""
+    dtype = read_dtype(recipe.publish.dtype)
+    explicit = recipe.objective.backbone is None
+    own = type(model)  # a latent reasoner's class reads them, with their base or alone
+    kinds = [own, latent_class(BACKBONES["explicit"], own)] if explicit else [own]
+    if peft_model is None:
+        model.to(dtype).save_pretrained(new)
+    elif recipe.publish.merge:
+        model = peft_model.merge_and_unload().to(dtype)
+        model.save_pretrained(new)
+    else:
+        for one in peft_model.peft_config.values():
+            one.base_model_name_or_path = str(recipe.base)  # not where it lies on this machine
+        peft_model.to(dtype).save_pretrained(new, save_embedding_layers=False)
+        write_base(new, str(recipe.base), digest)
+        kinds = kinds[-1:]
+        if not explicit:
+            model.generation_config.save_pretrained(new)
+    model.config.architectures = [kind.__name__ for kind in kinds]
+    model.config.save_pretrained(new)
+    if peft_model is None or recipe.publish.merge or not explicit:
+        tokenizer.save_pretrained(new)
 
 
 def without_folders(given: T) -> T:

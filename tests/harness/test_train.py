@@ -92,6 +92,7 @@ def test_the_checkpoint_is_a_plain_causal_model_with_its_tokenizer_and_card(trai
     _, folder = trained
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.float16
+    assert AutoLatentModel.from_pretrained(folder).backbone == "explicit"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.tokenize("12305") == list("12305")
     card = (folder / "README.md").read_text()
