@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from .adapted import load_adapted
+from .adapted import load_adapted, read_base
 from .backbones import BACKBONES, Coconut, Codi, Colar, LatentBackbone
 from .backbones.tokens import LatentTokens
 from .errors import ModelError
@@ -220,13 +220,19 @@ def load_tokenizer(
 ) -> PreTrainedTokenizerBase | None:
     """Load a checkpoint's tokenizer, padding on the left; pad is eos where there is none.
 
+    Adapters without one have their base's.
+
     Raises:
-        ModelError: there is none, unless `missing_ok`.
+        ModelError: there is none, unless `missing_ok`; or no such base.
     """
     name = resolve_checkpoint(str(path_or_id))
     folder = Path(name)
-    if missing_ok and folder.is_dir() and not [*folder.glob("*token*"), *folder.glob("vocab*")]:
-        return None
+    if folder.is_dir() and not [*folder.glob("*token*"), *folder.glob("vocab*")]:
+        base = read_base(folder)
+        if base is not None:
+            return load_tokenizer(base["name"], missing_ok=missing_ok)
+        if missing_ok:
+            return None
     tokenizer = _load(AutoTokenizer, name, revision, padding_side="left")
     if not tokenizer.encode("1", add_special_tokens=False):
         # Where the files are missing, transformers makes some kinds of tokenizers empty.

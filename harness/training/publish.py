@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -14,6 +14,8 @@ from ...models.precision import read_dtype
 from ...models.training import Trained
 from ..card import card_text
 from .recipe import Recipe
+
+T = TypeVar("T")
 
 
 def publish(
@@ -53,33 +55,15 @@ def publish(
                 **recipe.publish.generation,
             },
         )
-    dtype = read_dtype(recipe.publish.dtype)
-    if peft_model is None:
-        model.to(dtype).save_pretrained(new)
-    elif recipe.publish.merge:
-        peft_model.merge_and_unload().to(dtype).save_pretrained(new)
-    else:
-        for one in peft_model.peft_config.values():
-            one.base_model_name_or_path = str(recipe.base)  # not where it lies on this machine
-        peft_model.to(dtype).save_pretrained(new, save_embedding_layers=False)
-        write_base(new, str(recipe.base), about["base_digest"])
-        # The class that reads them with their base.
-        kind: type = type(model)
-        if recipe.objective.backbone is None:
-            kind = latent_class(BACKBONES["explicit"], kind)
-        else:
-            model.generation_config.save_pretrained(new)
-        model.config.architectures = [kind.__name__]
-        model.config.save_pretrained(new)
-    tokenizer.save_pretrained(new)
+    _save(new, recipe, model, tokenizer, peft_model=peft_model, digest=about["base_digest"])
     card = card_text("model").format(
         name=recipe.name,
-        base=recipe.base if isinstance(recipe.base, str) else "random weights",
+        base=without_folders(recipe.base) if isinstance(recipe.base, str) else "random weights",
         objective=recipe.objective.name,
         data=", ".join(map(_source, recipe.data)),
         updates=trained.updates,
         minutes=trained.minutes,
-        settings=yaml.safe_dump(recipe.record(), sort_keys=False),
+        settings=yaml.safe_dump(without_folders(recipe.record()), sort_keys=False),
         curve=_curve(trained),
         **counts,
         **{name: about[name] for name in ("examples", "held_out", "device", "command")},
@@ -88,6 +72,45 @@ def publish(
     for file in sorted(new.iterdir(), key=lambda file: file.suffix == ".safetensors"):
         os.replace(file, output / file.name)
     new.rmdir()
+
+
+def _save(
+    new: Path, recipe: Recipe, model: Any, tokenizer: Any, *, peft_model: Any, digest: str
+) -> None:
+    """Write weights, configs and the tokenizer, that of adapters only if it is not their base's."""
+    dtype = read_dtype(recipe.publish.dtype)
+    explicit = recipe.objective.backbone is None
+    own = type(model)  # a latent reasoner's class reads them, with their base or alone
+    kinds = [own, latent_class(BACKBONES["explicit"], own)] if explicit else [own]
+    if peft_model is None:
+        model.to(dtype).save_pretrained(new)
+    elif recipe.publish.merge:
+        model = peft_model.merge_and_unload().to(dtype)
+        model.save_pretrained(new)
+    else:
+        for one in peft_model.peft_config.values():
+            one.base_model_name_or_path = str(recipe.base)  # not where it lies on this machine
+        peft_model.to(dtype).save_pretrained(new, save_embedding_layers=False)
+        write_base(new, str(recipe.base), digest)
+        kinds = kinds[-1:]
+        if not explicit:
+            model.generation_config.save_pretrained(new)
+    model.config.architectures = [kind.__name__ for kind in kinds]
+    model.config.save_pretrained(new)
+    if peft_model is None or recipe.publish.merge or not explicit:
+        tokenizer.save_pretrained(new)
+
+
+def without_folders(given: T) -> T:
+    """Return what a card says of settings: of files and folders of this machine, their names."""
+    found: Any = given
+    if isinstance(given, str):
+        found = Path(given).name if Path(given).is_absolute() else given
+    elif isinstance(given, Mapping):
+        found = {name: without_folders(value) for name, value in given.items()}
+    elif isinstance(given, list | tuple):
+        found = [without_folders(value) for value in given]
+    return found
 
 
 def _source(source: str | Mapping[str, Any]) -> str:

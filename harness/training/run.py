@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ...models import ModelError
+from ...models import ModelError, resolve_checkpoint
 from ...models.adapted import check_base
 from ...models.identity import digest, tensors_digest
 from ...models.precision import read_dtype
@@ -20,7 +20,7 @@ from ..resume import keep_recipe
 from .base import check_lengths, load_base, marker_tokens
 from .data import read_examples, read_validation
 from .measure import measure_explicit, measure_latent
-from .publish import publish
+from .publish import publish, without_folders
 from .recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -54,15 +54,16 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
         "weights": base,
     }
     latent = recipe.objective.backbone is not None
-    if recipe.adapter is not None:
-        check_base(recipe.adapter, base, str(recipe.base))
-        record["adapter"] = tensors_digest(read_adapters(Path(recipe.adapter)))
+    adapter = None if recipe.adapter is None else resolve_checkpoint(recipe.adapter)
+    if adapter is not None:
+        check_base(adapter, base, str(recipe.base))
+        record["adapter"] = tensors_digest(read_adapters(Path(adapter)))
     peft_model = add_adapters(
         model,
         recipe.lora,
         also=recipe.objective.own_modules,
         tokens=marker_tokens(model) if latent else (),
-        start=recipe.adapter,
+        start=adapter,
     )
     file = output / "training" / "recipe.json"
     with state.main_process_first():
@@ -91,7 +92,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
             "examples": len(examples),
             "held_out": len(questions),
             "device": _device(state.device),
-            "command": " ".join(["latent-tts", *sys.argv[1:]]),
+            "command": " ".join(["latent-tts", *map(without_folders, sys.argv[1:])]),
         }
         publish(
             output,

@@ -72,9 +72,15 @@ class Colar(LatentBackbone):
         """Standard deviation of the token embeddings, by which thoughts are scaled."""
         return getattr(self.config, "latent_embedding_std", 0.018)
 
-    def format_prompt(self, question: str) -> str:
-        """Return the question in CoLaR's frame, at `config.thinking_speed` or the released 2."""
-        speed = getattr(self.config, "thinking_speed", 2)
+    def format_prompt(self, question: str, speed: int | None = None) -> str:
+        """Return the question in CoLaR's frame, at `config.thinking_speed` or the released 2.
+
+        Args:
+            question: the text.
+            speed: another one, which training draws for each batch.
+        """
+        if speed is None:
+            speed = getattr(self.config, "thinking_speed", 2)
         return f"Question: {question} Let's think step by step:(Thinking speed: {speed})###"
 
     def next_thought(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ when thinking ends, and how the answer is read from the text. The trunk is whate
 loads. The engine asks for these and never for a backbone's or a model's name.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
@@ -155,16 +155,26 @@ class LatentBackbone(_Model):
         """Return the standard deviations of the next thoughts after hidden states, both f[R, D]."""
         raise NotImplementedError
 
-    def encode_prompt(self, tokenizer: PreTrainedTokenizerBase, question: str) -> list[int]:
+    def encode_prompt(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        question: str,
+        format_prompt: Callable[[str], str] | None = None,
+    ) -> list[int]:
         """Tokenise the formatted prompt, after the tokens in `config.latent_prompt_prefix`.
 
         Those are what a tokenizer puts before every text, where the checkpoint was trained with
         them; no other special tokens are added to what the format writes. The question is text:
         where it spells a control token, its characters are encoded.
 
+        Args:
+            tokenizer: the checkpoint's.
+            question: the text.
+            format_prompt: another frame than the backbone's `format_prompt`.
+
         Raises:
             ModelError: it spells one that the tokenizer cannot encode otherwise.
         """
         encoder = PromptEncoder.of(tokenizer, self.start_marker, self.end_marker)
         prefix = getattr(self.config, "latent_prompt_prefix", ())
-        return [*prefix, *encoder.encode(question, self.format_prompt)]
+        return [*prefix, *encoder.encode(question, format_prompt or self.format_prompt)]

@@ -63,7 +63,9 @@ def write_recipe(folder, **changes):
 
 def run(recipe, output, *flags):
     arguments = [str(recipe), "--output", str(output), *flags]
-    return CliRunner().invoke(train, arguments, catch_exceptions=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["latent-tts", "train", *arguments])  # which the card quotes
+        return CliRunner().invoke(train, arguments, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +92,12 @@ def test_the_checkpoint_is_a_plain_causal_model_with_its_tokenizer_and_card(trai
     _, folder = trained
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.float16
+    assert AutoLatentModel.from_pretrained(folder).backbone == "explicit"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.tokenize("12305") == list("12305")
     card = (folder / "README.md").read_text()
+    assert str(folder.parent) not in card  # where things lie on this machine is nobody's matter
+    assert "latent-tts train tiny.yaml --output tiny" in card
     assert "200 examples from 200 generated problems" in card
     assert "12 optimizer steps" in card
     steps = [line.split("|")[1].strip() for line in card.splitlines() if "±" in line]
@@ -197,6 +202,8 @@ def test_adapters_are_merged_or_written_alone(trained, tmp_path, merge):
         torch.testing.assert_close(ours(ids).logits, theirs(ids).logits)
         named = json.loads((output / "adapter_config.json").read_text())["base_model_name_or_path"]
         assert named == str(base)
+        assert not (output / "tokenizer.json").exists()  # the base's is the adapters'
+        assert ours.tokenizer.get_vocab() == load_tokenizer(base).get_vocab()
 
 
 BAD = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -53,8 +54,12 @@ class ColarObjective(Objective):
         return ("lt_head",)
 
     def config(self, base: Any) -> Mapping[str, Any]:
-        """Return the head's width; the embeddings' spread is measured on the base."""
-        return {"latent_intermediate_size": self.latent_width, "latent_distribution": True}
+        """Return the head's width, and a speed that is learned; `settle` measures the spread."""
+        return {
+            "latent_intermediate_size": self.latent_width,
+            "latent_distribution": True,
+            "thinking_speed": min(2, self.max_speed),
+        }
 
     def settle(self, model: Any) -> None:
         """Measure the embeddings' spread, the unit of thoughts."""
@@ -172,7 +177,11 @@ class ColarObjective(Objective):
         ]
         answer = [*encode(tokenizer, "Answer:"), *encode(tokenizer, example.answer), eos]
         text = [*labels, end, *answer]
-        prompt = model.encode_prompt(tokenizer, example.question)
+        # The prompt says the speed: under one that never changes, the first thought would be
+        # learned as the mean of those of all speeds.
+        prompt = model.encode_prompt(
+            tokenizer, example.question, partial(model.format_prompt, speed=speed)
+        )
         return Sequences(prompt, text, len(text), turn.visit), groups
 
 

@@ -36,7 +36,7 @@ def speeds(objective, made, count=40):
 def slow_terms(model, tokenizer, problem, labels, *, speed, loss, log_std, noise=0.0):
     """The text's and the latent head's summed losses of one example."""
     prompt = tokenizer.encode(
-        f"Question: {problem.question} Let's think step by step:(Thinking speed: 2)###"
+        f"Question: {problem.question} Let's think step by step:(Thinking speed: {speed})###"
     )
     steps = tokenizer.encode("\n".join(problem.steps))
     groups = [steps[at : at + speed] for at in range(0, len(steps), speed)]
@@ -104,6 +104,12 @@ def test_terms_and_gradients_equal_the_slow_computation(latent, speed, loss, noi
 def test_every_speed_is_drawn_and_one_for_a_batch(latent):
     made = latent("colar")
     assert sorted(speeds(made_objective(), made)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("most", "speed"), [(1, 1), (2, 2), (5, 2)])
+def test_a_trained_model_is_asked_at_a_speed_that_it_learned(latent, most, speed):
+    model, _ = latent("colar")
+    assert COLAR(max_speed=most).config(model.config)["thinking_speed"] == speed
 
 
 def test_an_examples_loss_depends_on_no_other_of_the_batch(latent):
