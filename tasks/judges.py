@@ -8,12 +8,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..registry import near
 from .answers import canonical, is_correct, read_number, vote_keys
 from .errors import TaskError
+from .mathematics import equal, is_expression
 
 
 class Judge(ABC):
@@ -88,7 +88,7 @@ class MathJudge(Judge):
     """Answers are mathematical expressions, equal where math-verify says so; else texts."""
 
     name = "math"
-    golds = "an expression, in LaTeX or plain"
+    golds = "an expression that math-verify can read, in LaTeX or plain"
 
     def __init__(self) -> None:
         """Make sure that the library is there.
@@ -123,27 +123,19 @@ class MathJudge(Judge):
         key, wanted = self.key(answer), self.key(gold)
         return key is not None and wanted is not None and _equal(wanted, key)
 
+    def can_judge(self, gold: str) -> bool:
+        """Tell whether math-verify reads an expression in the gold answer."""
+        key = self.key(gold)
+        return key is not None and is_expression(key)
+
 
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}|\$")
 
 
-@lru_cache(maxsize=1 << 16)
 def _equal(gold: str, answer: str) -> bool:
     if TEXT.key(_LATEX_TEXT.sub(r"\1", gold)) == TEXT.key(_LATEX_TEXT.sub(r"\1", answer)):
         return True
-    from math_verify import verify
-
-    one, other = _parsed(gold), _parsed(answer)
-    # Its own time limits need the main thread's signals, which not every caller has.
-    return bool(one and other) and bool(verify(one, other, timeout_seconds=None))
-
-
-@lru_cache(maxsize=1 << 12)
-def _parsed(text: str) -> Any:
-    from math_verify import parse
-
-    marked = re.search(r"\$|\\\(|\\\[|\\boxed", text)
-    return parse(text if marked else f"${text}$", parsing_timeout=None)
+    return equal(gold, answer)
 
 
 NUMBER = NumberJudge()
