@@ -1,4 +1,4 @@
-"""Who says what an answer means: by number, by text, or by mathematics.
+"""Who says what an answer means: by number, by text, by mathematics, or by its outcome alone.
 
 A judge says which answers of a pool vote together, and which are right. docs/answers.md has the
 rules. Math needs the library math-verify, the extra `math`.
@@ -15,6 +15,9 @@ from .answers import canonical, is_correct, read_number, vote_keys
 from .errors import TaskError
 from .mathematics import equal, is_expression
 
+RIGHT, WRONG = "right", "wrong"
+"""The answers where only outcomes are known; `RIGHT` is the gold answer of every question."""
+
 
 class Judge(ABC):
     """Judges the answers of one question; it is stateless.
@@ -22,10 +25,12 @@ class Judge(ABC):
     Attributes:
         name: what a task's metadata say, `judge: text`.
         golds: what a gold answer must be, in words.
+        knows_answers: whether it can tell which answers are the same, so that there are votes.
     """
 
     name: ClassVar[str]
     golds: ClassVar[str]
+    knows_answers: ClassVar[bool] = True
 
     @abstractmethod
     def key(self, answer: str | None) -> str | None:
@@ -129,6 +134,26 @@ class MathJudge(Judge):
         return key is not None and is_expression(key)
 
 
+class OutcomeJudge(Judge):
+    """Of candidates of other programs only this is known: whether each is right."""
+
+    name = "outcome"
+    golds = f"{RIGHT!r}"
+    knows_answers = False
+
+    def key(self, answer: str | None) -> str | None:
+        """Return the outcome; an answer that was not found is a wrong one."""
+        return RIGHT if answer == RIGHT else WRONG
+
+    def is_right(self, answer: str | None, gold: str, *, tolerance: Decimal = Decimal(0)) -> bool:
+        """Tell whether the outcome is that the candidate is right."""
+        return answer == RIGHT
+
+    def can_judge(self, gold: str) -> bool:
+        """Tell whether the gold answer is what an outcome is held against."""
+        return gold == RIGHT
+
+
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}|\$")
 
 
@@ -140,7 +165,12 @@ def _equal(gold: str, answer: str) -> bool:
 
 NUMBER = NumberJudge()
 TEXT = TextJudge()
-_JUDGES: dict[str, Judge | type[Judge]] = {"number": NUMBER, "text": TEXT, "math": MathJudge}
+_JUDGES: dict[str, Judge | type[Judge]] = {
+    "number": NUMBER,
+    "text": TEXT,
+    "math": MathJudge,
+    "outcome": OutcomeJudge(),
+}
 
 
 def find_judge(name: object) -> Judge:
