@@ -20,6 +20,7 @@ COMMANDS = {
     "curve": "Draw coverage and voting accuracy against N.",
     "data": "Prepare training text; no test questions in it.",
     "eval": "Run lm-eval; takes all flags of `lm_eval run`.",
+    "export": "Write a run for scorio, every_eval_ever or the hub.",
     "leaderboard": "Write a web page, a table and pictures of all runs.",
     "pool": "Read candidates made by other programs.",
     "reward-table": "Compare reward models with the vote on identical pools.",
@@ -31,7 +32,7 @@ COMMANDS = {
 # What --help puts together; a command that is in none of these stands last.
 SECTIONS = {
     "Evaluate": ("eval", "sweep", "tasks"),
-    "Look at results": ("leaderboard", "compare", "check", "curve", "pool"),
+    "Look at results": ("leaderboard", "compare", "check", "curve", "pool", "export"),
     "Train models": ("train", "annotate", "train-rm", "reward-table"),
 }
 # Everything after the name of a subcommand, --help included, belongs to another parser.

@@ -1,4 +1,4 @@
-"""Who says what an answer means: by number, by text, or by mathematics.
+"""Who says what an answer means: by number, by text, by mathematics, or by its outcome alone.
 
 A judge says which answers of a pool vote together, and which are right. docs/answers.md has the
 rules. Math needs the library math-verify, the extra `math`.
@@ -8,12 +8,15 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..registry import near
 from .answers import canonical, is_correct, read_number, vote_keys
 from .errors import TaskError
+from .mathematics import equal, is_expression
+
+RIGHT, WRONG = "right", "wrong"
+"""The answers where only outcomes are known; `RIGHT` is the gold answer of every question."""
 
 
 class Judge(ABC):
@@ -22,10 +25,12 @@ class Judge(ABC):
     Attributes:
         name: what a task's metadata say, `judge: text`.
         golds: what a gold answer must be, in words.
+        knows_answers: whether it can tell which answers are the same, so that there are votes.
     """
 
     name: ClassVar[str]
     golds: ClassVar[str]
+    knows_answers: ClassVar[bool] = True
 
     @abstractmethod
     def key(self, answer: str | None) -> str | None:
@@ -88,7 +93,7 @@ class MathJudge(Judge):
     """Answers are mathematical expressions, equal where math-verify says so; else texts."""
 
     name = "math"
-    golds = "an expression, in LaTeX or plain"
+    golds = "an expression that math-verify can read, in LaTeX or plain"
 
     def __init__(self) -> None:
         """Make sure that the library is there.
@@ -123,32 +128,49 @@ class MathJudge(Judge):
         key, wanted = self.key(answer), self.key(gold)
         return key is not None and wanted is not None and _equal(wanted, key)
 
+    def can_judge(self, gold: str) -> bool:
+        """Tell whether math-verify reads an expression in the gold answer."""
+        key = self.key(gold)
+        return key is not None and is_expression(key)
+
+
+class OutcomeJudge(Judge):
+    """Of candidates of other programs only this is known: whether each is right."""
+
+    name = "outcome"
+    golds = f"{RIGHT!r}"
+    knows_answers = False
+
+    def key(self, answer: str | None) -> str | None:
+        """Return the outcome; an answer that was not found is a wrong one."""
+        return RIGHT if answer == RIGHT else WRONG
+
+    def is_right(self, answer: str | None, gold: str, *, tolerance: Decimal = Decimal(0)) -> bool:
+        """Tell whether the outcome is that the candidate is right."""
+        return answer == RIGHT
+
+    def can_judge(self, gold: str) -> bool:
+        """Tell whether the gold answer is what an outcome is held against."""
+        return gold == RIGHT
+
 
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}|\$")
 
 
-@lru_cache(maxsize=1 << 16)
 def _equal(gold: str, answer: str) -> bool:
     if TEXT.key(_LATEX_TEXT.sub(r"\1", gold)) == TEXT.key(_LATEX_TEXT.sub(r"\1", answer)):
         return True
-    from math_verify import verify
-
-    one, other = _parsed(gold), _parsed(answer)
-    # Its own time limits need the main thread's signals, which not every caller has.
-    return bool(one and other) and bool(verify(one, other, timeout_seconds=None))
-
-
-@lru_cache(maxsize=1 << 12)
-def _parsed(text: str) -> Any:
-    from math_verify import parse
-
-    marked = re.search(r"\$|\\\(|\\\[|\\boxed", text)
-    return parse(text if marked else f"${text}$", parsing_timeout=None)
+    return equal(gold, answer)
 
 
 NUMBER = NumberJudge()
 TEXT = TextJudge()
-_JUDGES: dict[str, Judge | type[Judge]] = {"number": NUMBER, "text": TEXT, "math": MathJudge}
+_JUDGES: dict[str, Judge | type[Judge]] = {
+    "number": NUMBER,
+    "text": TEXT,
+    "math": MathJudge,
+    "outcome": OutcomeJudge(),
+}
 
 
 def find_judge(name: object) -> Judge:

@@ -56,8 +56,9 @@ def pool_metrics(
     Returns:
         `pass@k` for every k and `coverage@N`; the metrics of each strategy that the pool holds
         enough for, such as `voting@k`, and `best_of_n@k` where candidates are scored; `unscored`,
-        the share of scored candidates whose reward is no number; `unparsed` and `truncated`, shares
-        of the candidates; `thoughts` and `answer_tokens`, means per candidate.
+        the share of scored candidates whose reward is no number; `unparsed`, unless outcomes alone
+        are known, and `truncated`, shares of the candidates; `thoughts` and `answer_tokens`, means
+        per candidate.
 
     Raises:
         TaskError: not 1 <= k <= N for some k, or gold cannot be judged.
@@ -80,8 +81,9 @@ def pool_metrics(
     if any(reward is not None for reward in judged.rewards):
         metrics["unscored"] = 1 - sum(map(is_number, judged.rewards)) / n
     candidates = pool.candidates
+    if judge.knows_answers:
+        metrics["unparsed"] = sum(judge.key(one.answer) is None for one in candidates) / n
     return metrics | {
-        "unparsed": sum(judge.key(candidate.answer) is None for candidate in candidates) / n,
         "truncated": sum(candidate.truncated for candidate in candidates) / n,
         "thoughts": sum(candidate.thoughts for candidate in candidates) / n,
         "answer_tokens": sum(candidate.answer_tokens for candidate in candidates) / n,

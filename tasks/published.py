@@ -1,8 +1,11 @@
 """Published sets of questions: where each lies, how it is read, and what papers report on it."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from .question import NUMBERS, TEXTS, Golds
 
 Row = Mapping[str, Any]
 
@@ -38,6 +41,8 @@ class Published:
         paper: where it comes from.
         reported: which published numbers are on these very questions.
         hub: where it lies on the hub, None where it does not lie there in this selection.
+        judge: what its answers are, as its task's metadata say.
+        golds: what its gold answers must be.
         also: another name of a file, as other repositories have it.
     """
 
@@ -50,6 +55,13 @@ class Published:
     reported: str
     hub: Hub | None
     also: Mapping[str, str] = field(default_factory=dict)
+    judge: str = "number"
+    golds: Golds = NUMBERS
+
+
+def _of_aime(answer: str) -> str | None:
+    """Return an answer of AIME without leading zeros."""
+    return str(int(answer)) if re.fullmatch("[0-9]{1,3}", answer) else None
 
 
 _LATENT_TTS = "LatentTTS (arXiv 2510.07745) and CoLaR (arXiv 2505.16552)"
@@ -81,6 +93,22 @@ _MULTIARITH = Published(
         split="test",
         read=lambda row: (row["question"], row["final_ans"]),
     ),
+)
+_AIME_2024 = Published(
+    title="AIME 2024, both tests",
+    files=("aime24",),
+    size=30,
+    split="all",
+    licence="none stated; problems of the Mathematical Association of America",
+    paper="American Invitational Mathematics Examination 2024, I and II",
+    reported="Latent-SFT (arXiv 2510.15522), RLTT (arXiv 2602.10520)",
+    hub=Hub(
+        path="HuggingFaceH4/aime_2024",
+        split="train",  # the only split there
+        read=lambda row: (row["problem"], row["answer"]),
+    ),
+    judge="math",
+    golds=Golds(_of_aime, "a whole number from 0 to 999, as all answers of AIME are"),
 )
 PUBLISHED: dict[str, Published] = {
     "gsm8k": Published(
@@ -151,6 +179,37 @@ PUBLISHED: dict[str, Published] = {
         paper="Koncel-Kedziorski et al. 2016, NAACL N16-1136",
         reported="PAL (arXiv 2211.10435), each part by itself",
         hub=None,
+    ),
+    "math500": Published(
+        title="MATH-500",
+        files=("math500",),
+        size=500,
+        split="500 of MATH's test questions",
+        licence="MIT, that of MATH",
+        paper="Lightman et al. 2023, arXiv 2305.20050; MATH: Hendrycks et al. 2021, "
+        "arXiv 2103.03874",
+        reported="Latent-SFT (arXiv 2510.15522), RoT (arXiv 2601.14750)",
+        hub=Hub(
+            path="HuggingFaceH4/MATH-500",
+            split="test",
+            read=lambda row: (row["problem"], row["answer"]),
+        ),
+        judge="math",
+        golds=TEXTS,
+    ),
+    "aime24": _AIME_2024,
+    "aime25": replace(
+        _AIME_2024,
+        title="AIME 2025, both tests",
+        files=("aime25",),
+        paper="American Invitational Mathematics Examination 2025, I and II",
+        reported="LaTER (arXiv 2605.07315)",
+        hub=Hub(
+            path="math-ai/aime25",
+            split="test",
+            read=lambda row: (row["problem"], row["answer"]),
+        ),
+        licence="as its hub card says; problems of the Mathematical Association of America",
     ),
 }
 """Benchmark -> its set; the name is the task's without `latent_tts_`."""

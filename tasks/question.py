@@ -1,9 +1,9 @@
 """A question with its gold answer, and the JSONL file format that holds them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from .answers import canonical
 from .errors import TaskError
 
 _FORMAT = 'one JSON object a line: {"id": "7", "question": "What is 2 + 3?", "answer": "5"}'
+_NAMES = {"problem": "question", "unique_id": "id"}
 T = TypeVar("T")
 _Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
 
@@ -30,19 +31,43 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     gold: str
 
 
+class Golds(NamedTuple):
+    """What the gold answers of a set must be.
+
+    Attributes:
+        read: returns the answer in the spelling that is kept, None where it is none.
+        words: what is allowed and what to do, for messages, after `is not`.
+    """
+
+    read: Callable[[str], str | None]
+    words: str
+
+
+NUMBERS = Golds(
+    canonical,
+    "a number. Write a plain decimal such as '-1234.5', or read the file with numeric=False",
+)
+TEXTS = Golds(str.strip, "a text")
+
+
 class _Row(msgspec.Struct):
     id: _Text
     question: _Text
     answer: _Text
 
 
-def read_questions(path: str | Path, *, numeric: bool = True) -> list[Question]:
+def read_questions(
+    path: str | Path, *, numeric: bool = True, golds: Golds | None = None
+) -> list[Question]:
     """Read a JSONL file of `{"id", "question", "answer"}` objects; other fields are ignored.
+
+    The fields may be called `unique_id` and `problem`, as MATH-500 and AIME have them.
 
     Args:
         path: the file; one called `.json` holds a list of such objects, whose ids may be left out.
             Blank lines are skipped; numbers may stand as JSON numbers or strings.
         numeric: whether each answer must be a number, which is then stored canonically.
+        golds: what each answer must be, where that is neither a number nor any text.
 
     Returns:
         The questions in file order.
@@ -53,7 +78,8 @@ def read_questions(path: str | Path, *, numeric: bool = True) -> list[Question]:
     seen: dict[str, int] = {}
     questions = []
     for number, where, row in read_rows(path, expected=_FORMAT):
-        question = question_from(row, where=where, numeric=numeric)
+        row = {name: row[also] for also, name in _NAMES.items() if also in row} | row
+        question = question_from(row, where=where, golds=golds or (NUMBERS if numeric else TEXTS))
         if question.id in seen:
             raise TaskError(
                 f"{where}: id {question.id!r} was already used in line {seen[question.id]}. Give "
@@ -109,13 +135,13 @@ def _listed(
         yield index, where, {"id": str(index), **row}
 
 
-def question_from(row: Mapping[str, object], *, where: str, numeric: bool = True) -> Question:
+def question_from(row: Mapping[str, object], *, where: str, golds: Golds = NUMBERS) -> Question:
     """Make a `Question` of the fields `id`, `question` and `answer`, all strings.
 
     Args:
         row: the fields.
         where: where the row comes from, for error messages.
-        numeric: whether the answer must be a number, which is then stored canonically.
+        golds: what the answer must be.
 
     Returns:
         The question.
@@ -130,11 +156,10 @@ def question_from(row: Mapping[str, object], *, where: str, numeric: bool = True
             f"{where}: {error}, found {str(row)[:80]}. Expected {_FORMAT}, each field a text with "
             "something in it."
         ) from error
-    gold = canonical(fields.answer) if numeric else fields.answer.strip()
+    gold = golds.read(fields.answer.strip())
     if gold is None:
         raise TaskError(
-            f"{where}: answer {fields.answer!r} is not a number. Write a plain decimal such as "
-            "'-1234.5', or read the file with numeric=False."
+            f"{where}: answer {fields.answer!r} is not {golds.words} (question {fields.id!r})."
         )
     return Question(id=fields.id.strip(), text=fields.question.strip(), gold=gold)
 

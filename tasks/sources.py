@@ -68,6 +68,21 @@ def mawps(**options: Any) -> dict[str, "Dataset"]:
     return _load("mawps", options)
 
 
+def math500(**options: Any) -> dict[str, "Dataset"]:
+    """Return MATH-500."""
+    return _load("math500", options)
+
+
+def aime24(**options: Any) -> dict[str, "Dataset"]:
+    """Return both AIME tests of 2024."""
+    return _load("aime24", options)
+
+
+def aime25(**options: Any) -> dict[str, "Dataset"]:
+    """Return both AIME tests of 2025."""
+    return _load("aime25", options)
+
+
 def arith(**options: Any) -> dict[str, "Dataset"]:
     """Return the arithmetic word problems that ship with the package."""
     return _test_split(read_questions(_SHIPPED / "arith_test.jsonl"))
@@ -106,7 +121,7 @@ def _from_folder(published: Published, folder: Path) -> list[Question]:
     for stem in published.files:
         names = (f"{stem}.jsonl", f"{stem}.json", published.also.get(stem, f"{stem}.jsonl"))
         found = next((name for name in names if (folder / name).is_file()), names[0])
-        part = read_questions(folder / found)
+        part = read_questions(folder / found, golds=published.golds)
         if len(published.files) > 1:  # ids are unique within a file only
             part = [msgspec.structs.replace(one, id=f"{stem}-{one.id}") for one in part]
         questions += part
@@ -141,7 +156,7 @@ def _from_hub(published: Published, hub: Hub) -> list[Question]:
                 f"has changed. Use a local {_names(published)} instead ({DATA_VARIABLE})."
             ) from error
         fields = {"id": str(index), "question": text, "answer": str(answer)}
-        questions.append(question_from(fields, where=where))
+        questions.append(question_from(fields, where=where, golds=published.golds))
     return questions
 
 

@@ -20,7 +20,7 @@ def tasks(listed: bool) -> None:
         where = f"hub: {one.hub.path}, {one.hub.split}" if one.hub else "a local folder (data_dir)"
         click.echo(
             f"latent_tts_{name}: {one.title}\n"
-            f"  questions: {one.size:,} ({one.split})\n"
+            f"  questions: {one.size:,} ({one.split}); judge: {one.judge}\n"
             f"  from: {where}\n"
             f"  licence: {one.licence}\n"
             f"  source: {one.paper}\n"

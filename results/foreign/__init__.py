@@ -1,7 +1,7 @@
-"""Candidates that other programs made: their file format, and the run that they become."""
+"""Candidates that other programs made: their file formats, and the run that they become."""
 
-from .dumps import is_dump, read_dump
-from .pools import PoolLine, read_pools
+from .line import Imported, PoolLine
+from .read import read_foreign
 from .run import write_run
 
-__all__ = ["PoolLine", "is_dump", "read_dump", "read_pools", "write_run"]
+__all__ = ["Imported", "PoolLine", "read_foreign", "write_run"]

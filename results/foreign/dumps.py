@@ -17,7 +17,8 @@ import msgspec
 
 from ...tasks import Candidate, Pool, Question, canonical
 from ..errors import ResultsError
-from .pools import PoolLine, as_text, without_nan
+from .line import Imported, PoolLine, refuse_repeated
+from .pools import as_text, without_nan
 
 _EXAMPLE = '{"meta": {…}, "examples": [{"idx": 0, "gold": 18.0, "answers": ["22.0", "inf"]}, …]}'
 _NO_ANSWER = {"inf", "-inf", "nan", "none", ""}
@@ -51,7 +52,7 @@ def is_dump(file: Path) -> bool:
     return start.startswith(b"{") and (b'"examples"' in start or b'"meta"' in start)
 
 
-def read_dump(file: Path) -> tuple[list[PoolLine], int | None]:
+def read_dump(file: Path) -> Imported:
     """Read a dump: its questions in order, and the seed that it names.
 
     Raises:
@@ -66,14 +67,8 @@ def read_dump(file: Path) -> tuple[list[PoolLine], int | None]:
         lines = [_line(one, f"{file}, example {i}") for i, one in enumerate(dump.examples)]
     except msgspec.ValidationError as error:
         raise ResultsError(f"{error}. Expected {_EXAMPLE}") from error
-    seen: dict[str, str] = {}
-    for line in lines:
-        if line.question.id in seen:
-            raise ResultsError(
-                f"{line.where}: idx {line.question.id} stands already at {seen[line.question.id]}."
-            )
-        seen[line.question.id] = line.where
-    return lines, dump.meta.seed
+    refuse_repeated(lines, called="idx", advice="Give every question one of its own.")
+    return Imported(lines, seed=dump.meta.seed)
 
 
 def _line(one: _Example, where: str) -> PoolLine:
@@ -108,7 +103,7 @@ def _line(one: _Example, where: str) -> PoolLine:
         for answer, score in zip(answers, rewards, strict=True)
     )
     question = Question(id=str(one.idx), text=one.question, gold=gold)
-    return PoolLine(where, question, Pool(tuple(candidates)), frozenset())
+    return PoolLine(where, question, Pool(tuple(candidates)))
 
 
 def _answer(value: object, where: str) -> str | None:

@@ -5,34 +5,31 @@ One JSON object a line, one line a question:
     {"id": "7", "question": "What is 2 + 3?", "gold": "5",
      "candidates": [{"answer": "5", "text": "2 + 3 = 5", "reward": 0.9}, {"answer": null}]}
 
-`id` is the question's name, unique in the file; `gold` the right answer, a number; `question` may
-be left out. Each candidate needs its `answer`, null where it has none; it may have `text`, `reward`
-and `step_rewards` (numbers, a list of these; null, NaN and what float64 cannot hold are scores
-that are no number), `thoughts` and `answer_tokens` (counts), and `truncated` (true where a limit
-cut it off). Ids, gold answers and answers may be given as numbers or as texts. Candidates stand in
-the order in which they were sampled: tied votes go to the earliest. Other fields are ignored, blank
-lines too.
+`id` is the question's name, unique in the file; `gold` the right answer, a number unless another
+judge is asked for; `question` may be left out. Each candidate needs its `answer`, null where it
+has none; it may have `text`, `reward` and `step_rewards` (numbers, a list of these; null, NaN and
+what float64 cannot hold are scores that are no number), `thoughts` and `answer_tokens` (counts),
+and `truncated` (true where a limit cut it off). Ids, gold answers and answers may be given as
+numbers or as texts. Candidates stand in the order in which they were sampled: tied votes go to the
+earliest. Other fields are ignored, blank lines too.
 """
 
 import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from ...tasks import Candidate, Pool, Question, canonical
+from ...tasks import Candidate, Pool, Question, find_judge
 from ..errors import ResultsError
+from .line import COUNTED, Count, PoolLine, read_gold, refuse_repeated
 
 _EXAMPLE = '{"id": "7", "gold": "5", "candidates": [{"answer": "5"}, {"answer": null}]}'
 _NO_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b')
-_COUNTED = ("thoughts", "answer_tokens", "truncated")
-
-_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Candidate(msgspec.Struct):
@@ -40,8 +37,8 @@ class _Candidate(msgspec.Struct):
     text: str | msgspec.UnsetType = msgspec.UNSET
     reward: object = msgspec.UNSET
     step_rewards: list[object] | None = None
-    thoughts: _Count | msgspec.UnsetType = msgspec.UNSET
-    answer_tokens: _Count | msgspec.UnsetType = msgspec.UNSET
+    thoughts: Count | msgspec.UnsetType = msgspec.UNSET
+    answer_tokens: Count | msgspec.UnsetType = msgspec.UNSET
     truncated: bool | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -56,47 +53,31 @@ class _Line(msgspec.Struct):
 _LINE = msgspec.json.Decoder(_Line, float_hook=Decimal)
 
 
-@dataclass(frozen=True)
-class PoolLine:
-    """One question of a pool file.
-
-    Attributes:
-        where: file and line, for error messages.
-        question: with "" as text where the file has none.
-        pool: its candidates.
-        counted: the fields among `thoughts`, `answer_tokens` and `truncated` that all have.
-    """
-
-    where: str
-    question: Question
-    pool: Pool
-    counted: frozenset[str]
-
-
-def read_pools(file: Path) -> list[PoolLine]:
+def read_pools(file: Path, judge: str = "number") -> list[PoolLine]:
     """Read a pool file.
+
+    Args:
+        file: the pools.
+        judge: the name of the judge of its answers.
 
     Raises:
         ResultsError: a line is not JSON, lacks a field or has one of the wrong kind, with file,
             line and field named; an id comes twice; or there is no line.
     """
     lines: list[PoolLine] = []
-    seen: dict[str, str] = {}
     for where, text in _lines(file):
         try:
-            line = _read_line(_decode(text), where)
+            line = _read_line(_decode(text), where, judge)
         except msgspec.ValidationError as error:
             raise ResultsError(f"{where}: {error}. Expected {_EXAMPLE}") from error
         except (ValueError, RecursionError) as error:
             raise ResultsError(f"{where} {_trouble(text, error)}") from error
-        key = line.question.id
-        if key in seen:
-            raise ResultsError(
-                f"{where}: 'id' {key!r} stands already at {seen[key]}. Give every question one of "
-                "its own, and all its candidates in one line."
-            )
-        seen[key] = where
         lines.append(line)
+    refuse_repeated(
+        lines,
+        called="'id'",
+        advice="Give every question one of its own, and all its candidates in one line.",
+    )
     if not lines:
         raise ResultsError(f"{file} holds no pools. Expected a line a question: {_EXAMPLE}")
     return lines
@@ -138,24 +119,24 @@ def _trouble(line: bytes, error: Exception) -> str:
     )
 
 
-def _read_line(line: _Line, where: str) -> PoolLine:
+def _read_line(line: _Line, where: str, judge: str) -> PoolLine:
     key = (as_text(line.id, "$.id") or "").strip()
-    gold = canonical(as_text(line.gold, "$.gold"))
+    gold = read_gold(as_text(line.gold, "$.gold"), judge)
     if not key:
         raise msgspec.ValidationError("`id` must be a text or number with something in it")
     if gold is None:
         raise msgspec.ValidationError(
             f"`gold` is {line.gold!r}, but must be a number, such as 5 or '-1234.5'"
+            if judge == "number"
+            else f"`gold` is {line.gold!r}, but must be {find_judge(judge).golds}"
         )
-    counted = [
+    counted = frozenset(
         name
-        for name in _COUNTED
+        for name in COUNTED
         if all(getattr(one, name) is not msgspec.UNSET for one in line.candidates)
-    ]
-    pool = Pool(tuple(_candidate(one, i) for i, one in enumerate(line.candidates)))
-    return PoolLine(
-        where, Question(id=key, text=line.question, gold=gold), pool, frozenset(counted)
     )
+    pool = Pool(tuple(_candidate(one, i) for i, one in enumerate(line.candidates)))
+    return PoolLine(where, Question(id=key, text=line.question, gold=gold), pool, counted)
 
 
 def _candidate(row: _Candidate, index: int) -> Candidate:

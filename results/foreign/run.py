@@ -20,7 +20,7 @@ from ..runs.lm_eval_files import (
     TaskConfig,
     write_files,
 )
-from .pools import PoolLine
+from .line import COUNTED, PoolLine
 
 
 def write_run(
@@ -33,6 +33,7 @@ def write_run(
     seed: int | None = None,
     ks: Sequence[int] = (),
     tolerance: str = "0",
+    judge: str = "number",
 ) -> Path:
     """Write a results file and a sample log in lm-eval's format.
 
@@ -45,6 +46,7 @@ def write_run(
         seed: of the candidates, where one is known.
         ks: sample counts; powers of two, up to the smallest pool, if empty.
         tolerance: difference from the gold answer that counts as right, a decimal.
+        judge: the name of the judge of the answers.
 
     Returns:
         The results file.
@@ -64,15 +66,16 @@ def write_run(
                 f"k = {k} cannot be used: {smallest.where} has {count} candidates, and 1 <= k <= "
                 f"{count} must hold. Ask for other ks, or give more candidates."
             )
-    table = _judge(lines, ks=ks or default_ks(count), tolerance=tolerance)
+    table = _judge(lines, ks=ks or default_ks(count), tolerance=tolerance, judge=judge)
     # Without dots at its ends: `..` would lead out of the folder.
     model = re.sub(r"[^\w.-]+", "_", name).strip(".") or "pool"
     better: dict[str, bool | None] = {
         str(metric): metric not in LOWER_IS_BETTER for metric in table if metric not in NEUTRAL
     }
+    metadata: dict[str, object] = {"tolerance": tolerance, "judge": judge}
     content = ResultsFile(
         results={task: _numbers(table, task)},
-        configs={task: TaskConfig(task=task, repeats=1, metadata={"tolerance": tolerance})},
+        configs={task: TaskConfig(task=task, repeats=1, metadata=metadata)},
         versions={task: None},
         higher_is_better={task: better},
         asked={task: Asked(original=len(table), effective=len(table))},
@@ -99,14 +102,15 @@ def unscored(lines: Sequence[PoolLine]) -> list[PoolLine]:
     return without if len(without) < len(lines) else []
 
 
-def _judge(lines: Sequence[PoolLine], *, ks: Sequence[int], tolerance: str) -> pd.DataFrame:
+def _judge(
+    lines: Sequence[PoolLine], *, ks: Sequence[int], tolerance: str, judge: str
+) -> pd.DataFrame:
     """Return the metrics that all questions have, a row a question."""
     rows = []
     for line in lines:
-        metrics = pool_metrics(
-            line.pool, line.question.gold, ks=ks, tolerance=read_tolerance(tolerance)
-        )
-        unknown = {"thoughts", "answer_tokens", "truncated"} - line.counted
+        pool, gold = line.pool.judged_by(judge), line.question.gold
+        metrics = pool_metrics(pool, gold, ks=ks, tolerance=read_tolerance(tolerance))
+        unknown = COUNTED - line.counted
         rows.append({key: value for key, value in metrics.items() if key not in unknown})
     return pd.DataFrame(rows).dropna(axis=1)
 

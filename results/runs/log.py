@@ -4,11 +4,9 @@ A log is read one question at a time; of a line only what is wanted is decoded, 
 they are asked for.
 """
 
-import gzip
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 import msgspec
 
@@ -17,9 +15,7 @@ from ..errors import ResultsError
 from .lenient import decode
 from .lm_eval_files import open_log
 from .record import Run
-
-_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
-"""What reading a packed log raises where it was cut off or changed."""
+from .survey import DAMAGED
 
 
 class LoggedQuestion(msgspec.Struct, frozen=True):
@@ -66,12 +62,38 @@ def read_log(run: Run, metrics: Sequence[str] = ()) -> Iterator[LoggedQuestion]:
         ResultsError: a line is no JSON, holds no pool or no gold answer, or lacks a metric that it
             lists, or a question comes twice, with file and line named; or there is none.
     """
+    yield from read_samples(
+        run.samples,
+        metrics,
+        repeats=run.config.repeats,
+        plain_text=run.plain_text,
+        judge=run.judge,
+    )
+
+
+def read_samples(
+    file: Path,
+    metrics: Sequence[str] = (),
+    *,
+    repeats: int | None = None,
+    plain_text: bool = True,
+    judge: str = "number",
+) -> Iterator[LoggedQuestion]:
+    """Read a sample log of any task and model, as `read_log` does.
+
+    Args:
+        file: the log.
+        metrics: whose values are wanted for each question.
+        repeats: how many responses to a question count, the first ones; None for all.
+        plain_text: whether responses may be texts, or must be pools.
+        judge: the name of the task's judge.
+    """
     metrics = tuple(dict.fromkeys(metrics))
     lines = msgspec.json.Decoder(_line_type(metrics))
     first_filter = None
     seen: dict[str, int] = {}
-    for number, line in _lines(run.samples):
-        where = f"{run.samples}:{number}"
+    for number, line in _lines(file):
+        where = f"{file}:{number}"
         try:
             sample = decode(line, lines)
         except msgspec.ValidationError as error:
@@ -83,46 +105,16 @@ def read_log(run: Run, metrics: Sequence[str] = ()) -> Iterator[LoggedQuestion]:
         first_filter = first_filter or sample.filter
         if sample.filter != first_filter:
             continue
-        found = _question(sample, where, metrics, run)
+        found = _question(sample, where, metrics, repeats=repeats, plain_text=plain_text)
         key = found.question.id
         if seen.setdefault(key, number) != number:
             raise ResultsError(
                 f"{where}: question {key!r} comes a second time, after line {seen[key]}. Two runs "
                 "wrote into one log, or the data has an id twice."
             )
-        yield msgspec.structs.replace(found, judge=run.judge)
+        yield msgspec.structs.replace(found, judge=judge)
     if not seen:
-        raise ResultsError(f"{run.samples} holds no samples. Run again.")
-
-
-class Survey(NamedTuple):
-    """What is known of a log without decoding it.
-
-    Attributes:
-        lines: a count.
-        ended: whether the last line ends, so that nothing was cut off.
-        pools: whether the first line holds a pool of candidates; that of a damaged log may.
-    """
-
-    lines: int
-    ended: bool
-    pools: bool
-
-
-def survey(log: Path) -> Survey:
-    """Count a log's lines, and look whether they hold pools."""
-    lines, last, pools = 0, b"\n", True
-    try:
-        with open_log(log) as stream:
-            first = stream.readline()
-            pools = not first or b'\\"candidates\\":' in first
-            lines, last = first.count(b"\n"), first[-1:] or last
-            while block := stream.read(1 << 20):
-                lines += block.count(b"\n")
-                last = block[-1:]
-    except _DAMAGED:
-        return Survey(lines, False, pools)
-    return Survey(lines + (last != b"\n"), last == b"\n", pools)
+        raise ResultsError(f"{file} holds no samples. Run again.")
 
 
 class _Doc(msgspec.Struct):
@@ -153,17 +145,19 @@ def _lines(log: Path) -> Iterator[tuple[int, bytes]]:
         with open_log(log) as stream:
             for number, line in enumerate(stream, start=1):
                 yield number, line
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise ResultsError(
             f"{log}:{number + 1} is not JSON ({error}): the file was cut off. Run again."
         ) from error
 
 
-def _question(sample: _Line, where: str, metrics: Sequence[str], run: Run) -> LoggedQuestion:
+def _question(
+    sample: _Line, where: str, metrics: Sequence[str], *, repeats: int | None, plain_text: bool
+) -> LoggedQuestion:
     # Several processes pad the last question with copies, which are not its candidates.
     responses = [response for group in sample.resps for response in group]
-    responses = responses[: run.config.repeats]
-    if not responses or not (run.plain_text or all(map(is_pool, responses))):
+    responses = responses[:repeats]
+    if not responses or not (plain_text or all(map(is_pool, responses))):
         raise ResultsError(
             f"{where} holds no pool of candidates: only this project's tasks, run with "
             "--model latent_tts, log them."

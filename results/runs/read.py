@@ -9,9 +9,9 @@ from ...tasks import TaskError, find_judge, read_tolerance
 from ..errors import ResultsError
 from .command import rebuilt_command, shell_line
 from .lm_eval_files import Config, Found, Made, Model, Sampled, log_beside
-from .log import survey
 from .record import Estimate, Problem, Run, RunConfig
 from .settings import Known, sampler_of
+from .survey import survey
 from .texts import config_of_texts, is_ours
 
 

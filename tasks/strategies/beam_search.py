@@ -17,6 +17,7 @@ class BeamSearch(Strategy):
     title = "beam search"
     needs = frozenset({"beams"})
     has_k = False
+    needs_answers = False
 
     def choose(self, pool: Pool) -> Candidate | None:
         """Return the first beam, or None where its reward is NaN."""

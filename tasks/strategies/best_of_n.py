@@ -15,6 +15,7 @@ class BestOfN(Strategy):
     name = "best_of_n"
     title = "best of N"
     needs = frozenset({"rewards"})
+    needs_answers = False
 
     def choose(self, pool: Pool) -> Candidate | None:
         """Return the winner, or None where every reward is NaN."""

@@ -17,6 +17,7 @@ class First(Strategy):
     name = "first"
     title = "first"
     has_k = False
+    needs_answers = False
 
     def choose(self, pool: Pool) -> Candidate:
         """Return the first candidate."""

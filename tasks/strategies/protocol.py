@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import TaskError
+from ..judges import find_judge
 from ..pools.estimators import check_ks, subsets
 from ..pools.judged import JudgedPool
 from ..pools.pool import Candidate, Pool
@@ -15,6 +16,8 @@ from ..pools.pool import Candidate, Pool
 _LACKS = {
     "rewards": "no candidate of the pool has a reward, which {name} needs. Sample with "
     "reward_model=, or choose voting or first.",
+    "answers": "of the candidates only the outcomes are known, right or wrong, and not the answers "
+    "that {name} counts.",
     "beams": "the pool holds no beams, so {name} cannot choose one. Sample with num_beams and "
     "num_beam_candidates, or choose another aggregation.",
 }
@@ -31,6 +34,7 @@ class Strategy(ABC):
         title: heading of its column in reports.
         aliases: other names that users may give.
         needs: what the pool must hold: "rewards", "beams", both or nothing.
+        needs_answers: whether it looks at answers; where outcomes alone are known, it has none.
         has_k: whether it is estimated for each k; else it has one value, under `name` alone.
     """
 
@@ -38,6 +42,7 @@ class Strategy(ABC):
     title: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[frozenset[str]] = frozenset()
+    needs_answers: ClassVar[bool] = True
     has_k: ClassVar[bool] = True
 
     @abstractmethod
@@ -94,6 +99,8 @@ class Strategy(ABC):
             "beams": bool(pool.beams),
         }
         lacking = sorted(need for need in self.needs if not has[need])
+        if self.needs_answers and not find_judge(pool.judge).knows_answers:
+            lacking = ["answers"]
         return _LACKS[lacking[0]].format(name=self.name) if lacking else None
 
     def fits(self, pool: Pool) -> bool:

@@ -1,10 +1,21 @@
 """Which answers vote together and which are right, by each judge."""
 
+import multiprocessing
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from latent_tts.tasks import Candidate, Pool, TaskError, find_judge, find_strategy, pool_metrics
+from latent_tts.tasks import (
+    Candidate,
+    Pool,
+    TaskError,
+    find_judge,
+    find_strategy,
+    mathematics,
+    pool_metrics,
+)
 from latent_tts.tasks.pools.responses import read_response
 
 
@@ -89,3 +100,49 @@ def test_texts_of_other_models():
     pool = read_response("It is 2.\nTom is a wumpus.\n", judge="text")
     assert pool.candidates[0].answer == "Tom is a wumpus."
     assert pool_metrics(pool, "tom is a wumpus")["pass@1"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "right"),
+    [
+        ("25", "025", True),
+        ("025", "25", True),
+        (r"m + n = \boxed{25}", "25", True),
+        ("32348", r"\$32,348", True),
+        (r"\$32,348", r"\$32,348.00", True),
+        ("5", "25", False),
+    ],
+)
+def test_answers_of_aime_and_dollars(answer, gold, right):
+    assert find_judge("math").is_right(answer, gold) is right
+
+
+@pytest.mark.parametrize("gold", ["(", "???", r"\frac{1}{", " ", "\ud800"])
+def test_a_gold_that_math_verify_cannot_read(gold):
+    with pytest.raises(TaskError, match="is not an expression that math-verify can read"):
+        pool_metrics(pool_of(["5"], "math"), gold)
+
+
+@pytest.mark.slow
+def test_an_answer_that_cannot_be_computed_is_wrong_and_holds_nothing_up(monkeypatch, caplog):
+    """sympy would compute these for hours, in calls that no signal interrupts."""
+    monkeypatch.setattr(mathematics, "LIMIT_S", 1.0)
+    endless = ["9^{9^{9^{9}}}", "x^{1000}+x^{999}-(x+1)^{1000}"]
+    pool = pool_of([endless[0], "7", "0.5", r"\frac{1}{2}", endless[1]], "math")
+    began = time.monotonic()
+    metrics = pool_metrics(pool, "1/2")
+    assert time.monotonic() - began < 30
+    assert metrics["pass@1"] == pytest.approx(2 / 5)
+    assert metrics["voting@5"] == 1.0
+    assert "has no answer to" in caplog.text
+    assert find_judge("math").is_right("3", "3.0")  # the helper was started anew
+
+
+def test_processes_and_threads_ask_at_once():
+    judge = find_judge("math")
+    pairs = [(f"{i}", f"{2 * i}/2") for i in range(40)]
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(lambda pair: judge.is_right(*pair), pairs))
+    with multiprocessing.get_context("fork").Pool(2) as processes:
+        found = processes.starmap(judge.is_right, [(a, f"{b}+1-1") for a, b in pairs])
+    assert all(found)

@@ -26,6 +26,14 @@ HUB_ROWS = {
     },
     "ChilleD/SVAMP": {"question_concat": "Two. How many?", "Answer": "2.0"},
     "ChilleD/MultiArith": {"question": " How many? ", "final_ans": "7"},
+    "HuggingFaceH4/MATH-500": {
+        "problem": "Find $x$. ",
+        "solution": "It is $\\boxed{\\frac{14}{3}}$.",
+        "answer": " \\frac{14}{3}",
+        "unique_id": "test/algebra/2584.json",
+    },
+    "HuggingFaceH4/aime_2024": {"id": 60, "problem": "Find $x$.", "answer": "025", "year": "2024"},
+    "math-ai/aime25": {"id": "0", "problem": "Find $b$.", "answer": "70"},
 }
 
 
@@ -71,6 +79,21 @@ def local_file(folder, name, answer="5"):
             sources.svamp,
             ("ChilleD/SVAMP", None, "train+test"),
             {"id": "0", "question": "Two. How many?", "answer": "2"},
+        ),
+        (
+            sources.math500,
+            ("HuggingFaceH4/MATH-500", None, "test"),
+            {"id": "0", "question": "Find $x$.", "answer": "\\frac{14}{3}"},
+        ),
+        (
+            sources.aime24,
+            ("HuggingFaceH4/aime_2024", None, "train"),
+            {"id": "0", "question": "Find $x$.", "answer": "25"},
+        ),
+        (
+            sources.aime25,
+            ("math-ai/aime25", None, "test"),
+            {"id": "0", "question": "Find $b$.", "answer": "70"},
         ),
     ],
 )
@@ -213,9 +236,34 @@ def test_the_parts_of_mawps_are_told_apart(tmp_path):
     assert ids[0] == "mawps_addsub-0"
 
 
+def test_files_of_math_500_are_read_as_they_are(tmp_path):
+    row = HUB_ROWS["HuggingFaceH4/MATH-500"]
+    (tmp_path / "math500.jsonl").write_text(json.dumps(row))
+    assert sources.math500(data_dir=tmp_path)["test"].to_list() == [
+        {"id": "test/algebra/2584.json", "question": "Find $x$.", "answer": r"\frac{14}{3}"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer", ["none", "1000", "-5", "7.5", "1/2", "(", "\\frac{1}{", "٢٥", "²"]
+)
+def test_an_answer_that_no_aime_has_names_its_question(tmp_path, answer):
+    rows = [{"id": f"2024-II-{i}", "problem": "?", "answer": a} for i, a in enumerate("5" + "6")]
+    rows[1]["answer"] = answer
+    (tmp_path / "aime24.json").write_text(json.dumps(rows))
+    with pytest.raises(TaskError, match=r"is not a whole number from 0 to 999.*'2024-II-1'"):
+        sources.aime24(data_dir=tmp_path)
+
+
+def task_judge(name):
+    texts = [(BENCHMARKS / file).read_text() for file in (f"latent_tts_{name}.yaml", "_pool.yaml")]
+    return next(found[1] for found in (re.search(r"judge: (\w+)", t) for t in texts) if found)
+
+
 def test_every_published_set_has_a_task_and_a_source():
     tasks = {path.stem for path in BENCHMARKS.glob("latent_tts_*.yaml")}
     for name in PUBLISHED:
         assert f"latent_tts_{name}" in tasks
         assert callable(getattr(sources, name))
+        assert task_judge(name) == PUBLISHED[name].judge
     assert CliRunner().invoke(tasks_command, ["--long"]).output.count("licence:") == len(PUBLISHED)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from latent_tts.harness.commands.pool import pool
 from latent_tts.results import ResultsError, collect, read_log
-from latent_tts.results.foreign import is_dump, read_dump
+from latent_tts.results.foreign.dumps import is_dump, read_dump
 
 COUNT, SAMPLES = 60, 16
 
@@ -65,9 +65,9 @@ def test_paired_differences_are_those_of_the_dumps(tmp_path):
 def test_unparsed_answers_are_none_and_the_seed_is_known(tmp_path):
     file = write(tmp_path, make_dump(2))
     assert is_dump(file)
-    lines, seed = read_dump(file)
-    assert seed == 42
-    found = [[one.answer for one in line.pool.candidates] for line in lines]
+    dump = read_dump(file)
+    assert dump.seed == 42
+    found = [[one.answer for one in line.pool.candidates] for line in dump.lines]
     given = [one["answers"] for one in make_dump(2)["examples"]]
     assert found == [[None if each == "inf" else each for each in row] for row in given]
 
@@ -84,7 +84,7 @@ ONE = {"idx": 0, "gold": 18.0, "answers": ["22.0", "18.0"]}
         ([ONE | {"corrects": [True, True]}], "'22.0' is called right where gold is 18"),
         ([ONE | {"corrects": [False, False]}], "'18.0' is called wrong where gold is 18"),
         ([ONE | {"gold": "many"}], "gold is 'many', which is no number"),
-        ([ONE, ONE], "idx 0 stands already at .*example 0"),
+        ([ONE, ONE], "idx '0' stands already at .*example 0"),
         ([{"idx": 0, "answers": ["1"]}], "missing required field `gold`"),
         ([ONE | {"answers": [True]}], "Expected a text or a number - at `answers of .*example 0"),
     ],

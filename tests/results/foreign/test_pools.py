@@ -15,7 +15,7 @@ from latent_tts.harness.commands.compare import compare
 from latent_tts.harness.commands.curve import curve
 from latent_tts.harness.commands.pool import pool
 from latent_tts.results import ResultsError, collect, read_log
-from latent_tts.results.foreign import read_pools
+from latent_tts.results.foreign.pools import read_pools
 from latent_tts.tasks import Candidate
 from tests.results.made import make_pool, pools_of, write_run
 

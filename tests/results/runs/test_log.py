@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from latent_tts.results import ResultsError, collect, read_log
-from latent_tts.results.runs.log import survey
+from latent_tts.results.runs.survey import survey
 from tests.results.made import log_of, make_pool, pools_of, run_of, write_log, write_run
 
 
