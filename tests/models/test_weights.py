@@ -101,13 +101,6 @@ def test_an_adapter_that_is_not_read(checkpoints, tmp_path):
     AutoLatentModel.from_pretrained(folder, ignore_weights="adapter_model.safetensors")
 
 
-def test_a_file_of_weights_beside_the_model(checkpoints, tmp_path):
-    folder = shutil.copytree(checkpoints["coconut"], tmp_path / "x")
-    save_file(GATE, folder / "projector.safetensors")
-    with pytest.raises(ModelError, match=r"holds 2 checkpoints: .*, projector\.safetensors\. Say"):
-        AutoLatentModel.from_pretrained(folder)
-
-
 def test_weights_that_older_versions_wrote_too_are_no_fault(checkpoints, tmp_path):
     folder = shutil.copytree(checkpoints["coconut"], tmp_path / "x")
     mask = {"transformer.h.0.attn.bias": torch.ones(1, 1, 4, 4)}  # GPT-2's causal mask

@@ -319,7 +319,7 @@ def test_a_score_that_is_nan_never_wins(pair):
         ({"num_beams": 3, "num_beam_candidates": 2, "num_return_sequences": 8}, "does not fit num"),
         (
             {"num_beams": 3, "num_return_sequences": 8},
-            "num_beams=3 does not divide num_return_sequences=8",
+            "num_beams=3 does not divide the N = 8 samples",
         ),
         ({"num_beam_candidates": 2, "num_return_sequences": 2}, "without num_beams; give both"),
         ({"num_beams": 0, "num_beam_candidates": 2}, "num_beams=0; allowed is a whole number"),
