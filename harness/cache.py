@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
+from ..differences import differences
 from ..models import ModelError
 from .lm_eval_seam import cache_key, take_responses
 
@@ -63,7 +64,7 @@ class ResponseCache:
         if found is None:
             self._store[_SEAL] = json.dumps(ours, sort_keys=True)
             return
-        different = differences(json.loads(found), ours)
+        different = _different(json.loads(found), ours)
         if different:
             raise ModelError(
                 f"The cache {self._file!r} was filled under other settings: "
@@ -82,28 +83,12 @@ class ResponseCache:
             ) from error
 
 
-def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """Return the settings that differ, each as `name=old there, new now`.
-
-    What was given stands only where it differs while what follows from it does not.
-    """
-    old, new = _flat(theirs), _flat(ours)
-    unlike = [path for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)]
-    followed = {path.rpartition(".")[2] for path in unlike if not path.startswith("given.")}
+def _different(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return what differs, but what was given only where what follows from it does not."""
+    found = differences(old, new)
+    followed = {name.rpartition(".")[2] for name in found if not name.startswith("given.")}
     return [
-        f"{path.removeprefix('settings.')}={_said(old, path)} there, {_said(new, path)} now"
-        for path in unlike
-        if not (path.startswith("given.") and path.removeprefix("given.") in followed)
+        words
+        for name, words in found.items()
+        if name.removeprefix("given.") not in followed or not name.startswith("given.")
     ]
-
-
-def _said(values: Mapping[str, Any], path: str) -> str:
-    return "none" if values.get(path) is None else str(values[path])
-
-
-def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, inner in value.items():
-        own = f"{path}{name}"
-        found |= _flat(inner, f"{own}.") if isinstance(inner, Mapping) else {own: inner}
-    return found

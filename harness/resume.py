@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..differences import differences
 from ..errors import LatentTTSError
 
 
@@ -17,18 +18,13 @@ def keep_recipe(
         path: file beside the checkpoints.
         recipe: everything that determines them.
         otherwise: returns what is raised where the file holds another recipe, given what differs,
-            `name was 1 and is 2` each.
+            `name was 1 and is now 2` each.
     """
     text = json.dumps(recipe, indent=2)
     if path.exists():
         new, old = json.loads(text), json.loads(path.read_text(encoding="utf-8"))
-        differs = [
-            f"{name} was {old.get(name)!r:.60} and is {new.get(name)!r:.60}"
-            for name in {**old, **new}
-            if old.get(name) != new.get(name)
-        ]
-        if differs:
-            raise otherwise("; ".join(differs))
+        if differs := differences(old, new):
+            raise otherwise("; ".join(differs.values()))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".new")

@@ -1,23 +1,18 @@
 """Backbones that think in latents, what makes their thoughts random, and the engine."""
 
-from .auto import (
-    COCONUTGPT2,
-    CODIGPT2,
-    AutoLatentModel,
-    ColarLlama,
-    latent_class,
-    load_tokenizer,
-    tokenizer_of,
-)
+from .auto import AutoLatentModel
 from .backbones import BACKBONES, LatentBackbone
 from .engine.candidates import sample
 from .errors import ModelError
 from .fields import choice, flag, integer, real
-from .generation import LatentGenerateOutput
+from .generation_config import LatentGenerationConfig
+from .joined import COCONUTGPT2, CODIGPT2, ColarLlama, latent_class
 from .names import resolve_checkpoint
 from .options import EngineOptions
+from .output import LatentGenerateOutput
 from .samplers import SAMPLERS, Draw, Reading, Sampler
-from .settings import LatentGenerationConfig, LatentSettings
+from .settings import LatentSettings
+from .side_files import load_tokenizer, tokenizer_of
 from .trajectory import Trajectory
 
 __all__ = [

@@ -12,8 +12,9 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 from ..models import LatentBackbone, ModelError, load_tokenizer, resolve_checkpoint
 from ..models.identity import checkpoint_digest
 from ..models.weights import load_weights
+from .checks import check_fit
 from .errors import RewardError
-from .model import ENDING, UNNAMED, LatentRewardHead, check_fit, reward_class
+from .model import ENDING, UNNAMED, LatentRewardHead, reward_class
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,10 @@ from ..models.engine.prompts import pad_left
 from ..models.engine.rows import Rows
 from ..models.engine.step import Step, Stepper, stepping
 from ..models.samplers.randomness import branch_keys
+from .checks import check_fit, check_positions
 from .errors import RewardError
-from .model import LatentRewardHead, RewardReader, check_fit, check_positions
+from .model import LatentRewardHead
+from .reader import RewardReader
 
 # Equal thoughts may differ in their last bits where they stand in other rows of a batch.
 _SAME = 1e-5

@@ -4,7 +4,6 @@ arXiv 2510.07745, section 4: r_t = g(x, h_1:t); a trajectory's score is the sum 
 """
 
 from collections.abc import Sequence
-from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +17,13 @@ from transformers import (
     PreTrainedModel,
 )
 
-from ..models import EngineOptions, LatentBackbone, Trajectory
+from ..models import EngineOptions, Trajectory
 from ..models.backbones.protocol import Readable
-from ..models.engine.attention import read_on, read_prompts
-from ..models.engine.budget import in_parts
-from ..models.engine.cache import Group, RowCache
-from ..models.engine.positions import position_limit
 from ..models.engine.prompts import pad_left
-from ..models.engine.trial import check_model
+from .checks import check_positions, check_shapes
 from .errors import RewardError
+from .reader import RewardReader
 
-_THOUGHTS = 4096  # read at once: more gain no speed, and their activations fill memory
 ENDING = "ForTokenClassification"
 UNNAMED = "Latent"  # begins the names of classes that say nothing of a method
 
@@ -91,7 +86,7 @@ class LatentRewardHead(_Model):
         lengths: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Do what `score` does, and keep the gradient."""
-        _check_shapes(self, input_ids, latent_thoughts, attention_mask, lengths)
+        check_shapes(self, input_ids, latent_thoughts, attention_mask, lengths)
         count, depth = latent_thoughts.shape[1:3]
         if not depth:
             return latent_thoughts.new_zeros(latent_thoughts.shape[:3], dtype=torch.float32)
@@ -136,57 +131,6 @@ class LatentRewardHead(_Model):
         )
         rewards = reader.read_of(owners, thoughts.to(self.device, self.dtype)).tolist()
         return [own[: len(one.thoughts)] for own, one in zip(rewards, trajectories, strict=True)]
-
-
-class RewardReader:
-    """What a reward model has read of each row: a prompt, then thoughts, a few at a time."""
-
-    def __init__(
-        self,
-        model: LatentRewardHead,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-    ) -> None:
-        """Read the prompts i64[B, P], padded on the left; B rows to begin with."""
-        check_model(model)
-        self._model = model
-        input_ids = input_ids.to(model.device)
-        if attention_mask is None:
-            attention_mask = torch.ones_like(input_ids)
-        _, prompts = read_prompts(model, input_ids, attention_mask.to(model.device))
-        self._position = prompts.lengths.unsqueeze(1)
-        self._cache = RowCache(Group(prompts, torch.arange(len(input_ids), device=model.device)))
-
-    def select(self, rows: torch.Tensor) -> None:
-        """Go on with the rows at the indices i64[R], of which some may repeat."""
-        self._cache = self._cache.select(rows)
-        self._position = self._position[rows]
-
-    def read_of(self, rows: torch.Tensor, thoughts: torch.Tensor) -> torch.Tensor:
-        """Return the r_t f32[R, S] of thoughts f[R, S, D] after the rows at i64[R].
-
-        Some rows at a time where no gradient is kept, and fewer where memory runs out. Nothing that
-        is read is kept: later calls start from the same rows.
-        """
-
-        def read(part: slice) -> torch.Tensor:
-            reader = copy(self)
-            reader.select(rows[part])
-            return reader.read(thoughts[part])
-
-        if torch.is_grad_enabled():
-            return read(slice(None))
-        most = _THOUGHTS // thoughts.shape[1]
-        parts = in_parts(len(rows), most, read, what="trajectories")
-        return torch.cat([found for _, found in parts])
-
-    def read(self, thoughts: torch.Tensor) -> torch.Tensor:
-        """Read the next thoughts f[R, S, D] of every row and return their r_t, f32[R, S]."""
-        count = thoughts.shape[1]
-        positions = self._position + torch.arange(count, device=self._position.device)
-        self._position = self._position + count
-        hidden = read_on(self._model, self._cache, thoughts, positions)
-        return self._model.classifier(hidden).squeeze(-1).float()
 
 
 def reward_class(
@@ -237,80 +181,3 @@ def _joined(config_class: Any, trunk: Any, name: str) -> type[LatentRewardHead]:
 _RELEASED = {"GPT2": "COCONUT", "Llama": "Colar"}
 COCONUTGPT2ForTokenClassification = reward_class(GPT2Config)
 ColarLlamaForTokenClassification = reward_class(LlamaConfig)
-
-
-def _check_shapes(
-    model: LatentRewardHead,
-    input_ids: torch.Tensor,
-    thoughts: torch.Tensor,
-    mask: torch.Tensor | None,
-    lengths: torch.Tensor | None,
-) -> None:
-    width = model.config.get_text_config().hidden_size
-    if thoughts.dim() != 4 or len(thoughts) != len(input_ids) or thoughts.shape[-1] != width:
-        raise RewardError(
-            f"latent_thoughts of shape {tuple(thoughts.shape)} for {len(input_ids)} prompts; "
-            f"needed is [{len(input_ids)}, N, T, {width}]: the thoughts of this reward model's own "
-            "backbone, grouped by question."
-        )
-    vocabulary = _vocabulary(model)
-    if 0 in (*input_ids.shape, thoughts.shape[1]):
-        raise RewardError(
-            f"input_ids of shape {tuple(input_ids.shape)} and latent_thoughts of shape "
-            f"{tuple(thoughts.shape)}; needed is at least one prompt, token and trajectory."
-        )
-    if bool(((input_ids < 0) | (input_ids >= vocabulary)).any()):
-        raise RewardError(
-            f"input_ids from {int(input_ids.min())} to {int(input_ids.max())}; the reward model "
-            f"{model.name_or_path!r} knows 0 to {vocabulary - 1}. Use its own backbone's tokenizer."
-        )
-    if mask is not None and (mask.shape != input_ids.shape or not bool(mask[:, -1:].all())):
-        raise RewardError(
-            f"attention_mask of shape {tuple(mask.shape)} for input_ids of shape "
-            f"{tuple(input_ids.shape)}; needed is the same shape, padded on the left, so that "
-            "every prompt ends with an attended token."
-        )
-    if lengths is not None and lengths.shape != thoughts.shape[:2]:
-        raise RewardError(
-            f"lengths of shape {tuple(lengths.shape)} for thoughts of shape "
-            f"{tuple(thoughts.shape)}; needed is {list(thoughts.shape[:2])}."
-        )
-    if lengths is not None and bool(((lengths < 0) | (lengths > thoughts.shape[2])).any()):
-        raise RewardError(
-            f"lengths from {int(lengths.min())} to {int(lengths.max())}; allowed are 0 to "
-            f"{thoughts.shape[2]}, the thoughts given."
-        )
-
-
-def check_positions(model: LatentRewardHead, longest: int, depth: int) -> None:
-    """Raise RewardError where a prompt of `longest` tokens with `depth` thoughts is too long."""
-    needed = longest + depth
-    limit = position_limit(model)
-    if needed > limit:
-        raise RewardError(
-            f"A prompt with {depth} thoughts needs {needed} positions; the reward model "
-            f"{model.name_or_path!r} has {limit}. Shorten the question."
-        )
-
-
-def check_fit(backbone: LatentBackbone, model: LatentRewardHead) -> None:
-    """Raise RewardError for a reward model that cannot read a backbone's prompts and thoughts."""
-    for what, ours, theirs in (
-        ("thoughts of size", _size(model), _size(backbone)),
-        ("token ids below", _vocabulary(model), _vocabulary(backbone)),
-    ):
-        if ours != theirs:
-            raise RewardError(
-                f"The reward model {model.name_or_path!r} reads {what} {ours}, but the backbone "
-                f"{backbone.name_or_path!r} has {what} {theirs}: they do not belong together. "
-                "Give a reward model that was trained on this backbone."
-            )
-
-
-def _size(model: Readable) -> int:
-    size: int = model.config.get_text_config().hidden_size
-    return size
-
-
-def _vocabulary(model: Readable) -> int:
-    return model.get_input_embeddings().num_embeddings

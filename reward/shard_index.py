@@ -46,19 +46,6 @@ class ShardIndex:
         start = shard * self.shard_size
         return range(start, min(start + self.shard_size, self.count))
 
-    def differences(self, other: "ShardIndex") -> dict[str, tuple[Any, Any]]:
-        """Return the fields that differ, settings by their own names: own value, other's."""
-        own, theirs = self._flat(), other._flat()
-        return {
-            name: (own.get(name), theirs.get(name))
-            for name in sorted(own | theirs)
-            if own.get(name) != theirs.get(name)
-        }
-
-    def _flat(self) -> dict[str, Any]:
-        fields = asdict(self)
-        return fields.pop("settings") | fields
-
 
 def questions_digest(questions: Sequence[Question]) -> str:
     """Return a digest of a question set, its order included."""

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from ..differences import differences
 from ..models.identity import tensors_digest
 from .errors import CorruptShardError, RewardError
 from .labels import LabelledQuestion, stacked
@@ -67,14 +68,10 @@ class Shards:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / INDEX).exists():
             shards = cls.open(folder)
-            found = shards.index.differences(index)
-            if found:
-                listed = "; ".join(
-                    f"{name} was {old!r} and is now {new!r}" for name, (old, new) in found.items()
-                )
+            if found := differences(asdict(shards.index), asdict(index)):
                 raise RewardError(
-                    f"The shards in {folder} were made otherwise: {listed}. Repeat the command "
-                    "that began them, or choose another folder."
+                    f"The shards in {folder} were made otherwise: {'; '.join(found.values())}. "
+                    "Repeat the command that began them, or choose another folder."
                 )
             return shards
         text = json.dumps(asdict(index), indent=2) + "\n"

@@ -8,7 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-SHARED = {"errors", "numerals", "registry"}  # files at the root, which every room may import
+SHARED = {
+    "differences",
+    "errors",
+    "numerals",
+    "registry",
+}  # files at the root, which every room may import
 
 
 def read_table() -> dict[str, set[str]]:

@@ -80,7 +80,7 @@ def _save(
     """Write weights, configs and the tokenizer, that of adapters only if it is not their base's."""
     dtype = read_dtype(recipe.publish.dtype)
     explicit = recipe.objective.backbone is None
-    own = type(model)  # a latent reasoner's class reads them, with their base or alone
+    own: Any = type(model)  # a latent reasoner's class reads them, with their base or alone
     kinds = [own, latent_class(BACKBONES["explicit"], own)] if explicit else [own]
     if peft_model is None:
         model.to(dtype).save_pretrained(new)

@@ -84,7 +84,7 @@ else:
 class LatentBackbone(_Model):
     """Base of the methods; stands before a causal language model of transformers in the bases.
 
-    `models.auto` joins a method and a model to one class, so that released names of weights and
+    `models.joined` joins a method and a model to one class, so that released names of weights and
     classes stay what they are: `Coconut` over `GPT2LMHeadModel` is `COCONUTGPT2`. A subclass sets
     the class attributes, and overrides `next_thought` where a thought is not the hidden state
     itself. One with modules of its own builds them in `__init__(config)`, after

@@ -7,9 +7,9 @@ import torch
 from torch.nn import functional
 from transformers import Cache
 
+from .buffers import append, move
 from .prompts import Prompts, Slots, among
 
-_FIRST_POSITIONS = 16  # positions that a row's own buffer begins with; it doubles when it is full
 # What nobody reads any more is dropped once no more than this share is read: dropping copies the
 # rest, and keeping it costs products that nobody needs.
 _READ_SHARE = 0.5
@@ -46,9 +46,7 @@ class Group:
         if layer == 0:
             self.length += count
         for buffers, states in ((self.keys, key), (self.values, value)):
-            buffers[layer] = _append(
-                buffers[layer], self.slots.scatter(states), self.length - count
-            )
+            buffers[layer] = append(buffers[layer], self.slots.scatter(states), self.length - count)
 
     def attend(self, layer: int, query: torch.Tensor, count: int, dropout: float) -> torch.Tensor:
         """Attend to the prompt and to a row's own positions, by one softmax over both.
@@ -97,7 +95,7 @@ class Group:
         index = self.slots.of_rows(rows)
         for layer in range(len(self.keys)):
             for ours, theirs in ((self.keys, group.keys), (self.values, group.values)):
-                theirs[layer] = _move(ours[layer], index, group.slots, group.length)
+                theirs[layer] = move(ours[layer], index, group.slots, group.length)
         return group
 
     def leave(self, rows: torch.Tensor) -> "Group":
@@ -162,35 +160,6 @@ class RowCache(Cache):
     def positions(self) -> int:
         """Tokens whose keys and values are held; a prompt that groups share counts for each."""
         return sum(group.positions for group in self.groups)
-
-
-def _append(old: torch.Tensor | None, new: torch.Tensor, length: int) -> torch.Tensor:
-    """Return a buffer that holds the first `length` positions of the old one, and the new ones."""
-    if new.requires_grad:  # a gradient needs every state as it was: nothing is written over
-        return new if old is None else torch.cat((old[:, :, :length], new), dim=2)
-    total = length + new.shape[2]
-    if old is None or old.shape[2] < total:
-        larger = new.new_empty(
-            (*new.shape[:2], max(_FIRST_POSITIONS, total, 2 * length), new.shape[3])
-        )
-        if old is not None:
-            larger[:, :, :length] = old[:, :, :length]
-        old = larger
-    old[:, :, length:total] = new
-    return old
-
-
-def _move(
-    old: torch.Tensor | None, index: torch.Tensor, slots: Slots, length: int
-) -> torch.Tensor | None:
-    """Return a buffer with the rows at the old slots `index` i64[R] at their new slots."""
-    if old is None:
-        return None
-    if slots.index is None:
-        return old[index]
-    new = old.new_zeros((slots.count, *old.shape[1:]))
-    new[slots.index, :, :length] = old[index, :, :length]
-    return new
 
 
 def _later(count: int, scores: torch.Tensor) -> torch.Tensor:

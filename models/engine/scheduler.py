@@ -7,9 +7,7 @@ the queue and half as many join.
 """
 
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -22,39 +20,7 @@ from .memory import is_out_of_memory
 from .prompts import among
 from .rows import Record, Rows
 from .step import Step, Stepper, Told, stepping
-
-
-class Source(Protocol):
-    """Where rows come from: samples of questions, completions of thoughts, answers of beams.
-
-    Work is known by an index; the rows of one share what was read before them.
-
-    Attributes:
-        longest: tokens of the longest prompt.
-        sharing: rows that share a prompt.
-        own_prompts: whether each row reads its prompt by itself all the same.
-    """
-
-    longest: int
-    sharing: int
-    own_prompts: bool
-
-    def work(self) -> Iterable[tuple[int, Sequence[int]]]:
-        """Return all that is to be done: indices, and the numbers of the samples of each."""
-
-    def together(self, index: int) -> int:
-        """Return what must be equal for work to begin in one wave."""
-
-    def begin(
-        self, stepper: Stepper, index: Sequence[int], samples: Sequence[int]
-    ) -> tuple[Rows, torch.Tensor | None]:
-        """Read what the samples of some work share; return their rows, work by work.
-
-        The thoughts f[R, t, D] that they have already, if any, come with them.
-        """
-
-    def forget(self) -> None:
-        """Drop what was read for later waves, because memory has run out."""
+from .waiting import Source, Waiting
 
 
 def run(
@@ -113,7 +79,7 @@ class _Batch:
             sharing=source.sharing,
             own_prompts=source.own_prompts,
         )
-        self._waiting = deque((index, list(samples)) for index, samples in source.work())
+        self._waiting = Waiting(source)
         self._record = Record(model, settings)
         self._rows: Rows | None = None
         self.done: list[tuple[int, Trajectory]] = []
@@ -173,10 +139,7 @@ class _Batch:
             index, sample = self._samples.pop(row)
             left.setdefault(index, []).append(sample)
         self._record.give_back(rows)
-        if self._waiting and self._waiting[0][0] in left:
-            index, samples = self._waiting.popleft()
-            left[index] += samples
-        self._waiting.extendleft((index, sorted(left[index])) for index in reversed(left))
+        self._waiting.put_back(left)
 
     def _write(self, rows: Rows, step: Step, told: Told) -> None:
         """Record what the rows are fed: thoughts, and tokens of answers."""
@@ -209,13 +172,10 @@ class _Batch:
         self.done += done
 
     def _next_wave(self) -> tuple[list[int], list[int]] | None:
-        """Take work and the samples of each from the queue; None if no more rows fit.
-
-        A wave is part of the samples of some work, or all samples of several.
-        """
+        """Take work and the samples of each from the queue; None if no more rows fit."""
         if not self._waiting:
             return None
-        index, samples = self._waiting[0]
+        index, samples = self._waiting.first
         most = min(self.budget.rows, self._most_work * len(samples))
         if self._most_work > 1 or most < len(samples):
             # Two waves, so that one joins while the other ends.
@@ -226,21 +186,7 @@ class _Batch:
             full = self.budget.rows - len(self._rows) < most
             if late or full or not self.budget.fits(self._rows.cache.positions, most):
                 return None
-        self._waiting.popleft()
-        if len(samples) > most:
-            each = -(-len(samples) // -(-len(samples) // most))  # parts of like size
-            self._waiting.appendleft((index, samples[each:]))
-            return [index], samples[:each]
-        wave, kind = [index], self._source.together(index)
-        free = self._most_work - len(begun | {index})
-        while len(wave) < most // len(samples) and self._waiting:
-            index, others = self._waiting[0]
-            free -= index not in begun
-            if free < 0 or others != samples or self._source.together(index) != kind:
-                break
-            wave.append(index)
-            self._waiting.popleft()
-        return wave, samples
+        return self._waiting.take(most, begun=begun, most_work=self._most_work)
 
     def _join(self, stepper: Stepper, wave: list[int], samples: list[int]) -> None:
         """Read what is shared and let the samples of each work join the batch."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from ...differences import differences
 from ..errors import ResultsError
 from .record import Run
 from .settings import new_since
@@ -119,9 +120,4 @@ def _as_far_as_known(new: Run, old: Run) -> bool:
 
 
 def _differences(new: Run, old: Run) -> list[str]:
-    ours, theirs = _purpose(new), _purpose(old)
-    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    return [
-        f"{name} is {ours.get(name, 'not set')}, was {theirs.get(name, 'not set')}"
-        for name in names
-    ]
+    return list(differences(_purpose(old), _purpose(new)).values())

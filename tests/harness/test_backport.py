@@ -23,7 +23,14 @@ ROOMS = ("harness", "tasks", "models", "reward", "results")
 NOT_PACKAGED = {("harness", "backport"), ("results", "baselines"), ("results", "tiny-coconut")}
 AT_THE_ROOT = {
     f"latent_tts/{name}"
-    for name in ("__init__.py", "errors.py", "numerals.py", "registry.py", "py.typed")
+    for name in (
+        "__init__.py",
+        "differences.py",
+        "errors.py",
+        "numerals.py",
+        "registry.py",
+        "py.typed",
+    )
 }
 SHIPPED = {".py", ".yaml", ".jsonl", ".json", ".safetensors", ".md", ".js", ".css", ".jinja"}
 BACKPORT = ("_latent_tts_backport.py", "latent_tts_backport.pth")

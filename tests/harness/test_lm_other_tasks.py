@@ -9,6 +9,7 @@ from latent_tts.harness.lm import LatentLM
 from latent_tts.models import ModelError
 from latent_tts.tasks import Pool, TaskError, find_strategy, join_pools
 from tests.harness.evaluation import evaluate, filtered, make_request, make_rows
+from tests.marks import slow_but
 
 SETTINGS = {"latent_do_sample_by": "noise", "noise_std": 1.0, "max_new_tokens": 20}
 
@@ -77,7 +78,7 @@ def first(pool, count):
     return Pool(pool.candidates[:count])
 
 
-@pytest.mark.parametrize("how", [None, "majority", "first"])
+@pytest.mark.parametrize("how", slow_but([None, "majority", "first"], "first"))
 def test_the_response_is_the_aggregated_text(run_task, drawn, how):
     model_args = {} if how is None else {"aggregation": how}
     results, samples = run_task(model_args=model_args)

@@ -13,6 +13,7 @@ from latent_tts.reward import LatentRewardModel, RewardError, beam_search
 from latent_tts.tasks import Pool, TaskError, find_strategy, pool_metrics
 from tests.checkpoints import edit_config, edit_weights
 from tests.harness.evaluation import evaluate, make_request, make_rows, pools, question
+from tests.marks import slow_but
 from tests.reward.checkpoints import random_reward_model, write_gpt2
 
 KINDS = ["coconut", "codi", "colar"]
@@ -99,7 +100,7 @@ def test_beam_search_stands_beside_the_same_samples(checkpoints, guides, data, k
     assert (settings["num_beams"], settings["num_beam_candidates"]) == (2, 2)
 
 
-@pytest.mark.parametrize("how", ["first", "weighted", None])
+@pytest.mark.parametrize("how", slow_but(["first", "weighted", None], None))
 def test_other_tasks_are_answered_with_the_chosen_candidate(checkpoints, guides, how):
     args = {**SETTINGS, "reward_model": str(guides["coconut"]), "latent_length": 3}
     beams = {"num_beams": 2} if how in ("beam_search", None) else {}
@@ -143,7 +144,11 @@ def test_a_cache_filled_without_rewards_is_refused(checkpoints, guides, data, tm
         ({"aggregation": "weighted"}, ModelError, r"Give reward_model= in --model_args"),
         ({"num_beams": 2}, ModelError, "num_beams=2 needs a reward model"),
         ({"aggregation": "best"}, TaskError, "no aggregation is called 'best'"),
-        ({"reward_model": "{gpt2}", "num_beams": 3}, ModelError, "does not divide num_return_seq"),
+        (
+            {"reward_model": "{gpt2}", "num_beams": 3},
+            ModelError,
+            r"does not divide the N = 4 samples",
+        ),
         ({"reward_model": "{gpt2}", "aggregation": "beam_search"}, ModelError, "needs num_beams"),
         ({"reward_model": "/nowhere"}, ModelError, "No checkpoint at '/nowhere'"),
         ({"reward_model": "{backbone}"}, RewardError, r"lacks .*: classifier\..* no reward model"),

@@ -13,6 +13,7 @@ from lm_eval.tasks import TaskManager
 from latent_tts.models import AutoLatentModel, ModelError
 from latent_tts.tasks import TaskError
 from tests.harness.evaluation import BENCHMARKS, evaluate
+from tests.marks import slow_but
 
 PAGE = Path(__file__).parents[2] / "docs" / "backbones-and-samplers.md"
 
@@ -100,7 +101,10 @@ def own_task(tmp_path, monkeypatch):
     return write
 
 
-@pytest.mark.parametrize("name", ["latent_tts.tasks.classes", "latent_tts.harness.task"])
+NAMES = ["latent_tts.tasks.classes", "latent_tts.harness.task"]
+
+
+@pytest.mark.parametrize("name", slow_but(NAMES, NAMES[0]))
 def test_readmes_task_runs(checkpoints, data, own_task, name):
     """The second name stands in copies of `_pool.yaml` that were made before."""
     folder = own_task("2")

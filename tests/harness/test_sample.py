@@ -9,12 +9,13 @@ from latent_tts.harness.sample import sample_pools
 from latent_tts.models import AutoLatentModel, EngineOptions, ModelError, load_tokenizer
 from latent_tts.models.engine.prompts import pad_left
 from tests.harness.evaluation import question
+from tests.marks import slow_but
 from tests.reward.checkpoints import random_reward_model
 
 QUESTIONS = [question(place) for place in range(10)]
 
 
-@pytest.fixture(scope="module", params=["coconut", "colar"])
+@pytest.fixture(scope="module", params=slow_but(["coconut", "colar"], "colar"))
 def loaded(request, checkpoints):
     """A backbone, its tokenizer and settings under which its samples differ."""
     folder = checkpoints[request.param]

@@ -151,7 +151,7 @@ def test_a_finished_training_is_only_written_again(trained, tmp_path):
 @pytest.mark.slow
 def test_other_settings_in_the_same_folder_are_refused_by_name(trained):
     recipe, whole = trained
-    message = "begun otherwise: learning_rate was 0.002 and is 0.001. Repeat the command"
+    message = "begun otherwise: learning_rate was 0.002 and is now 0.001. Repeat the command"
     with pytest.raises(LatentTTSError, match=message):
         run(recipe, whole, "--learning-rate", "1e-3")
     assert run(recipe, whole, "--save-minutes", "9").exit_code == 0

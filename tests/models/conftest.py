@@ -19,10 +19,12 @@ from latent_tts.models import (
     sample,
 )
 from latent_tts.models.engine.trial import check_model
+from tests.marks import slow_but
 from tests.models.reference import Reference
-from tests.models.sampled import COMMON, PAIRS, SAMPLING, thought_length
+from tests.models.sampled import COMMON, PAIRS, QUICK, SAMPLING, thought_length
 
 transformers.utils.logging.disable_progress_bar()
+TRUNKS = ("coconut", "colar")  # a backbone on GPT-2, and one on Llama
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,17 @@ def backbones(checkpoints) -> dict[str, Backbone]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let tests run with the two trunks' backbones, those under `sampling` with `PAIRS`."""
+    """Let tests run with the two trunks' backbones, those under `sampling` with `PAIRS`.
+
+    Of the pairs all are slow but `QUICK`, of the backbones all but a module's `QUICK_BACKBONES`.
+    """
     if "sampling" in metafunc.fixturenames:
-        metafunc.parametrize(("backbone", "sampling"), PAIRS, indirect=True)
+        metafunc.parametrize(("backbone", "sampling"), slow_but(PAIRS, *QUICK), indirect=True)
     elif "backbone" in metafunc.fixturenames:
         marks = metafunc.definition.iter_markers("parametrize")
         if all(mark.args[0] != "backbone" for mark in marks):
-            metafunc.parametrize("backbone", ("coconut", "colar"), indirect=True)
+            quick = getattr(metafunc.module, "QUICK_BACKBONES", TRUNKS)
+            metafunc.parametrize("backbone", slow_but(TRUNKS, *quick), indirect=True)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from latent_tts.models import AutoLatentModel, ModelError
 from latent_tts.models.identity import checkpoint_digest
 from tests.checkpoints import write_on_trunk
+from tests.marks import slow_but
 from tests.models.conftest import Backbone
 from tests.models.sampled import SAMPLING, check_same
 
@@ -57,7 +58,7 @@ def written(request, tmp_path_factory):
     return kind, base, folder / "adapter", folder / "merged"
 
 
-@pytest.mark.parametrize("name", ["noise", "dropout", "answers"])
+@pytest.mark.parametrize("name", slow_but(["noise", "dropout", "answers"], "dropout"))
 def test_samples_are_those_of_the_merged_weights(written, name):
     kind, base, adapter, merged = written
     settings = {**SAMPLING[name], "latent_length": 4, "max_new_tokens": 12, "seed": 2}

@@ -10,6 +10,7 @@ import torch
 
 from latent_tts.models import ModelError, Reading, Sampler
 from latent_tts.models.samplers import Dropout, Noise
+from tests.marks import slow_but
 from tests.models.sampled import COMMON, SAMPLING, check_same, thought_length
 
 
@@ -22,7 +23,7 @@ def some(found, *, question=None, samples=None):
     }
 
 
-@pytest.mark.parametrize(("questions", "count"), [(1, 1), (5, 4)])
+@pytest.mark.parametrize(("questions", "count"), slow_but([(1, 1), (5, 4)], (5, 4)))
 def test_a_question_alone_and_in_a_batch(backbone, sampling, questions, count):
     settings = {**sampling, "num_return_sequences": count}
     together = backbone.sample(settings, questions=questions)

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from latent_tts.models import AutoLatentModel
 from tests.checkpoints import TRUNKS, write_on_trunk
+from tests.marks import slow_but
 from tests.models.conftest import Backbone
 from tests.models.reference import Dropout, Noise, sample_key
 from tests.models.sampled import check_same
@@ -39,7 +40,14 @@ PAIRS = [(kind, trunk) for trunk in TRUNKS for kind in NAMES]
 SAMPLED = [(*pair, list(SAMPLERS)[number % 2]) for number, pair in enumerate(PAIRS)]
 
 
-@pytest.mark.parametrize(("kind", "trunk", "sampler"), SAMPLED)
+# Each trunk once, and each backbone.
+QUICK = [("coconut", "Qwen2"), ("coconut", "Qwen3"), ("codi", "SmolLM2"), ("codi", "Llama")]
+QUICK += [("colar", "GPT2")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "trunk", "sampler"), slow_but(SAMPLED, *(s for s in SAMPLED if s[:2] in QUICK))
+)
 def test_samples_are_those_of_the_plain_model(on_trunk, trunk, kind, sampler):
     backbone = on_trunk(kind, trunk)
     prompts, settings = backbone.prompts(2), {**SAMPLERS[sampler], "latent_length": 4}
@@ -61,8 +69,7 @@ def test_samples_are_those_of_the_plain_model(on_trunk, trunk, kind, sampler):
     assert len({one.answer_ids for one in found.values()}) > 2
 
 
-@pytest.mark.parametrize("kind", NAMES)
-@pytest.mark.parametrize("trunk", TRUNKS)
+@pytest.mark.parametrize(("kind", "trunk"), slow_but(PAIRS, *QUICK))
 def test_what_is_saved_says_what_it_is(on_trunk, tmp_path, trunk, kind):
     backbone = on_trunk(kind, trunk)
     backbone.model.save_pretrained(tmp_path)

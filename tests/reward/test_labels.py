@@ -9,6 +9,7 @@ from latent_tts.models.samplers import randomness
 from latent_tts.reward import RewardError
 from latent_tts.reward.labels import label_questions
 from latent_tts.tasks import Question
+from tests.marks import slow_but
 from tests.models.reference import GOLDEN, WORD, Dropout, Reference, sample_key, splitmix
 from tests.reward.conftest import read_parity
 
@@ -151,7 +152,7 @@ def check_equal(found, expected):
         torch.testing.assert_close(entry.thoughts, other.thoughts, rtol=0, atol=5e-3)
 
 
-@pytest.mark.parametrize(("kind", "sampler"), PAIRS)
+@pytest.mark.parametrize(("kind", "sampler"), slow_but(PAIRS, PAIRS[-1]))
 def test_labels_depend_on_no_batch(backbones, kind, sampler):
     model, tokenizer = backbones[kind]
     settings = settings_of(model, sampler)
@@ -172,7 +173,7 @@ def completions(model, tokenizer, settings, count):
     return trajectories, {(leave.trajectory, leave.step, one.sample): one for leave, one in begun}
 
 
-@pytest.mark.parametrize(("kind", "sampler"), PAIRS)
+@pytest.mark.parametrize(("kind", "sampler"), slow_but(PAIRS, PAIRS[-1]))
 def test_the_first_of_more_completions(backbones, kind, sampler):
     model, tokenizer = backbones[kind]
     settings = settings_of(model, sampler)

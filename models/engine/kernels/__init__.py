@@ -3,7 +3,8 @@
 import logging
 
 try:
-    from .cpu import HEAD_TOKENS, drop_stale, fast, packed_head, stop_packing
+    from .cpu import fast
+    from .packed import HEAD_TOKENS, drop_stale, packed_head, stop_packing
 except ImportError as error:  # another torch or transformers, without what they are built on
     from .plain import HEAD_TOKENS, drop_stale, fast, packed_head, stop_packing
 

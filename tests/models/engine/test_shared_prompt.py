@@ -10,13 +10,14 @@ from latent_tts.models.engine.attention import read_on, read_prompts, shared_att
 from latent_tts.models.engine.cache import Group, RowCache
 from latent_tts.models.engine.prompts import pad_left
 from latent_tts.models.engine.rollouts import complete
+from tests.marks import slow_but
 from tests.models.engine.held import held_bytes
 from tests.models.engine.passes import watching
 from tests.models.engine.repeated import repeated
 from tests.models.sampled import check_same, check_same_output, thought_length
 
 
-@pytest.mark.parametrize(("questions", "count"), [(1, 3), (5, 3)])
+@pytest.mark.parametrize(("questions", "count"), slow_but([(1, 3), (5, 3)], (5, 3)))
 def test_samples_are_those_of_repeated_prompts(backbone, sampling, questions, count):
     prompts = backbone.prompts(questions)
     # More tokens than a row's buffer begins with.

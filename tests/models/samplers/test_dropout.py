@@ -6,22 +6,25 @@ from scipy import stats
 
 from latent_tts.models import BACKBONES, ModelError
 from latent_tts.models.samplers import Dropout
+from tests.marks import slow_but
 from tests.models.reference import Dropout as ReferenceDropout
 from tests.models.reference import sample_key
 from tests.models.sampled import thought_length
 from tests.models.samplers.masks import seeing_masks
 
+QUICK_BACKBONES = ("colar",)
+
 DROPOUT = {"coconut": 0.2, "codi": 0.2, "colar": 0.1}
 FEED_FORWARD = (".mlp.c_proj", ".mlp.down_proj")
 
 
-@pytest.mark.parametrize(
-    ("site", "scope", "mask"),
-    [
-        *(("residual", "prompt_and_thoughts", "step"), ("residual", "thoughts", "sample")),
-        *(("feed_forward", "prompt_and_thoughts", "sample"), ("feed_forward", "thoughts", "step")),
-    ],
-)
+CASES = [
+    *(("residual", "prompt_and_thoughts", "step"), ("residual", "thoughts", "sample")),
+    *(("feed_forward", "prompt_and_thoughts", "sample"), ("feed_forward", "thoughts", "step")),
+]
+
+
+@pytest.mark.parametrize(("site", "scope", "mask"), slow_but(CASES, CASES[0], CASES[2]))
 def test_dropout_equals_the_reference(backbone, site, scope, mask):
     prompts, seed = backbone.prompts(2), 21
     lengths, p = thought_length(backbone, 4), DROPOUT[backbone.kind]
@@ -57,7 +60,7 @@ def test_colar_with_a_fixed_length_reads_all_thoughts_under_dropout(backbones):
     assert list(found.answer_ids) == expected.sequence[len(prompt) + 3 :]
 
 
-@pytest.mark.parametrize("mask", ["step", "sample"])
+@pytest.mark.parametrize("mask", slow_but(["step", "sample"], "sample"))
 @pytest.mark.parametrize(
     ("kind", "scope", "first", "last"),
     [

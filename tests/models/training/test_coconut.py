@@ -8,6 +8,7 @@ from latent_tts.models import SAMPLERS, ModelError, Sampler
 from latent_tts.models.samplers import randomness
 from latent_tts.models.training import OBJECTIVES, Turn
 from latent_tts.models.training.unroll import recomputed
+from tests.marks import slow_but
 from tests.models.reference import Dropout as ReferenceDropout
 from tests.models.reference import Reference, sample_key
 from tests.models.training.compared import assert_same, gradients
@@ -40,8 +41,10 @@ def slow_terms(model, tokenizer, problem, *, kept, thoughts, probe=None, noise=N
     return losses[0], sum(losses[1:])
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("stage", [1, 2, 4])
+STAGES = [(1, False), (2, False), (4, False), (1, True), (2, True), (4, True)]
+
+
+@pytest.mark.parametrize(("stage", "checkpointing"), slow_but(STAGES, (1, False), (2, True)))
 def test_loss_and_gradients_equal_the_slow_computation(latent, stage, checkpointing):
     model, tokenizer = latent("coconut")
     objective = COCONUT(stage_updates=10, probe_weight=0.7)

@@ -163,13 +163,13 @@ def test_a_run_that_cannot_be_read_does_not_pass(base):
 @pytest.mark.parametrize(
     ("change", "differs"),
     [
-        ({"settings": {"noise_std": 0.3}}, "noise_std is 0.3, was 0.6"),
-        ({"settings": {"max_new_tokens": 9}}, "max_new_tokens is 9, was not set"),
-        ({"settings": {"latent_do_sample": False}}, "latent_do_sample is False, was True"),
-        ({"metadata": {"tolerance": 1}}, "tolerance is 1, was 0"),
-        ({"n": 16}, "N is 16, was 4"),
-        ({"n": 2}, "N is 2, was 4"),
-        ({"reward_model": {"name": "a/rm"}}, "reward_model is rm, was None"),
+        ({"settings": {"noise_std": 0.3}}, "noise_std was 0.6 and is now 0.3"),
+        ({"settings": {"max_new_tokens": 9}}, "max_new_tokens was not set and is now 9"),
+        ({"settings": {"latent_do_sample": False}}, "latent_do_sample was True and is now False"),
+        ({"metadata": {"tolerance": 1}}, "tolerance was '0' and is now '1'"),
+        ({"n": 16}, "N was 4 and is now 16"),
+        ({"n": 2}, "N was 4 and is now 2"),
+        ({"reward_model": {"name": "a/rm"}}, "reward_model was not set and is now 'rm'"),
     ],
 )
 def test_other_settings_than_the_baseline_s_fail_unless_allowed(base, change, differs):
@@ -194,7 +194,7 @@ def test_repeats_count_as_candidates(base):
     edit(file, lambda content: content["configs"]["latent_tts_arith"].update(repeats=2))
     done = run_check(base / "new", "--baseline", base / "base")
     assert done.exit_code == 1
-    assert ": N is 8, was 4. Run" in done.stdout
+    assert ": N was 4 and is now 8. Run" in done.stdout
 
 
 def test_the_nearest_run_differs_in_the_fewest_settings(base):
@@ -204,9 +204,8 @@ def test_the_nearest_run_differs_in_the_fewest_settings(base):
     write_run(base / "base" / "near", make_rows(0.8), settings={"noise_std": 2.0})
     write_run(base / "new", make_rows(0.8, seed=7), settings={"noise_std": 2.0, "latent_length": 9})
     done = run_check(base / "new", "--baseline", base / "base")
-    assert (
-        "The nearest is near (latent_tts_arith, noise 2, N = 4): latent_length is 9" in done.stdout
-    )
+    nearest = "The nearest is near (latent_tts_arith, noise 2, N = 4): latent_length was not set"
+    assert nearest in done.stdout
     done = run_check(base / "new", "--baseline", base / "base", "--allow-different", "--partial")
     assert "; new against near)" in done.stdout
     assert done.exit_code == 0

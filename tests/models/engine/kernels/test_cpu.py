@@ -15,12 +15,13 @@ from transformers.pytorch_utils import Conv1D
 from latent_tts.models import EngineOptions
 from latent_tts.models.backbones.tokens import LatentTokens
 from latent_tts.models.engine.head import likeliest
-from latent_tts.models.engine.kernels import cpu as module
-from latent_tts.models.engine.kernels.cpu import drop_stale, fast, packed_head, stop_packing
+from latent_tts.models.engine.kernels import packed as module
+from latent_tts.models.engine.kernels.cpu import fast
+from latent_tts.models.engine.kernels.packed import drop_stale, packed_head, stop_packing
 from tests.models.engine.passes import watching
 from tests.models.sampled import check_same
 
-pytestmark = pytest.mark.skipif(not module._kernel_exists(), reason="torch has no packed kernel")
+pytestmark = pytest.mark.skipif(not module.kernel_exists(), reason="torch has no packed kernel")
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +181,7 @@ def short_of_memory(monkeypatch):
 
 
 def without_kernel(monkeypatch):
-    monkeypatch.setattr(module, "_kernel_exists", lambda: False)
+    monkeypatch.setattr(module, "kernel_exists", lambda: False)
 
 
 def small(monkeypatch):
