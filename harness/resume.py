@@ -7,6 +7,7 @@ from typing import Any
 
 from ..differences import differences
 from ..errors import LatentTTSError
+from ..models.files import write_at_once
 
 
 def keep_recipe(
@@ -27,6 +28,4 @@ def keep_recipe(
             raise otherwise("; ".join(differs.values()))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".new")
-    part.write_text(f"{text}\n", encoding="utf-8")
-    part.replace(path)  # never seen in part
+    write_at_once(path, f"{text}\n".encode())

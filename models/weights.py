@@ -56,41 +56,21 @@ def load_weights(
     """
     patterns = _patterns(ignore_weights, error)
     beside = [] if state_dict is not None else list(_unread_files(Path(name)))
-    reports = logging.getLogger("transformers.modeling_utils")
-    reports.addFilter(_is_no_report)
-    loader: Any = kind  # transformers' types know nothing of `output_loading_info`
     try:
         state_dict = unwrapped_weights(name) if state_dict is None else state_dict
-        model, info = loader.from_pretrained(
-            name if state_dict is None else None,
-            state_dict=state_dict,
-            revision=revision,
-            # What does not fit is refused below, with a shorter message.
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **kwargs,
-        )
+        path = name if state_dict is None else None
+        model, info = _read(kind, path, state_dict=state_dict, revision=revision, **kwargs)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
         raise error(
             f"The weights of the {what} {name!r} (revision {revision!r}) cannot be loaded: {reason}"
         ) from reason
-    finally:
-        reports.removeFilter(_is_no_report)
-    added = tuple(f"{module}." for module in new)
-    lacking = sorted(key for key in info["missing_keys"] if not key.startswith(added))
-    lacking += sorted(
-        f"{key} of shape {tuple(wanted)}" for key, _, wanted in info["mismatched_keys"]
-    )
-    if lacking:
+    if lacking := _lacking(info, new):
         raise error(
             f"The {what} {name!r} lacks weights that its config.json calls for: "
             f"{_listed(lacking)}. {advice}"
         )
-    unread = [
-        key
-        for key in (*sorted(info["unexpected_keys"]), *beside)
-        if not any(fnmatchcase(key, pattern) for pattern in patterns)
-    ]
+    found = (*sorted(info["unexpected_keys"]), *beside)
+    unread = [key for key in found if not any(fnmatchcase(key, pattern) for pattern in patterns)]
     if unread:
         raise error(
             f"The {what} {name!r} holds weights that nobody reads: {_listed(unread)}. Its numbers "
@@ -99,6 +79,27 @@ def load_weights(
         )
     model.name_or_path = name
     return model
+
+
+def _read(kind: Any, path: str | None, **kwargs: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Return a model as transformers loads it, and what was and was not read."""
+    reports = logging.getLogger("transformers.modeling_utils")
+    reports.addFilter(_is_no_report)
+    try:
+        # What does not fit is refused by the caller, with a shorter message.
+        own = {"ignore_mismatched_sizes": True, "output_loading_info": True}
+        model, info = kind.from_pretrained(path, **own, **kwargs)
+    finally:
+        reports.removeFilter(_is_no_report)
+    return model, info
+
+
+def _lacking(info: Mapping[str, Any], new: Sequence[str]) -> list[str]:
+    """Return the weights that a model needs and files lack, but those of `new` modules."""
+    added = tuple(f"{module}." for module in new)
+    lacking = sorted(key for key in info["missing_keys"] if not key.startswith(added))
+    shapes = (f"{key} of shape {tuple(wanted)}" for key, _, wanted in info["mismatched_keys"])
+    return lacking + sorted(shapes)
 
 
 def _unread_files(folder: Path) -> Iterator[str]:

@@ -6,13 +6,10 @@ beams are left, they share all k * m proposals. Candidate 0 of a beam keeps the 
 others get addresses of their own, so k = m = 1 is sample 0.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..models import LatentBackbone, LatentSettings, Trajectory
 from ..models.engine.budget import Budget, in_parts
@@ -25,10 +22,8 @@ from ..models.samplers.randomness import branch_keys
 from .checks import check_fit, check_positions
 from .errors import RewardError
 from .model import LatentRewardHead
+from .proposals import Proposal, keys_of_proposals, select_best, share_out
 from .reader import RewardReader
-
-# Equal thoughts may differ in their last bits where they stand in other rows of a batch.
-_SAME = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,40 +98,6 @@ def _of_question(beams: list[Beam], question: int) -> list[Beam]:
     ]
 
 
-@dataclass(kw_only=True)
-class _Beam:
-    """One beam or proposal.
-
-    Attributes:
-        question: which prompt.
-        rewards: r_t so far.
-        row: its row in the batch, or in the group where its thinking has ended.
-        parent: beam that proposed it; -1 for one that ended earlier.
-        thought: f32[D], the proposed thought; None where thinking has ended.
-        group: number of the rows that it was set aside with; None while it thinks.
-    """
-
-    question: int
-    rewards: list[float]
-    row: int
-    parent: int
-    thought: NDArray[np.float32] | None = None
-    group: int | None = None
-
-    @property
-    def score(self) -> float:
-        total = sum(self.rewards)
-        return total if np.isfinite(total) else -np.inf
-
-    def equals(self, other: "_Beam") -> bool:
-        """Whether both hold the same thoughts; those of different parents never do."""
-        if self.parent != other.parent or self.parent < 0:
-            return False
-        if self.thought is None or other.thought is None:
-            return self.thought is other.thought
-        return bool(np.allclose(self.thought, other.thought, rtol=_SAME, atol=_SAME))
-
-
 class _Search:
     """The rows of all beams of some prompts, in the batch or set aside."""
 
@@ -166,31 +127,33 @@ class _Search:
             )
         return found
 
-    def _think(self, stepper: Stepper) -> list[_Beam]:
+    def _think(self, stepper: Stepper) -> list[Proposal]:
         """Return the last beams, question by question and the best first."""
         rows, parents, owners = self._begin(stepper)
         thoughts = rows.hidden.new_empty(len(rows), 0, rows.hidden.shape[1])
-        ended: list[_Beam] = []
+        ended: list[Proposal] = []
         for depth in range(self.settings.thought_limit + 1):
             step, _ = stepper.propose(rows)
-            best = self._best(ended + self._proposals(step, parents, owners))
+            best = select_best(ended + self._proposals(step, parents, owners), self.width)
             ended = self._set_aside(best, rows, thoughts)
             parents = [beam for beam in best if beam.thought is not None]
             if not parents:
                 break
             last = depth + 1 == self.settings.thought_limit
-            shares = [1] * len(parents) if last else self._shares(parents, ended)
+            shares = [1] * len(parents)
+            if not last:
+                shares = share_out(parents, ended, width=self.width, candidates=self.candidates)
             owners = [number for number, share in enumerate(shares) for _ in range(share)]
             chosen = torch.tensor([parents[owner].row for owner in owners], device=rows.keys.device)
             # The reader holds the thinking rows only.
             self.reader.select((step.thinks.cumsum(dim=0) - 1)[chosen])
             rows, step = rows.select(chosen), step.select(chosen)
             thoughts = torch.cat((thoughts[chosen], step.inputs.unsqueeze(1)), dim=1)
-            rows = replace(rows, keys=_keys_of_proposals(rows.keys, shares, depth + 1))
+            rows = replace(rows, keys=keys_of_proposals(rows.keys, shares, depth + 1))
             rows = stepper.feed(rows, step)
         return ended
 
-    def _begin(self, stepper: Stepper) -> tuple[Rows, list[_Beam], list[int]]:
+    def _begin(self, stepper: Stepper) -> tuple[Rows, list[Proposal], list[int]]:
         """Return the first rows, their parents, and the parent of each row.
 
         Before the first thought all beams of a question are equal: they have one parent.
@@ -203,18 +166,18 @@ class _Search:
         owners = questions.repeat_interleave(keys.shape[1])
         self.reader.select(owners)
         parents = [
-            _Beam(question=number, rewards=[], row=number, parent=0)
+            Proposal(question=number, rewards=[], row=number, parent=0)
             for number in range(len(self.prompts))
         ]
         return rows, parents, owners.tolist()
 
-    def _proposals(self, step: Step, parents: list[_Beam], owners: list[int]) -> list[_Beam]:
+    def _proposals(self, step: Step, parents: list[Proposal], owners: list[int]) -> list[Proposal]:
         """Return what every row proposes, with its reward."""
         proposals = []
         for row, (owner, reward) in enumerate(zip(owners, self._score(step), strict=True)):
             parent = parents[owner]
             proposals.append(
-                _Beam(
+                Proposal(
                     question=parent.question,
                     rewards=[*parent.rewards, *([] if reward is None else [reward])],
                     row=row,
@@ -223,20 +186,6 @@ class _Search:
                 )
             )
         return proposals
-
-    def _shares(self, parents: list[_Beam], ended: list[_Beam]) -> list[int]:
-        """Return how many thoughts each beam proposes next.
-
-        Each proposes m. Where a question has fewer than k beams, because others were equal, those
-        that still think share the proposals that are left over.
-        """
-        thinking = Counter(beam.question for beam in parents)
-        done = Counter(beam.question for beam in ended)
-        shares = []
-        for question, count in thinking.items():
-            budget = self.candidates * (self.width - done[question])
-            shares += [budget // count + (number < budget % count) for number in range(count)]
-        return shares
 
     def _score(self, step: Step) -> list[float | None]:
         """Return r_t of every row that proposes a thought; None for the others."""
@@ -249,21 +198,9 @@ class _Search:
                 rewards[row] = reward
         return rewards
 
-    def _best(self, beams: list[_Beam]) -> list[_Beam]:
-        """Return the best k different beams of every question."""
-        different: dict[int, list[_Beam]] = {}
-        for beam in beams:
-            own = different.setdefault(beam.question, [])
-            # The earliest of equal ones: their scores differ in last bits, which no batch may do.
-            if not any(beam.equals(other) for other in own):
-                own.append(beam)
-        return [
-            beam
-            for _, own in sorted(different.items())
-            for beam in sorted(own, key=lambda beam: -beam.score)[: self.width]
-        ]
-
-    def _set_aside(self, best: list[_Beam], rows: Rows, thoughts: torch.Tensor) -> list[_Beam]:
+    def _set_aside(
+        self, best: list[Proposal], rows: Rows, thoughts: torch.Tensor
+    ) -> list[Proposal]:
         """Copy the rows whose thinking has ended out of the batch; return all that have."""
         new = [beam for beam in best if beam.thought is None and beam.group is None]
         if new:
@@ -272,10 +209,3 @@ class _Search:
                 beam.row, beam.parent, beam.group = row, -1, len(self.aside)
             self.aside.append(Thought(rows.select(chosen), thoughts[chosen]))
         return [beam for beam in best if beam.thought is None]
-
-
-def _keys_of_proposals(keys: torch.Tensor, shares: list[int], step: int) -> torch.Tensor:
-    """Return the addresses i64[R] of rows that leave the beams at `keys` i64[R], so many each."""
-    number = torch.cat([torch.arange(share, device=keys.device) for share in shares])
-    others = branch_keys(keys, step, max(shares))
-    return torch.where(number == 0, keys, others.gather(1, number.unsqueeze(1)).squeeze(1))

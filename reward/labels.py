@@ -1,6 +1,5 @@
 """Labels of thoughts by rollouts (arXiv 2510.07745, section 4)."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,35 +77,41 @@ def label_questions(
         pools[trajectory.question].append(trajectory)
     pools = [sorted(pool, key=lambda one: one.sample) for pool in pools]
     right = [[judge.is_right(one) for one in pool] for pool in pools]
+    labels = [_own_labels(pool, own) for pool, own in zip(pools, right, strict=True)]
     mixed = [index for index, own in enumerate(right) if any(own) and not all(own)]
-    completed = [one for index in mixed for one in pools[index]] if rollouts else []
-    counts: dict[tuple[int, int, int], int] = defaultdict(int)  # right ones, by where they left
-    for leave, completion in complete(model, prompts, completed, settings, count=rollouts):
-        left = completed[leave.trajectory]
-        good = judge.is_right(replace(completion, question=left.question))
-        counts[left.question, left.sample, leave.step] += good
-    entries = []
-    for index, (question, pool, own) in enumerate(zip(questions, pools, right, strict=True)):
-        lengths = [len(one.thoughts) for one in pool]
-        labels = torch.zeros(len(pool), max(lengths))
-        for number, (length, good) in enumerate(zip(lengths, own, strict=True)):
-            labels[number, :length] = float(good)
-            if rollouts and index in mixed:
-                for step in range(1, length):
-                    labels[number, step - 1] = counts[index, number, step] / rollouts
-        entries.append(
-            LabelledQuestion(
-                id=question.id,
-                gold=question.gold,
-                prompt=tuple(prompts[index]),
-                answers=tuple(judge.answer(one) for one in pool),
-                thoughts=_half(pad_sequence([one.thoughts for one in pool], batch_first=True)),
-                lengths=torch.tensor(lengths),
-                labels=labels,
-                right=torch.tensor(own),
+    if rollouts:
+        completed = [one for index in mixed for one in pools[index]]
+        shares = [labels[one.question][one.sample, : len(one.thoughts)][:-1] for one in completed]
+        for share in shares:
+            share.zero_()
+        for leave, completion in complete(model, prompts, completed, settings, count=rollouts):
+            question = completed[leave.trajectory].question
+            shares[leave.trajectory][leave.step - 1] += judge.is_right(
+                replace(completion, question=question)
             )
+        for share in shares:
+            share /= rollouts
+    return [
+        LabelledQuestion(
+            id=question.id,
+            gold=question.gold,
+            prompt=tuple(prompts[index]),
+            answers=tuple(judge.answer(one) for one in pools[index]),
+            thoughts=_half(pad_sequence([one.thoughts for one in pools[index]], batch_first=True)),
+            lengths=torch.tensor([len(one.thoughts) for one in pools[index]]),
+            labels=labels[index],
+            right=torch.tensor(right[index]),
         )
-    return entries
+        for index, question in enumerate(questions)
+    ]
+
+
+def _own_labels(pool: Sequence[Trajectory], right: Sequence[bool]) -> torch.Tensor:
+    """Return f32[N, T]: each trajectory's own correctness at every thought, zero beyond."""
+    labels = torch.zeros(len(pool), max(len(one.thoughts) for one in pool))
+    for row, one, good in zip(labels, pool, right, strict=True):
+        row[: len(one.thoughts)] = float(good)
+    return labels
 
 
 def stacked(tensors: Sequence[torch.Tensor]) -> torch.Tensor:

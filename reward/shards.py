@@ -7,7 +7,6 @@ is being written, and a run that was killed goes on with the shards that are not
 
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ..differences import differences
+from ..models.files import write_at_once
 from ..models.identity import tensors_digest
 from .errors import CorruptShardError, RewardError
 from .labels import LabelledQuestion, stacked
@@ -75,7 +75,7 @@ class Shards:
                 )
             return shards
         text = json.dumps(asdict(index), indent=2) + "\n"
-        _write_at_once(folder / INDEX, text.encode())
+        write_at_once(folder / INDEX, text.encode())
         return cls(folder, index)
 
     @classmethod
@@ -108,7 +108,7 @@ class Shards:
             questions=[_Question(entry.id, entry.gold, entry.answers) for entry in entries],
         )
         metadata = {_KEY: msgspec.json.encode(about).decode()}
-        _write_at_once(self.path(shard), save(tensors, metadata=metadata))
+        write_at_once(self.path(shard), save(tensors, metadata=metadata))
 
     def read(self, shard: int) -> list[LabelledQuestion]:
         """Read a shard.
@@ -192,15 +192,3 @@ def _unpack(
             )
         )
     return entries
-
-
-def _write_at_once(path: Path, content: bytes) -> None:
-    """Write a file that is never seen in part, whatever happens meanwhile."""
-    for stale in path.parent.glob(f".{path.name}.*.tmp"):
-        stale.unlink(missing_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -101,10 +101,14 @@ def train_reward_model(
     measured["scale"] = 1.0
     if train:
         measured["scale"] = reward_scale(found.predictions.astype(float), found.label_ids)
-        with torch.no_grad():
-            for parameter in model.classifier.parameters():
-                parameter.mul_(measured["scale"])
+        _scale(model, measured["scale"])
     return model.eval(), measured
+
+
+@torch.no_grad()
+def _scale(model: LatentRewardHead, factor: float) -> None:
+    for parameter in model.classifier.parameters():
+        parameter.mul_(factor)
 
 
 def _train(trainer: Trainer, folder: Path, recipe: RewardRecipe) -> TrainerState:

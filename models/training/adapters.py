@@ -74,6 +74,26 @@ def add_adapters(
     """
     if not lora.lora_rank:
         return None
+    chosen = _targets(model, lora, also)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.lora_rank,
+        lora_alpha=lora.lora_alpha,
+        lora_dropout=lora.lora_dropout,
+        target_modules=chosen,
+        modules_to_save=list(also) or None,
+        trainable_token_indices=list(tokens) or None,
+        fan_in_fan_out=any(type(model.get_submodule(n)).__name__ == "Conv1D" for n in chosen),
+    )
+    with quiet():
+        adapted = get_peft_model(model, config)
+    if start is not None:
+        _go_on(adapted, Path(start))
+    return adapted
+
+
+def _targets(model: Any, lora: Lora, also: tuple[str, ...]) -> list[str]:
+    """Return the names of the layers that get adapters; ModelError where there is none."""
     names = [name.strip() for name in lora.lora_targets.split(",")]
     head = model.get_output_embeddings()
     linear = {
@@ -96,21 +116,7 @@ def add_adapters(
             f"lora_targets={lora.lora_targets!r} with lora_layers={lora.lora_layers}: no linear "
             f"layer is one of these. Allowed are all-linear and {', '.join(ends)}."
         )
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.lora_rank,
-        lora_alpha=lora.lora_alpha,
-        lora_dropout=lora.lora_dropout,
-        target_modules=sorted(chosen),
-        modules_to_save=list(also) or None,
-        trainable_token_indices=list(tokens) or None,
-        fan_in_fan_out=any(type(model.get_submodule(n)).__name__ == "Conv1D" for n in chosen),
-    )
-    with quiet():
-        adapted = get_peft_model(model, config)
-    if start is not None:
-        _go_on(adapted, Path(start))
-    return adapted
+    return sorted(chosen)
 
 
 def read_adapters(folder: Path) -> dict[str, torch.Tensor]:

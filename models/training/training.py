@@ -88,22 +88,34 @@ def train(
         measure=measure,
         plan=plan,
     )
-    with state.main_process_first():
-        newest = newest_checkpoint(folder, PARTS)
-    done = TrainerState.load_from_json(str(newest / STATE)) if newest else None
-    if newest is None or done is None or done.global_step < updates:
-        with recomputed(model, plan.gradient_checkpointing):
-            trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
-        done = trainer.state
-    else:
-        trainer.load_weights(newest)
+    done = _run(trainer, model, folder, plan, updates)
     model.eval()
-    minutes = max((entry.get("minutes", 0.0) for entry in done.log_history), default=0.0)
-    last = [e for e in done.log_history if e.get("step") == updates and "eval_n" in e]
-    measured = {k.removeprefix("eval_"): v for e in last for k, v in e.items() if k[:5] == "eval_"}
+    log = done.log_history
+    minutes = max((entry.get("minutes", 0.0) for entry in log), default=0.0)
+    measured = _measured(log, updates)
     if measure is not None and not measured:
         measured = dict(measure(objective.generation(updates, updates)))
-    return Trained(updates, minutes, done.log_history, measured)
+    return Trained(updates, minutes, log, measured)
+
+
+def _measured(log: Sequence[Mapping[str, float]], update: int) -> dict[str, float]:
+    """Return what a log says was measured after an update, by name."""
+    found = [entry for entry in log if entry.get("step") == update and "eval_n" in entry]
+    return {k.removeprefix("eval_"): v for e in found for k, v in e.items() if k[:5] == "eval_"}
+
+
+def _run(trainer: OneTrainer, model: Any, folder: Path, plan: Plan, updates: int) -> TrainerState:
+    """Train to the end, or find that an earlier process did; return what was done."""
+    with PartialState().main_process_first():
+        newest = newest_checkpoint(folder, PARTS)
+    if newest is not None:
+        done = TrainerState.load_from_json(str(newest / STATE))
+        if done.global_step >= updates:
+            trainer.load_weights(newest)
+            return done
+    with recomputed(model, plan.gradient_checkpointing):
+        trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
+    return trainer.state
 
 
 def _collate(

@@ -11,15 +11,8 @@ import pandas as pd
 
 from ...tasks import LOWER_IS_BETTER, NEUTRAL, default_ks, pool_metrics, read_tolerance
 from ..errors import ResultsError
-from ..runs.lm_eval_files import (
-    Asked,
-    Config,
-    Made,
-    Model,
-    ResultsFile,
-    TaskConfig,
-    write_files,
-)
+from ..runs.lm_eval_fields import Asked, Config, Made, Model, ResultsFile, TaskConfig
+from ..runs.lm_eval_files import write_files
 from .line import COUNTED, PoolLine
 
 

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-from .lm_eval_files import Config
+from .lm_eval_fields import Config
 
 _SECRET = re.compile(
     r"""((?:\b|_)(?:token|password|secret|api_?key)["']?\s*[=:]\s*["']?)[^\s,"'}]+""", re.IGNORECASE

@@ -1,7 +1,4 @@
-"""lm-eval's files: their names, which belong together, and the results file's fields.
-
-The same types are read and written, so that an imported run is no other kind of run.
-"""
+"""lm-eval's files: their names, and which belong together."""
 
 import gzip
 import re
@@ -9,106 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import msgspec
 
 from ..errors import ResultsError
 from .lenient import decode
+from .lm_eval_fields import ResultsFile
 from .record import Problem
 
 _DATE = r"(?P<date>\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(\.\d+)?)"
 _RESULTS = re.compile(rf".+_{_DATE}\.json")
 _LOG = re.compile(rf"samples_(?P<task>.+)_{_DATE}\.jsonl(\.gz)?")
-
-Count = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class Model(msgspec.Struct, omit_defaults=True):
-    """A checkpoint or a reward model."""
-
-    name: str | None = None
-    revision: str | None = None
-    commit: str | None = None
-    weights_sha256: str | None = None
-
-
-class Throughput(msgspec.Struct):
-    """Candidates and seconds of all tasks that ran together."""
-
-    samples: float
-    seconds: float
-
-
-class Sampled(msgspec.Struct):
-    """How one task's candidates were sampled."""
-
-    settings: dict[str, object] | None = None
-    throughput: Throughput | None = None
-
-
-class Made(msgspec.Struct, omit_defaults=True):
-    """What this project's model writes of itself, `config.latent_tts`."""
-
-    checkpoint: Model | None = None
-    backbone: str | None = None
-    prompt_format: str | None = None
-    command: list[str] | None = None
-    settings: dict[str, object] | None = None
-    reward_model: Model | None = None
-    tasks: dict[str, Sampled] = {}
-    device: str | None = None
-    versions: dict[str, object] | None = None
-
-
-class Config(msgspec.Struct, omit_defaults=True):
-    """What lm-eval was told, `config`."""
-
-    model: object = None
-    model_args: object = None
-    model_revision: object = None
-    model_sha: object = None
-    device: object = None
-    latent_tts: Made | None = None
-    model_num_parameters: int | None = None
-    model_dtype: str | None = None
-    torch_seed: int | None = None
-    gen_kwargs: object = None
-    limit: object = None
-
-
-class TaskConfig(msgspec.Struct, omit_defaults=True):
-    """A task's YAML, filled in."""
-
-    task: object = None
-    repeats: Count | None = None
-    generation_kwargs: dict[str, object] | None = None
-    num_fewshot: int | None = None
-    metadata: dict[str, object] | None = None
-
-
-class Asked(msgspec.Struct):
-    """How many questions a task has, and how many were asked."""
-
-    original: int
-    effective: int
-
-
-class ResultsFile(msgspec.Struct, omit_defaults=True):
-    """lm-eval's results file, without what describes the machine."""
-
-    results: dict[str, dict[str, object]]
-    configs: dict[str, TaskConfig]
-    config: Config
-    versions: dict[str, object]
-    asked: dict[str, Asked] = msgspec.field(name="n-samples")
-    higher_is_better: dict[str, dict[str, bool | None]] = {}
-    task_hashes: dict[str, str] | None = None
-    chat_template_sha: str | None = None
-    system_instruction_sha: str | None = None
-    model_name: object = None
-    model_name_sanitized: object = None
-
 
 _FILE = msgspec.json.Decoder(ResultsFile)
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 
 from ...tasks import TaskError, find_judge, read_tolerance
 from ..errors import ResultsError
 from .command import rebuilt_command, shell_line
-from .lm_eval_files import Config, Found, Made, Model, Sampled, log_beside
+from .lm_eval_fields import Config, Made, Model, Sampled
+from .lm_eval_files import Found, log_beside
 from .record import Estimate, Problem, Run, RunConfig
 from .settings import Known, sampler_of
 from .survey import survey
@@ -47,20 +49,8 @@ def _read_task(file: Found, task: str) -> Run:
             f"{task} of --model {content.config.model} is no task of this project: its metrics "
             "are not those of pools."
         )
-    log = log_beside(file.path, task)
-    if log is None:
-        raise ResultsError(f"{task} has no sample log beside it. Run lm_eval with --log_samples.")
-    seen = survey(log)
-    if made and seen.lines and seen.ended and not seen.pools:
-        raise _NotOursError(f"{task} is no task of this project: {log.name} holds no pools.")
     version, asked = content.versions[task], content.asked[task]
-    questions = asked.effective
-    if seen.lines != questions * filters or not seen.ended:
-        torn = "" if seen.ended else ", the last torn"
-        raise ResultsError(
-            f"{log.name} was cut off or added to: {seen.lines} lines{torn}, expected "
-            f"{questions * filters}. Run again."
-        )
+    log = _find_log(file.path, task, lines=asked.effective * filters, pools=made is not None)
     own = made.tasks.get(task, Sampled()) if made else Sampled()
     timing = own.throughput
     tolerance = (config.metadata or {}).get("tolerance", 0)
@@ -80,7 +70,7 @@ def _read_task(file: Found, task: str) -> Run:
         config=replace(made_by, rebuilt_command=rebuilt_command(content.config, task)),
         metrics=metrics,
         higher_is_better={name: more for name, more in better.items() if more is not None},
-        questions=questions,
+        questions=asked.effective,
         task_questions=asked.original,
         questions_hash=(content.task_hashes or {}).get(task),
         throughput=timing.samples / timing.seconds if timing and timing.seconds else None,
@@ -90,6 +80,23 @@ def _read_task(file: Found, task: str) -> Run:
         plain_text=made is None,
         judge=judge.name,
     )
+
+
+def _find_log(results: Path, task: str, *, lines: int, pools: bool) -> Path:
+    """Return a task's sample log, which has so many lines, and pools in them if asked for."""
+    log = log_beside(results, task)
+    if log is None:
+        raise ResultsError(f"{task} has no sample log beside it. Run lm_eval with --log_samples.")
+    seen = survey(log)
+    if pools and seen.lines and seen.ended and not seen.pools:
+        raise _NotOursError(f"{task} is no task of this project: {log.name} holds no pools.")
+    if seen.lines != lines or not seen.ended:
+        torn = "" if seen.ended else ", the last torn"
+        raise ResultsError(
+            f"{log.name} was cut off or added to: {seen.lines} lines{torn}, expected {lines}. "
+            "Run again."
+        )
+    return log
 
 
 def _read_metrics(numbers: Mapping[str, object]) -> tuple[dict[str, Estimate], int]:

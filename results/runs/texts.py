@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from .lm_eval_files import ResultsFile, TaskConfig
+from .lm_eval_fields import ResultsFile, TaskConfig
 from .metrics import largest_k
 from .record import RunConfig
 

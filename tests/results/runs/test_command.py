@@ -6,7 +6,7 @@ import pytest
 
 from latent_tts.results import collect
 from latent_tts.results.runs.command import rebuilt_command, shell_line
-from latent_tts.results.runs.lm_eval_files import Config
+from latent_tts.results.runs.lm_eval_fields import Config
 from tests.results.made import edit
 from tests.results.reports.board.random_runs import random_run
 
