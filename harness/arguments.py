@@ -16,8 +16,12 @@ from ..tasks import find_strategy
 from .lm_eval_seam import logger
 
 # Arguments that are names, whatever they look like.
-NAMES = ("pretrained", "base", "thinking_speed", "revision", "reward_model", "reward_revision")
-_OPTIONAL = ("base", "thinking_speed", "reward_model")
+NAMES = (
+    *("pretrained", "base", "thinking_speed", "revision"),
+    *("reward_model", "reward_revision", "store"),
+)
+_OPTIONAL = ("base", "thinking_speed", "reward_model", "store")
+NO_STORE = "none"
 
 # What this project took once -> what to say to those who still give it.
 _GONE = {
@@ -47,6 +51,9 @@ class ModelArguments:
         aggregation: how candidates become one text for tasks that do not ask for pools; `voting`
             unless given, or `beam_search` where `num_beams` asks for one.
         on_long_prompt: `error`, or `skip`: a question too long for the model counts as wrong.
+        store: folder in which finished samples are kept, and from which a run goes on; `store`
+            beside --output_path unless given, nowhere where there is none, or for `none`.
+        store_thoughts: keep the thoughts too, in half precision, so that others may score them.
         packed_weights, max_rows: how samples are computed, see `EngineOptions`.
 
     Raises:
@@ -71,6 +78,8 @@ class ModelArguments:
     any_reward_model: bool = flag(False)
     aggregation: str | None = None
     on_long_prompt: str = choice("error", "skip")
+    store: str | None = None
+    store_thoughts: bool = flag(False)
     packed_weights: bool = True
     max_rows: int | None = None
 

@@ -83,3 +83,12 @@ def as_typed(given: Mapping[str, Any], texts: Iterable[str]) -> dict[str, str]:
     """Return the names among model arguments that lm-eval took for numbers, as they were typed."""
     typed = typed_names(texts)
     return {k: typed[k] for k in given.keys() & typed.keys() if not isinstance(given[k], str)}
+
+
+def default_store() -> str | None:
+    """Return the folder in which samples are kept where the user names none.
+
+    It lies beside the results of lm-eval's --output_path; None where there is none.
+    """
+    path = (running_flags() or {}).get("output_path")
+    return None if path is None else str(results_folder(path) / "store")

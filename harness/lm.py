@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from ..models import ModelError
 from .arguments import read_device, split_arguments
 from .base import ProcessLM
 from .cache import ResponseCache
-from .command_line import as_typed, heed_flags
+from .command_line import as_typed, default_store, heed_flags
 from .errors import hide_traceback
 from .lm_eval_seam import cached_responses
 from .loaded import load
@@ -45,6 +46,8 @@ class LatentLM(ProcessLM):
 
     def __init__(self, pretrained: str = "tiny-coconut", **arguments: Any) -> None:
         own, given = split_arguments({"pretrained": pretrained, **arguments})
+        if own.store is None:
+            own = replace(own, store=default_store())
         super().__init__(read_device(own.device))
         self.arguments = own
         self.settings = {"seed": DEFAULT_SEED, **given}

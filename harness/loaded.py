@@ -1,6 +1,7 @@
 """What one process loads and keeps: a backbone, its tokenizer, and a reward model."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -11,7 +12,9 @@ from ..models.generation import GeneratesLatents
 from ..reward import LatentRewardModel
 from ..reward.auto import check_pair
 from ..reward.model import LatentRewardHead
-from .arguments import ModelArguments
+from .arguments import NO_STORE, ModelArguments
+from .kept import Stores
+from .saving import check_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +26,14 @@ class Loaded:
         model: the backbone.
         tokenizer: the backbone's.
         reward_model: scores every candidate; None for no rewards.
+        stores: where finished samples are kept, if anywhere.
     """
 
     arguments: ModelArguments
     model: GeneratesLatents
     tokenizer: PreTrainedTokenizerBase
     reward_model: LatentRewardHead | None
+    stores: Stores | None = None
 
     def describe(self, settings: LatentSettings) -> str:
         """Return in one line what is run, and under which settings."""
@@ -75,11 +80,18 @@ def load(
     )
     model.engine_options = arguments.engine()
     tokenizer = tokenizer_of(model)
+    reward_model = _load_reward_model(arguments, model, tokenizer)
+    stores = None
+    if arguments.store not in (None, NO_STORE):
+        root, keep = Path(str(arguments.store)).expanduser(), arguments.store_thoughts
+        check_writable(root, asked=f"store={root}")
+        stores = Stores(root, model, reward_model, keep_thoughts=keep)
     return Loaded(
         arguments=arguments,
         model=model,
         tokenizer=tokenizer,
-        reward_model=_load_reward_model(arguments, model, tokenizer),
+        reward_model=reward_model,
+        stores=stores,
     )
 
 

@@ -81,8 +81,8 @@ def respond(
             bar.update()
 
         for (options, repeats), members in groups.items():
-            report.drawn += len(members) * repeats * options.settings.num_return_sequences
-            _sample(loaded, options, repeats, {index: asked[index][0] for index in members}, finish)
+            questions = {index: asked[index][0] for index in members}
+            report.drawn += _sample(loaded, options, repeats, questions, finish)
     if not hidden:
         quality.warn(loaded.model.format_prompt("{question}"))
     return report
@@ -94,11 +94,17 @@ def _sample(
     repeats: int,
     questions: Mapping[int, AskedQuestion],
     finish: Callable[[int, Pool], None],
-) -> None:
-    """Sample questions that share options: once, with `repeats` times more candidates."""
+) -> int:
+    """Sample questions that share options: once, with `repeats` times more candidates.
+
+    Returns:
+        How many samples were drawn, and not found in the store.
+    """
     settings, indices = options.settings, list(questions)
     if repeats > 1:
         settings = replace(settings, num_return_sequences=settings.num_return_sequences * repeats)
+    kept = loaded.stores and loaded.stores.of(settings, questions=len(questions))
+    before = kept.taken if kept else 0
     sample_pools(
         loaded.model,
         loaded.tokenizer,
@@ -107,8 +113,11 @@ def _sample(
         reward_model=loaded.reward_model,
         batch_size=loaded.arguments.questions_together,
         until=options.until,
+        kept=kept,
         done=lambda place, pool: finish(indices[place], pool),
     )
+    taken = kept.taken - before if kept else 0
+    return len(questions) * settings.num_return_sequences - taken
 
 
 def _texts(pool: Pool, options: RequestOptions, question: AskedQuestion) -> list[str]:

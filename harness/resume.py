@@ -7,7 +7,7 @@ from typing import Any
 
 from ..differences import differences
 from ..errors import LatentTTSError
-from ..models.files import write_at_once
+from ..files import write_at_once
 
 
 def keep_recipe(

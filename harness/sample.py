@@ -2,17 +2,19 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
+import torch
 
 from ..models import LatentBackbone, LatentSettings, Trajectory, sample
 from ..models.engine.budget import in_parts
 from ..reward import beam_search
 from ..reward.model import LatentRewardHead
 from ..tasks import Candidate, Pool, Question, pool_metrics
+from .kept import Finished, Kept
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ def sample_pools(
     batch_size: int | None = None,
     reward_model: LatentRewardHead | None = None,
     until: Sequence[str] = (),
+    kept: Kept | None = None,
     done: Callable[[int, Pool], None] | None = None,
 ) -> list[Pool]:
     """Sample `num_return_sequences` candidates for every question.
@@ -44,6 +47,7 @@ def sample_pools(
         batch_size: most questions in the batch; None for as many as fit.
         reward_model: scores every candidate; None for no rewards.
         until: texts that end an answer; what follows them is cut off.
+        kept: where finished samples are taken from and added to.
         done: called with each question's index and pool as soon as it is there.
 
     Returns:
@@ -57,37 +61,69 @@ def sample_pools(
     if not questions:
         return []
     prompts = [model.encode_prompt(tokenizer, question) for question in questions]
-    # Longest first, so that a lack of memory shows at once; those of like length share a batch.
-    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
-    reader = _Reader(model, tokenizer, settings, reward_model, until)
+    reader = _Reader(model, tokenizer, settings, reward_model, until, kept)
     count, together = settings.num_return_sequences, 1
     if reward_model is not None:
         most = min(model.engine_options.max_rows or _SCORED_TOGETHER, _SCORED_TOGETHER)
         together = min(batch_size or len(prompts), -(-most // count))
     pools: dict[int, Pool] = {}
-    sampled: dict[int, _Sampled] = {}
     complete: list[_Sampled] = []
-    for trajectory in sample(
-        model,
-        [prompts[index] for index in order],
-        settings.without_beams(),
-        batch_size=batch_size,
-    ):
-        index = order[trajectory.question]
-        own = sampled.setdefault(index, _Sampled(index, prompts[index]))
-        own.trajectories.append(trajectory)
-        if len(own.trajectories) < count:
-            continue
-        complete.append(sampled.pop(index))
-        if len(complete) < min(together, len(questions) - len(pools)):
-            continue
+
+    def finish(last: bool) -> None:
+        if len(complete) < together and not last:
+            return
         for own, pool in zip(complete, reader.pools(complete), strict=True):
             pool = Pool(pool.candidates, pool.beams, None if ids is None else ids[own.index])
             pools[own.index] = pool
             if done is not None:
                 done(own.index, pool)
-        complete = []
+        complete.clear()
+
+    for own in _samples(model, prompts, settings, batch_size=batch_size, kept=kept):
+        complete.append(own)
+        finish(last=len(pools) + len(complete) == len(prompts))
     return [pools[index] for index in range(len(questions))]
+
+
+def _samples(
+    model: LatentBackbone,
+    prompts: Sequence[Sequence[int]],
+    settings: LatentSettings,
+    *,
+    batch_size: int | None,
+    kept: Kept | None,
+) -> Iterator["_Sampled"]:
+    """Yield the samples of each prompt as soon as all of them are there."""
+    count = settings.num_return_sequences
+    # Longest first, so that a lack of memory shows at once; those of like length share a batch.
+    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+    lacking: dict[tuple[int, ...], list[_Sampled]] = {}
+    for index in order:
+        own = _Sampled(index, prompts[index])
+        own.samples.extend(() if kept is None else kept.find(prompts[index], count))
+        there = {one.sample for one in own.samples}
+        missing = tuple(sample for sample in range(count) if sample not in there)
+        if missing:
+            lacking.setdefault(missing, []).append(own)
+        else:
+            yield own
+    for missing, members in lacking.items():
+        drawn: list[list[Finished]] = [[] for _ in members]
+        for trajectory in sample(
+            model,
+            [own.prompt for own in members],
+            settings.without_beams(),
+            samples=missing,
+            batch_size=batch_size,
+        ):
+            own, new = members[trajectory.question], drawn[trajectory.question]
+            new.append(Finished.of(trajectory))
+            if len(new) < len(missing):
+                continue
+            if kept is not None:
+                kept.keep(own.prompt, new)
+            own.samples.extend(new)
+            yield own
 
 
 def sampled_metrics(
@@ -125,22 +161,23 @@ def sampled_metrics(
 
 @dataclass(frozen=True)
 class _Sampled:
-    """A question's index, its prompt's token ids, and its trajectories so far."""
+    """A question's index, its prompt's token ids, and its samples."""
 
     index: int
     prompt: Sequence[int]
-    trajectories: list[Trajectory] = field(default_factory=list)
+    samples: list[Finished] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """What turns trajectories into pools: rewards, beam search, and the tokenizer."""
+    """What turns samples into pools: rewards, beam search, and the tokenizer."""
 
     model: LatentBackbone
     tokenizer: Any
     settings: LatentSettings
     reward_model: LatentRewardHead | None
     until: Sequence[str]
+    kept: Kept | None
 
     def pools(self, sampled: Sequence[_Sampled]) -> list[Pool]:
         """Return the pools of questions, fewer at a time where memory runs out."""
@@ -150,39 +187,78 @@ class _Reader:
         return [pool for _, found in parts for pool in found]
 
     def _pools(self, sampled: Sequence[_Sampled]) -> list[Pool]:
-        pools = [sorted(own.trajectories, key=lambda one: one.sample) for own in sampled]
+        pools = [sorted(own.samples, key=lambda one: one.sample) for own in sampled]
         if self.reward_model is None:
             return [Pool(tuple(self._candidate(one) for one in pool)) for pool in pools]
         prompts = [own.prompt for own in sampled]
-        scored = [replace(one, question=i) for i, pool in enumerate(pools) for one in pool]
-        rewards = iter(self.reward_model.score_trajectories(prompts, scored))
-        found = [tuple(self._candidate(one, next(rewards)) for one in pool) for pool in pools]
+        pools = self._scored(self.reward_model, prompts, pools)
+        found = [tuple(self._candidate(one) for one in pool) for pool in pools]
         beams: list[tuple[Candidate, ...]] = [()] * len(pools)
         if self.settings.beams:
             searched = beam_search(self.model, self.reward_model, prompts, self.settings)
             beams = [
-                tuple(self._candidate(beam.trajectory, beam.step_rewards) for beam in own)
+                tuple(
+                    self._candidate(
+                        replace(Finished.of(beam.trajectory), step_rewards=beam.step_rewards)
+                    )
+                    for beam in own
+                )
                 for own in searched
             ]
         _warn_of_missing_rewards(found)
         return [Pool(*own) for own in zip(found, beams, strict=True)]
 
-    def _candidate(
-        self, trajectory: Trajectory, rewards: Sequence[float] | None = None
-    ) -> Candidate:
-        text = self.tokenizer.decode(trajectory.text_ids)
+    def _scored(
+        self,
+        reward_model: LatentRewardHead,
+        prompts: Sequence[Sequence[int]],
+        pools: Sequence[Sequence[Finished]],
+    ) -> list[list[Finished]]:
+        """Return the samples with their rewards, of which those that are not known are computed."""
+        unscored = [
+            Trajectory(
+                question=number,
+                sample=one.sample,
+                thoughts=torch.as_tensor(one.states).to(self.model.device, self.model.dtype),
+                answer_ids=one.answer_ids,
+                truncated=one.truncated,
+            )
+            for number, pool in enumerate(pools)
+            for one in pool
+            if one.step_rewards is None
+        ]
+        found = reward_model.score_trajectories(prompts, unscored)
+        rewards = {
+            (one.question, one.sample): tuple(own) for one, own in zip(unscored, found, strict=True)
+        }
+        scored = []
+        for number, (prompt, pool) in enumerate(zip(prompts, pools, strict=True)):
+            new = [
+                replace(one, step_rewards=rewards[number, one.sample])
+                for one in pool
+                if one.step_rewards is None
+            ]
+            if self.kept is not None:
+                self.kept.keep_scores(prompt, new)
+            known = [one for one in pool if one.step_rewards is not None]
+            scored.append(sorted(known + new, key=lambda one: one.sample))
+        return scored
+
+    def _candidate(self, sample: Finished) -> Candidate:
+        text = self.tokenizer.decode(sample.text_ids)
         cuts = [text.find(stop) for stop in self.until if stop and stop in text]
         text = text[: min(cuts)] if cuts else text
+        rewards = sample.step_rewards
         return Candidate(
             text=text,
             answer=self.model.read_answer(text),
-            thoughts=len(trajectory.thoughts),
-            answer_tokens=len(trajectory.answer_ids),
-            truncated=trajectory.truncated and not cuts,
+            thoughts=sample.thoughts,
+            answer_tokens=len(sample.answer_ids),
+            truncated=sample.truncated and not cuts,
             # From the sixth decimal on they depend on what else was in the batch.
             reward=None if rewards is None else round(sum(rewards), 6),
             step_rewards=None if rewards is None else tuple(round(r, 6) for r in rewards),
-            sample=trajectory.sample,
+            sample=sample.sample,
         )
 
 

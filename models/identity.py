@@ -8,6 +8,9 @@ import torch
 
 from .backbones.protocol import Readable
 
+SAMPLING_VERSION = 1
+"""Raised when the same model, settings and address give another sample than before."""
+
 
 def checkpoint_digest(model: Readable, *, without: tuple[str, ...] = ()) -> str:
     """Return a digest of a model's weights, the same in whatever folder or precision they lie.

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ..differences import differences
-from ..models.files import write_at_once
+from ..files import write_at_once
 from ..models.identity import tensors_digest
 from .errors import CorruptShardError, RewardError
 from .labels import LabelledQuestion, stacked

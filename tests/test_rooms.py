@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = {
     "differences",
     "errors",
+    "files",
     "numerals",
     "registry",
 }  # files at the root, which every room may import

@@ -26,6 +26,7 @@ AT_THE_ROOT = {
     for name in (
         "__init__.py",
         "differences.py",
+        "files.py",
         "errors.py",
         "numerals.py",
         "registry.py",

@@ -21,9 +21,9 @@ WIDTH = 48
 POSITIONS = 192
 
 
-def random_reward_model(backbone):
+def random_reward_model(backbone, seed=1):
     """A reward model of a backbone whose random head tells thoughts apart."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     model = LatentRewardModel.from_backbone(backbone)
     torch.nn.init.normal_(model.classifier.weight)
     return model

@@ -1,0 +1,202 @@
+"""A store: a folder for each identity, in it a file for each program that ever wrote."""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from ...differences import differences
+from ...files import write_at_once
+from .appended import Appended
+from .rows import VERSION, Header, Row, Sampled, Scored, StoreError, encode_line, read_rows
+
+_IDENTITY = "identity.json"
+_THOUGHTS = "thoughts"
+
+
+class Store:
+    """Finished samples of one identity.
+
+    Any number of programs may write at a time, each into a file of its own; a sample that several
+    wrote is the same in all, since its random numbers are addressed.
+
+    Attributes:
+        folder: where they lie.
+        others: identities that the store holds too, none of whose samples are taken.
+    """
+
+    def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
+        """Open a store, which need not be there yet; nothing is written before a sample is.
+
+        Args:
+            root: the folder.
+            identity: all that determines samples beside prompt and index, as JSON knows it.
+
+        Raises:
+            StoreError: what lies there cannot be read, or is damaged.
+        """
+        self._identity: dict[str, Any] = json.loads(json.dumps(identity))
+        text = json.dumps(self._identity, sort_keys=True)
+        self._digest = _digest(text.encode())
+        self.folder = root / self._digest
+        self._samples: dict[str, dict[int, Sampled]] = {}
+        self._scores: dict[tuple[str, str], dict[int, tuple[float | None, ...]]] = {}
+        self._file: Appended | None = None
+        for path in sorted(self.folder.glob("*.jsonl")):
+            self._keep(read_rows(path, self._digest))
+        self.others = [path for path in sorted(root.glob(f"*/{_IDENTITY}")) if path != self._about]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._samples.values()))
+
+    @property
+    def _about(self) -> Path:
+        return self.folder / _IDENTITY
+
+    def samples(self, question: str) -> Mapping[int, Sampled]:
+        """Return the finished samples of a question by their indices."""
+        return self._samples.get(question, {})
+
+    def scores(self, question: str, reward_model: str) -> Mapping[int, tuple[float | None, ...]]:
+        """Return the step rewards of a question's samples, by one reward model."""
+        return self._scores.get((question, reward_model), {})
+
+    def thoughts(self, row: Sampled) -> NDArray[np.float16] | None:
+        """Return a sample's thoughts f16[T, D]; None where they are not kept.
+
+        Raises:
+            StoreError: their file is missing or damaged.
+        """
+        if row.file is None:
+            return None
+        return _read_thoughts(self.folder / _THOUGHTS / row.file)[str(row.sample)]
+
+    def nearest(self) -> str | None:
+        """Return what differs from the likest other identity that the store holds, in words."""
+        found = []
+        for path in self.others:
+            try:
+                theirs = json.loads(path.read_text(encoding="utf-8"))
+                found.append("; ".join(differences(theirs, self._identity).values()))
+            except (OSError, ValueError, AttributeError):
+                continue
+        return min(found, key=len, default=None)
+
+    def check_space(self, bytes_needed: int) -> None:
+        """Raise StoreError where the disk has less room than a run will need."""
+        there = self.folder.absolute()
+        while not there.exists():
+            there = there.parent
+        free = shutil.disk_usage(there).free
+        if free < bytes_needed:
+            raise StoreError(
+                f"The store {self.folder} needs about {bytes_needed / 1e6:.0f} MB, and "
+                f"{free / 1e6:.0f} MB are free. Free space, give another store=, or store=none."
+            )
+
+    def append(
+        self, rows: Sequence[Sampled], thoughts: Sequence[NDArray[np.float16]] | None = None
+    ) -> None:
+        """Keep finished samples of one question: they outlive the program when this returns.
+
+        Args:
+            rows: the samples.
+            thoughts: f16[T, D] of each, if they are to be kept too.
+
+        Raises:
+            StoreError: they cannot be written, as on a full disk.
+        """
+        if thoughts is not None and rows:
+            tensors = {str(row.sample): own for row, own in zip(rows, thoughts, strict=True)}
+            content = save(tensors)
+            file = f"{rows[0].question}-{_digest(content)}.safetensors"
+            with self._explained():
+                (self.folder / _THOUGHTS).mkdir(parents=True, exist_ok=True)
+                write_at_once(self.folder / _THOUGHTS / file, content)
+            rows = [msgspec.structs.replace(row, file=file) for row in rows]
+        self._write(rows)
+
+    def append_scores(self, scores: Sequence[Scored]) -> None:
+        """Keep what a reward model says of finished samples.
+
+        Raises:
+            StoreError: as `append`.
+        """
+        self._write(scores)
+
+    def close(self) -> None:
+        """End writing."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _keep(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            if isinstance(row, Sampled):
+                self._samples.setdefault(row.question, {}).setdefault(row.sample, row)
+            else:
+                own = self._scores.setdefault((row.question, row.reward_model), {})
+                own[row.sample] = row.step_rewards
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        with self._explained():
+            if self._file is None:
+                self._file = self._begin()
+            self._file.append(b"".join(map(encode_line, rows)))
+        self._keep(rows)
+
+    def _begin(self) -> Appended:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._about.exists():
+            text = json.dumps(self._identity, indent=2, sort_keys=True)
+            write_at_once(self._about, f"{text}\n".encode())
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        return Appended(self.folder / name, encode_line(Header(VERSION, self._digest)))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say of what cannot be written what to do."""
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"The store {self.folder} cannot be written: {error.strerror or error}. What it "
+                "holds is sound. Free space and repeat the command, which goes on from there; or "
+                "give another store=, or store=none."
+            ) from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _read_thoughts(path: Path) -> dict[str, NDArray[np.float16]]:
+    """Return the thoughts f16[T, D] of a question's samples, by their indices.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    try:
+        content = path.read_bytes()
+        if _digest(content) != path.stem.rpartition("-")[2]:
+            raise StoreError(f"{path} is damaged: its digest is not that of its name.")
+        return load(content)
+    except (OSError, SafetensorError, StoreError) as error:
+        raise StoreError(
+            f"Thoughts that the store holds cannot be read: {error} Put the store aside, or give "
+            "another store=."
+        ) from error

@@ -1,0 +1,170 @@
+"""Runs go on from the store: nothing is sampled twice, and nothing else changes."""
+
+import logging
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from latent_tts.harness.kept import Stores
+from latent_tts.harness.sample import sample_pools
+from latent_tts.models import AutoLatentModel, load_tokenizer
+from tests.harness.evaluation import BENCHMARKS, evaluate, pools, question
+from tests.reward.checkpoints import random_reward_model
+
+QUESTIONS = [question(place) for place in range(6)]
+
+
+@pytest.fixture(scope="module")
+def loaded(checkpoints):
+    model = AutoLatentModel.from_pretrained(checkpoints["coconut"])
+    return model, load_tokenizer(str(checkpoints["coconut"]))
+
+
+@pytest.fixture
+def reads(loaded):
+    """Rows that the trunk read in each pass."""
+    seen = []
+
+    def watch(module, args, given):
+        inputs = given.get("input_ids", given.get("inputs_embeds"))
+        seen.append(len(args[0] if inputs is None else inputs))
+
+    hook = loaded[0].base_model.register_forward_pre_hook(watch, with_kwargs=True)
+    yield seen
+    hook.remove()
+
+
+def settings_of(model, **given):
+    own = {"latent_do_sample_by": "noise", "noise_std": 1.0, "latent_length": 3, "seed": 3}
+    return model.settings(**{**own, "max_new_tokens": 12, "num_return_sequences": 4, **given})
+
+
+def sampled(loaded, root, *, reward_model=None, thoughts=False, questions=QUESTIONS, **given):
+    model, tokenizer = loaded
+    settings = settings_of(model, **given)
+    kept = None
+    if root is not None:
+        stores = Stores(root, model, reward_model, keep_thoughts=thoughts)
+        kept = stores.of(settings, questions=len(questions))
+    return sample_pools(model, tokenizer, questions, settings, kept=kept, reward_model=reward_model)
+
+
+def test_what_is_there_is_not_sampled_again(loaded, reads, tmp_path):
+    expected = sampled(loaded, None)
+    assert sampled(loaded, tmp_path) == expected
+    reads.clear()
+    assert sampled(loaded, tmp_path) == expected
+    assert reads == []
+    assert sampled(loaded, tmp_path, num_return_sequences=2) == [
+        type(pool)(pool.candidates[:2]) for pool in expected
+    ]
+    assert reads == []
+
+
+def test_more_samples_later_are_those_of_a_larger_run(loaded, reads, tmp_path):
+    sampled(loaded, tmp_path, questions=QUESTIONS[:4])
+    reads.clear()
+    more = sampled(loaded, tmp_path, num_return_sequences=7)
+    assert max(reads) <= 4 * 3 + 2 * 7
+    assert more == sampled(loaded, None, num_return_sequences=7)
+
+
+def test_a_changed_setting_takes_nothing_and_says_why(loaded, tmp_path, caplog):
+    sampled(loaded, tmp_path)
+    caplog.set_level(logging.INFO)
+    for changed in ({"noise_std": 0.9}, {"seed": 4}, {"latent_length": 2}, {"max_new_tokens": 13}):
+        caplog.clear()
+        found = sampled(loaded, tmp_path, **changed)
+        assert found == sampled(loaded, None, **changed)
+        (name,) = changed
+        assert "samples of other settings, of which none is taken" in caplog.text
+        assert f"{name} was" in caplog.text
+
+
+def test_another_checkpoint_takes_nothing(loaded, checkpoints, tmp_path):
+    sampled(loaded, tmp_path)
+    model = AutoLatentModel.from_pretrained(checkpoints["coconut"])
+    with torch.no_grad():
+        model.transformer.wte.weight[5] += 1.0
+    stores = Stores(tmp_path, model, None, keep_thoughts=False)
+    assert len(stores.of(settings_of(model), questions=1).store) == 0
+
+
+def test_rewards_are_kept_and_other_models_score_kept_thoughts(loaded, reads, tmp_path):
+    model, _ = loaded
+    first, other = (random_reward_model(model, seed) for seed in (0, 1))
+    expected = sampled(loaded, tmp_path, reward_model=first, thoughts=True)
+    assert expected == sampled(loaded, None, reward_model=first)
+    reads.clear()
+    assert sampled(loaded, tmp_path, reward_model=first) == expected
+    found = sampled(loaded, tmp_path, reward_model=other)
+    assert reads == []
+    anew = sampled(loaded, None, reward_model=other)
+    for ours, theirs in zip(found, anew, strict=True):
+        for one, two in zip(ours.candidates, theirs.candidates, strict=True):
+            assert one.text == two.text
+            assert one.reward == pytest.approx(two.reward, abs=2e-2)
+            assert one.reward != two.reward or one.reward == 0  # half precision
+
+
+def test_without_thoughts_another_reward_model_samples_anew(loaded, reads, tmp_path):
+    model, _ = loaded
+    first, other = (random_reward_model(model, seed) for seed in (0, 1))
+    sampled(loaded, tmp_path, reward_model=first)
+    assert sampled(loaded, tmp_path, reward_model=other) == sampled(
+        loaded, None, reward_model=other
+    )
+
+
+def test_an_evaluation_goes_on_from_its_store(checkpoints, data, tmp_path, caplog):
+    settings = {"num_return_sequences": 3, "latent_do_sample_by": "noise"}
+    undisturbed = evaluate(checkpoints["coconut"], data, model_args=settings)
+    settings |= {"store": str(tmp_path / "store")}
+    first = evaluate(checkpoints["coconut"], data, model_args=settings, limit=4)
+    caplog.set_level(logging.INFO)
+    second = evaluate(checkpoints["coconut"], data, model_args=settings)
+    assert pools(second) == pools(undisturbed)
+    assert pools(first) == pools(undisturbed)[:4]
+    assert "holds 12 samples already" in caplog.text
+    ours = second["config"]["latent_tts"]["tasks"]["latent_tts_gsm8k"]
+    assert ours["throughput"]["samples"] == (9 - 4) * 3
+    assert second["results"] == undisturbed["results"]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_goes_on(checkpoints, data, tmp_path):
+    """The stock command, killed with -9 at several moments, ends with an undisturbed run's log."""
+
+    def command(output):
+        return [
+            *(sys.executable, "-m", "lm_eval", "--model", "latent_tts"),
+            *("--tasks", "latent_tts_arith", "--limit", "120", "--log_samples"),
+            *("--output_path", str(output)),
+            *("--model_args", "num_return_sequences=8,latent_do_sample_by=noise"),
+            *("--include_path", str(BENCHMARKS)),
+        ]
+
+    plain = tmp_path / "plain"
+    subprocess.run(command(plain), check=True, capture_output=True)
+    killed = tmp_path / "killed"
+    for _ in range(3):
+        before = kept_bytes(killed)
+        process = subprocess.Popen(
+            command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None and kept_bytes(killed) < before + 2000:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command(killed), check=True, capture_output=True, text=True)
+    assert "samples already" in done.stderr
+    (ours,), (theirs,) = (list(each.rglob("samples_*.jsonl")) for each in (killed, plain))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def kept_bytes(output):
+    return sum(path.stat().st_size for path in output.glob("store/*/*.jsonl"))
