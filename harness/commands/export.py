@@ -92,8 +92,9 @@ def _chosen(folder: Path, task: str | None) -> Run:
     tell(problems)
     if task is None and len(runs) == 1:
         return next(iter(runs.values()))
-    if task not in runs:
-        raise ResultsError(f"--task {task} is not in {folder}, which has {', '.join(runs)}.")
+    if task is None or task not in runs:
+        what = "several tasks" if task is None else f"no task {task!r}"
+        raise ResultsError(f"{str(folder)!r} has {what}. Choose --task {' or '.join(runs)}.")
     return runs[task]
 
 

@@ -11,9 +11,9 @@ import yaml
 
 from ..errors import ResultsError
 from ..runs import Run
-from ..runs.lm_eval_files import writing
 from ..runs.metrics import find_metric
 from .fields import published_set
+from .files import write_new
 
 
 def write_eval_result(
@@ -69,10 +69,7 @@ def write_eval_result(
         entry["source"] = {"url": source_url, "name": "latent-tts"}
     entry["notes"] = _notes(run, name, None if stderr is None else stderr * scale)
     path = folder / ".eval_results" / f"{run.task}_{re.sub('[^0-9A-Za-z]+', '_', name)}.yaml"
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as stream:
-            yaml.safe_dump([entry], stream, sort_keys=False)
+    write_new({path: yaml.safe_dump([entry], sort_keys=False, allow_unicode=True).encode()})
     return path
 
 

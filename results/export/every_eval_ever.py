@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ...tasks import Candidate, find_judge, read_tolerance
+from ...tasks import NEUTRAL, Candidate, find_judge, read_tolerance
 from ..errors import ResultsError
 from ..foreign.line import PoolLine
 from ..runs import Run
-from ..runs.lm_eval_files import writing
 from .fields import model_info, result, texts
+from .files import write_new
 
 SCHEMA = "0.3.0"
 RELATIONS = ("first_party", "third_party", "collaborative", "other")
@@ -112,12 +112,8 @@ def write_record(
         },
     }
     path = folder / place / f"{name}.json"
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with (folder / samples).open("xb") as stream:
-            stream.write(content)
-        with path.open("x", encoding="utf-8") as text:
-            json.dump(record, text, indent=2, allow_nan=False)
+    text = json.dumps(record, indent=2, allow_nan=False)
+    write_new({folder / samples: content, path: text.encode()})
     return path
 
 
@@ -173,7 +169,7 @@ def _shown(run: Run) -> list[str]:
     return [
         name
         for name, estimate in run.metrics.items()
-        if name in run.higher_is_better and math.isfinite(estimate.value)
+        if name not in NEUTRAL and math.isfinite(estimate.value)
     ]
 
 

@@ -1,5 +1,6 @@
 """Outcome arrays for the library scorio, see `latent_tts.results.foreign.scorio`."""
 
+import io
 import json
 import math
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from ..errors import ResultsError
 from ..foreign.arrays import Floats, Outcomes
 from ..foreign.line import PoolLine
 from ..foreign.scorio import place_beside
-from ..runs.lm_eval_files import writing
+from .files import write_new
 
 
 def write_scorio(
@@ -37,7 +38,7 @@ def write_scorio(
         model: that made the candidates.
 
     Returns:
-        The JSON file beside.
+        The array; the JSON file of the same name stands beside it.
 
     Raises:
         ResultsError: pools of several sizes, another suffix, or a file that is there already or
@@ -62,8 +63,8 @@ def write_scorio(
     if find_judge(judge).knows_answers:
         arrays["answers"] = np.array([_labels(one.keys) for one in judged])
     rewards = [one.rewards for one in judged]
-    if all(reward is not None for row in rewards for reward in row):
-        arrays["scores"] = np.array(rewards, dtype=np.float64)
+    if all(any(reward is not None for reward in row) for row in rewards):
+        arrays["scores"] = np.array(rewards, dtype=np.float64)  # NaN for None
     beside = {
         "question_ids": [line.question.id for line in lines],
         "questions": [line.question.text for line in lines],
@@ -73,17 +74,13 @@ def write_scorio(
         "tolerance": tolerance,
         **{k: v for k, v in (("seed", seed), ("task", task), ("model", model)) if v is not None},
     }
-    with writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("xb") as stream:
-            if file.suffix == ".npy":
-                np.save(stream, outcomes)
-            else:
-                np.savez_compressed(stream, allow_pickle=False, **arrays)
-        place = place_beside(file)
-        with place.open("x", encoding="utf-8") as text:
-            json.dump(beside, text)
-    return place
+    stream = io.BytesIO()
+    if file.suffix == ".npy":
+        np.save(stream, outcomes, allow_pickle=False)
+    else:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+    write_new({file: stream.getvalue(), place_beside(file): json.dumps(beside).encode()})
+    return file
 
 
 def _labels(keys: Sequence[str | None]) -> list[float]:

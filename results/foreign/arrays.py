@@ -30,10 +30,10 @@ def read_arrays(file: Path) -> tuple[Outcomes, Floats | None]:
         ResultsError: pickled objects, a damaged file, or arrays of another kind or shape.
     """
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return _outcomes(loaded, file), None
-        with loaded:
+        with file.open("rb") as stream:  # numpy itself leaves a damaged file open
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return _outcomes(loaded, file), None
             names = loaded.files
             name = "R" if "R" in names else names[0] if len(names) == 1 else None
             if name is None:

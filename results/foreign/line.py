@@ -55,8 +55,7 @@ def read_gold(text: str | None, judge: str) -> str | None:
     """Return a gold answer in the spelling that is kept, None where its judge cannot read it."""
     if judge == "number":
         return canonical(text)
-    gold = (text or "").strip()
-    return gold if find_judge(judge).can_judge(gold) else None
+    return text if text and find_judge(judge).can_judge(text) else None
 
 
 def refuse_repeated(lines: Iterable[PoolLine], *, called: str, advice: str) -> None:

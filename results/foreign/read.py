@@ -19,9 +19,9 @@ from .scorio import read_scorio
 class _FirstLine(msgspec.Struct):
     """What tells one format of lines from another."""
 
-    resps: msgspec.Raw | None = None
-    sample_id: msgspec.Raw | None = None
-    evaluation_results: msgspec.Raw | None = None
+    resps: object = None
+    sample_id: object = None
+    evaluation_results: object = None
 
 
 _FIRST_LINE = msgspec.json.Decoder(_FirstLine)

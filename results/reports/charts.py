@@ -112,9 +112,10 @@ def curve_chart(table: pd.DataFrame) -> dict[str, object]:
             }
         )
         for kind in ("coverage", "voting")
+        if kind in table
     ]
     return chart(
-        pd.concat(parts, ignore_index=True),
+        pd.concat(parts, ignore_index=True).dropna(subset="y"),
         x_title=_SAMPLES,
         y_title="questions answered right, %",
         title=_title(table),

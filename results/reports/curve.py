@@ -21,7 +21,8 @@ def curve_table(run: Run, ks: Sequence[int] | None = None) -> pd.DataFrame:
 
     Returns:
         One row a k: task, run, k, questions, and coverage and voting, each with its standard error
-        (`coverage_stderr`) and its 95% interval (`coverage_low`, `coverage_high`).
+        (`coverage_stderr`) and its 95% interval (`coverage_low`, `coverage_high`). Voting is left
+        out where outcomes alone are known.
 
     Raises:
         ResultsError: the run's log cannot be read.
@@ -36,6 +37,8 @@ def curve_table(run: Run, ks: Sequence[int] | None = None) -> pd.DataFrame:
     for k in sizes:
         row: dict[str, object] = {"task": run.task, "run": run.name, "k": k}
         for name, metric in (("coverage", f"pass@{k}"), ("voting", f"voting@{k}")):
+            if metric not in metrics:
+                continue
             ends = score_interval(metrics[metric])
             row |= {name: metrics[metric].mean(), f"{name}_stderr": metrics[metric].sem()}
             row |= {f"{name}_low": ends.low, f"{name}_high": ends.high}
