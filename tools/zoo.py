@@ -18,6 +18,7 @@ from tqdm import tqdm
 from latent_tts.harness.questions import asked_questions
 from latent_tts.harness.sample import sampled_metrics
 from latent_tts.models import AutoLatentModel, LatentSettings, Sampler, tokenizer_of
+from latent_tts.models.formats import SourceOptions
 from latent_tts.results.reports.table import percent, plus_minus
 from latent_tts.results.statistics import paired_difference
 from latent_tts.reward import LatentRewardModel
@@ -39,11 +40,15 @@ class Entry:
         reward_model: that scores its candidates; None for none.
         samples: N, whose coverage is shown.
         settings: beside the checkpoint's own.
+        source: how it is loaded, such as its thinking speed.
+        checkpoint: its name, where the row has another.
     """
 
     reward_model: str | None = None
     samples: int = 64
     settings: Mapping[str, Any] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: str = ""
 
 
 ZOO = {
@@ -54,12 +59,16 @@ ZOO = {
     "tiny-coconut-noise": Entry(),
     "tiny-codi": Entry("tiny-codi-rm"),
     "tiny-colar": Entry("tiny-colar-rm"),
+    "tiny-colar, speed 1": Entry(
+        samples=VOTERS, source={"thinking_speed": 1}, checkpoint="tiny-colar"
+    ),
 }
 
 
 def measure(name: str, entry: Entry, limit: int | None = None) -> Iterator[dict[str, Any]]:
     """Yield a row for every task and quantity of a checkpoint, on test questions."""
-    model = AutoLatentModel.from_pretrained(name)
+    source = SourceOptions(**entry.source)
+    model = AutoLatentModel.from_pretrained(entry.checkpoint or name, source=source)
     guide: Any = entry.reward_model and LatentRewardModel.from_pretrained(entry.reward_model)
     settings = model.settings(num_return_sequences=entry.samples, seed=SEED, **entry.settings)
     for task, every in asked_questions(TASKS, None, None).items():
