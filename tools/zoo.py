@@ -57,8 +57,8 @@ ZOO = {
     ),
     "tiny-coconut": Entry("tiny-coconut-rm"),
     "tiny-coconut-noise": Entry(),
-    "tiny-codi": Entry("tiny-codi-rm"),
-    "tiny-colar": Entry("tiny-colar-rm"),
+    "tiny-codi": Entry(),
+    "tiny-colar": Entry(),
     "tiny-colar, speed 1": Entry(
         samples=VOTERS, source={"thinking_speed": 1}, checkpoint="tiny-colar"
     ),
