@@ -149,6 +149,8 @@ def _parsed(text: str) -> Any:
 NUMBER = NumberJudge()
 TEXT = TextJudge()
 _JUDGES: dict[str, Judge | type[Judge]] = {"number": NUMBER, "text": TEXT, "math": MathJudge}
+JUDGES = tuple(_JUDGES)
+"""Names of the judges."""
 
 
 def find_judge(name: object) -> Judge:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -9,6 +10,7 @@ import msgspec
 
 from .answers import canonical
 from .errors import TaskError
+from .judges import find_judge
 
 _FORMAT = 'one JSON object a line: {"id": "7", "question": "What is 2 + 3?", "answer": "5"}'
 T = TypeVar("T")
@@ -23,11 +25,19 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             numbers of its samples are addressed by its prompt's token ids instead.
         text: the question as the data set has it, without any prompt format.
         gold: the right answer, for number tasks as a canonical decimal.
+        judge: the name of the judge that says which answers are right.
+        tolerance: the largest difference from gold, see `is_correct`, that counts as right.
     """
 
     id: str
     text: str
     gold: str
+    judge: str = "number"
+    tolerance: Decimal = Decimal(0)
+
+    def is_right(self, answer: str | None) -> bool:
+        """Tell whether an answer is right; None, where none was found, is not."""
+        return find_judge(self.judge).is_right(answer, self.gold, tolerance=self.tolerance)
 
 
 class _Row(msgspec.Struct):
@@ -36,13 +46,13 @@ class _Row(msgspec.Struct):
     answer: _Text
 
 
-def read_questions(path: str | Path, *, numeric: bool = True) -> list[Question]:
+def read_questions(path: str | Path, *, judge: str = "number") -> list[Question]:
     """Read a JSONL file of `{"id", "question", "answer"}` objects; other fields are ignored.
 
     Args:
         path: the file; one called `.json` holds a list of such objects, whose ids may be left out.
             Blank lines are skipped; numbers may stand as JSON numbers or strings.
-        numeric: whether each answer must be a number, which is then stored canonically.
+        judge: the name of the judge of the answers; numbers are stored canonically.
 
     Returns:
         The questions in file order.
@@ -53,7 +63,7 @@ def read_questions(path: str | Path, *, numeric: bool = True) -> list[Question]:
     seen: dict[str, int] = {}
     questions = []
     for number, where, row in read_rows(path, expected=_FORMAT):
-        question = question_from(row, where=where, numeric=numeric)
+        question = question_from(row, where=where, judge=judge)
         if question.id in seen:
             raise TaskError(
                 f"{where}: id {question.id!r} was already used in line {seen[question.id]}. Give "
@@ -109,19 +119,27 @@ def _listed(
         yield index, where, {"id": str(index), **row}
 
 
-def question_from(row: Mapping[str, object], *, where: str, numeric: bool = True) -> Question:
+def question_from(
+    row: Mapping[str, object],
+    *,
+    where: str,
+    judge: str = "number",
+    tolerance: Decimal = Decimal(0),
+) -> Question:
     """Make a `Question` of the fields `id`, `question` and `answer`, all strings.
 
     Args:
         row: the fields.
         where: where the row comes from, for error messages.
-        numeric: whether the answer must be a number, which is then stored canonically.
+        judge: the name of the judge of the answer; a number is stored canonically.
+        tolerance: the largest difference from the answer that counts as right.
 
     Returns:
         The question.
 
     Raises:
-        TaskError: a field is missing, is empty or is of the wrong kind.
+        TaskError: a field is missing, is empty or is of the wrong kind, or the judge is unknown or
+            cannot read the answer.
     """
     try:
         fields = msgspec.convert(row, _Row)
@@ -130,13 +148,21 @@ def question_from(row: Mapping[str, object], *, where: str, numeric: bool = True
             f"{where}: {error}, found {str(row)[:80]}. Expected {_FORMAT}, each field a text with "
             "something in it."
         ) from error
-    gold = canonical(fields.answer) if numeric else fields.answer.strip()
-    if gold is None:
+    gold = fields.answer.strip()
+    if judge == "number":
+        gold = canonical(gold) or gold
+    if not find_judge(judge).can_judge(gold):
         raise TaskError(
-            f"{where}: answer {fields.answer!r} is not a number. Write a plain decimal such as "
-            "'-1234.5', or read the file with numeric=False."
+            f"{where}: answer {fields.answer!r} is not {find_judge(judge).golds}. Mend it, or "
+            "choose another judge (number, text, math): --judge, or judge in the task's metadata."
         )
-    return Question(id=fields.id.strip(), text=fields.question.strip(), gold=gold)
+    return Question(
+        id=fields.id.strip(),
+        text=fields.question.strip(),
+        gold=gold,
+        judge=judge,
+        tolerance=tolerance,
+    )
 
 
 def _parse(line: str, *, where: str, expected: str, kind: type[T]) -> T:

@@ -80,7 +80,14 @@ def arith_hard(**options: Any) -> dict[str, "Dataset"]:
 
 def _load(name: str, options: Mapping[str, Any]) -> dict[str, "Dataset"]:
     published = PUBLISHED[name]
-    folder = options.get("data_dir") or os.environ.get(DATA_VARIABLE)
+    folder = options.get("data_dir")
+    if folder is None or folder == "":
+        folder = os.environ.get(DATA_VARIABLE)
+    if folder is not None and not isinstance(folder, str | Path):
+        raise TaskError(
+            f"data_dir={folder!r} is no name of a folder: lm-eval has read it as a number or the "
+            'like. Put it in quotes: --metadata \'{"data_dir": "007"}\'.'
+        )
     if folder:
         # A folder that was named but lacks the file is an error, never a silent download.
         questions = _from_folder(published, Path(str(folder)).expanduser())

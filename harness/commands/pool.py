@@ -9,6 +9,7 @@ import click
 from ...results.foreign import is_dump, read_dump, read_pools, write_run
 from ...results.foreign.run import unscored
 from . import HELP
+from .options import Output
 
 
 @click.group(context_settings=HELP)
@@ -18,7 +19,7 @@ def pool() -> None:
 
 @pool.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Run folder.")
+@click.option("--output", required=True, type=Output(folder=True), help="Run folder.")
 @click.option("--task", default="imported", show_default=True, help="What was asked.")
 @click.option("--name", help="What made the candidates; the file's name if not given.")
 @click.option("--seed", type=int, help="Seed of the candidates.")
