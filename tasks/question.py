@@ -87,10 +87,10 @@ def read_rows(path: str | Path, *, expected: str) -> Iterator[tuple[int, str, di
     file = Path(path)
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise TaskError(f"cannot read {file}: {error}. Give a JSONL file, {expected}") from error
     except UnicodeDecodeError as error:
         raise TaskError(f"{file} is not UTF-8 text: {error}. Save it as UTF-8.") from error
+    except (OSError, ValueError) as error:  # a name that cannot be one is a ValueError
+        raise TaskError(f"cannot read {file}: {error}. Give a JSONL file, {expected}") from error
     if file.suffix == ".json":
         yield from _listed(file, "\n".join(lines), expected=expected)
         return

@@ -112,7 +112,7 @@ def _from_folder(published: Published, folder: Path) -> list[Question]:
     questions = []
     for stem in published.files:
         names = (f"{stem}.jsonl", f"{stem}.json", published.also.get(stem, f"{stem}.jsonl"))
-        found = next((name for name in names if (folder / name).is_file()), names[0])
+        found = next((name for name in names if os.path.isfile(folder / name)), names[0])
         part = read_questions(folder / found)
         if len(published.files) > 1:  # ids are unique within a file only
             part = [msgspec.structs.replace(one, id=f"{stem}-{one.id}") for one in part]
