@@ -46,7 +46,7 @@ def check_flags(flags: Mapping[str, Any]) -> None:
     kept = flags.get("cache_requests") or {}
     if isinstance(kept, str):  # in a --config file
         kept = {"cache_requests": kept == "true"}
-    check_prompts(flags | {"cache_requests": False} | kept)
+    check_prompts({**flags, "cache_requests": False, **kept})
     if path := flags.get("output_path"):
         check_writable(results_folder(path), asked=f"--output_path {path}")
     if path := flags.get("use_cache"):

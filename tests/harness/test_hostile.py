@@ -35,6 +35,8 @@ VALUES = [
 ARGUMENTS = [one.name for kind in (ModelArguments, EngineOptions) for one in fields(kind)]
 SETTINGS = [*latent_fields(), "num_return_sequences", "num_beams", "max_new_tokens", "do_sample"]
 SETTINGS += ["temperature", "until", "return_pool", "aggregation", "max_gen_toks", "top_p", "top_k"]
+NAMES = sorted({*ARGUMENTS, *SETTINGS})
+SLOW_METADATA = ("ks", "tolerance", "repeats", "data_dir")
 LIMITS = {"max_new_tokens": 9, "num_return_sequences": 2}
 
 
@@ -71,14 +73,27 @@ def refused_well(call, *arguments, about=""):
     return said is not None
 
 
-@pytest.mark.parametrize("name", [*ARGUMENTS, *SETTINGS])
-@pytest.mark.filterwarnings("ignore")
-def test_one_setting_of_any_value(lm, name):
-    for value in VALUES:
+def try_each(lm, name, values):
+    """One setting of these values, given with the model and with the request."""
+    for value in values:
         if name != "pretrained":
             refused_well(try_settings, lm, LIMITS | {name: value}, {})
         if name in SETTINGS:
             refused_well(try_settings, lm, LIMITS, {name: value})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_one_setting_of_some_values(lm):
+    draw = random.Random(0)
+    for name in NAMES:
+        try_each(lm, name, draw.sample(VALUES, 5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore")
+def test_one_setting_of_any_value(lm, name):
+    try_each(lm, name, VALUES)
 
 
 @pytest.mark.slow
@@ -98,7 +113,10 @@ def test_several_settings_of_any_values(checkpoints, lm, seed):
             )
 
 
-@pytest.mark.parametrize("name", ["ks", "tolerance", "judge", "repeats", "data_dir"])
+@pytest.mark.parametrize(
+    "name",
+    ["judge", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_METADATA)],
+)
 def test_metadata_of_any_value(tmp_path, name):
     for value in VALUES:
         config = {"task": "any", "output_type": "generate_until", "test_split": "test"}
@@ -181,15 +199,15 @@ def test_a_spoiled_file_is_read_or_refused(tmp_path, kind):
     file, draw = tmp_path / "file.jsonl", random.Random(0)
     rows = [row] if kind == "dump" else [row | {"id": str(place)} for place in range(3)]
     refused = 0
-    for _ in range(100):
+    for _ in range(60):
         write_spoiled(file, map(json.dumps, rows), draw)
         refused += refused_well(read, file, about="file.jsonl")
-    assert refused > 25
+    assert refused > 15
 
 
 def test_a_spoiled_pool_is_read_or_refused():
     draw, line = random.Random(0), json.dumps({"candidates": POOL["candidates"]})
-    for _ in range(200):
+    for _ in range(100):
         refused_well(Pool.from_json, spoiled(line, draw))
 
 
@@ -205,7 +223,7 @@ def test_a_spoiled_run_is_read_or_named(tmp_path, which):
     results = random_run(tmp_path / "runs" / "a", questions=3, samples=2, rewards=True)
     file, draw = log_of(results) if which == "log" else results, random.Random(0)
     lines = file.read_text().splitlines() if which == "log" else [file.read_text()]
-    for _ in range(40):
+    for _ in range(25):
         write_spoiled(file, lines, draw)
         read_runs(tmp_path / "runs")
 
@@ -224,6 +242,7 @@ def test_a_spoiled_run_is_on_the_board_or_named(tmp_path, which):
         assert "sound" in set(board.rows["run"])
 
 
+@pytest.mark.slow
 def test_a_recipe_of_any_values_is_read_or_refused(tmp_path):
     sound = {"objective": "codi", "base": "smollm2", "data": [{"arith": 9}]}
     names = [*sound, "adapter", "validation", "validation_count", "publish", "train_noise_std"]
