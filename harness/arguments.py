@@ -137,14 +137,14 @@ def split_arguments(given: Mapping[str, Any]) -> tuple[ModelArguments, dict[str,
 
 
 def _read_name(value: object, name: str) -> str | None:
-    """Return a name; whole numbers are names, too, as far as they still say what was typed."""
+    """Return a name; a number is none, because it no longer says how it was typed (007, 0x10)."""
     if isinstance(value, str | Path) or (value is None and name in _OPTIONAL):
         return None if value is None else str(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if name == "thinking_speed" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise ModelError(
         f"{name}={value!r} is no name. Where a name looks like a number or the like, put it in "
-        f"quotes that lm-eval sees: {name}='\"1e3\"'."
+        f'quotes: {name}: "007" in a --config file, {name}=\'"007"\' in a shell.'
     )
 
 

@@ -43,26 +43,41 @@ def check_flags(flags: Mapping[str, Any]) -> None:
         ModelError: a flag that has no meaning for a latent reasoner.
         ResultsError: results or the cache cannot be written.
     """
-    instruction = flags.get("system_instruction")
-    if instruction:
-        raise ModelError(
-            f"--system_instruction {instruction!r} cannot be used: a latent reasoner reads the "
-            "question in a prompt format of its own, which has no place for an instruction. Leave "
-            "it out."
-        )
     kept = flags.get("cache_requests") or {}
     if isinstance(kept, str):  # in a --config file
         kept = {"cache_requests": kept == "true"}
-    if kept.get("cache_requests") and not kept.get("rewrite_requests_cache"):
-        raise ModelError(
-            "--cache_requests cannot be used: lm-eval keeps requests with the generation settings "
-            "and the data of the run that made them, and gives them to runs with others. Leave it "
-            "out: building requests takes a moment. To keep responses, give --use_cache FILE."
-        )
+    check_prompts({**flags, "cache_requests": False, **kept})
     if path := flags.get("output_path"):
         check_writable(results_folder(path), asked=f"--output_path {path}")
     if path := flags.get("use_cache"):
         check_writable(Path(f"{path}_rank0.db").parent, asked=f"--use_cache {path}")
+
+
+def check_prompts(given: Mapping[str, Any], *, dashes: str = "--") -> None:
+    """Refuse what makes other prompts, or prompts of other runs, unnoticed.
+
+    Args:
+        given: `system_instruction`, `cache_requests` and `rewrite_requests_cache`, as lm-eval's
+            `evaluate` takes them.
+        dashes: before their names in messages.
+
+    Raises:
+        ModelError: a flag that has no meaning for a latent reasoner.
+    """
+    instruction = given.get("system_instruction")
+    if instruction:
+        raise ModelError(
+            f"{dashes}system_instruction {instruction!r} cannot be used: a latent reasoner reads "
+            "the question in a prompt format of its own, which has no place for an instruction. "
+            "Leave it out."
+        )
+    if given.get("cache_requests") and not given.get("rewrite_requests_cache"):
+        raise ModelError(
+            f"{dashes}cache_requests cannot be used: lm-eval keeps requests with the generation "
+            "settings and the data of the run that made them, and gives them to runs with others. "
+            "Leave it out: building requests takes a moment. To keep responses, give "
+            f"{dashes}use_cache FILE."
+        )
 
 
 def typed_names(texts: Iterable[str]) -> dict[str, str]:

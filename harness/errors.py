@@ -1,12 +1,15 @@
 """How a user's mistake is shown: one line, by our command and where lm-eval's own runs us."""
 
 import errno
+import re
 import sqlite3
 import sys
 from types import TracebackType
 
 from ..errors import LatentTTSError
 
+# As torch and safetensors, which raise no OSError, say that the disk is full.
+_UNWRITTEN = re.compile(r"inline_container|PytorchStreamWriter|No space left|os error \d+")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -21,6 +24,12 @@ def explain(error: BaseException) -> str | None:
         )
     if isinstance(error, OSError) and (error.filename or error.errno in _FULL):
         return f"{error}. Free space, or name another place."
+    named = type(error).__name__ in ("RuntimeError", "SafetensorError")
+    if named and _UNWRITTEN.search(str(error)):
+        return (
+            f"a file could not be written: {error}. Is the disk full? Free space and repeat the "
+            "command: a training goes on from its newest complete checkpoint."
+        )
     return None
 
 

@@ -15,13 +15,13 @@ from ..models import ModelError
 from .arguments import read_device, split_arguments
 from .base import ProcessLM
 from .cache import ResponseCache
-from .command_line import as_typed, default_store, heed_flags
+from .command_line import as_typed, check_prompts, default_store, heed_flags
 from .errors import hide_traceback
-from .lm_eval_seam import cached_responses
+from .lm_eval_seam import cached_responses, evaluate_arguments
 from .loaded import load
 from .options import RequestOptions, read_options
 from .provenance import checkpoint_record, typed_command, versions
-from .requests import AskedQuestion, assign_responses, group_requests
+from .requests import AskedQuestion, assign_responses, group_requests, is_ours
 from .responses import Asked, Report, respond
 
 DEFAULT_SEED = 1234  # lm-eval's own
@@ -100,6 +100,8 @@ class LatentLM(ProcessLM):
         Raises:
             ModelError: a wrong setting, or a prompt that is too long.
         """
+        if not all(map(is_ours, requests)):  # a task of this project refuses by itself
+            check_prompts(evaluate_arguments(), dashes="")
         questions = group_requests(requests)
         asked = [(question, self._question_options(question)) for question in questions]
         started = time.perf_counter()
@@ -159,11 +161,10 @@ class LatentLM(ProcessLM):
         """
         super().set_cache_hook(cache_hook)
         store = cached_responses(cache_hook)
+        self._cache = None
         if store is None:
-            self._cache = None
             return
-        record = self._record()
-        names = ("checkpoint", "reward_model", "settings", "aggregation")
+        record, names = self._record(), ("checkpoint", "reward_model", "settings", "aggregation")
         own = {name: record[name] for name in names} | {"dtype": str(self.model.dtype)}
         # What was given too: a task's gen_kwargs may choose a sampler that it is for.
         self._cache = ResponseCache(store, own | {"given": self.settings})

@@ -17,6 +17,7 @@ What differs between 0.4.13 and 0.5.0.dev1 (neither discovers plugins by itself)
 """
 
 import argparse
+import inspect
 import logging
 import sys
 import traceback
@@ -124,6 +125,21 @@ def running_flags() -> dict[str, Any] | None:
     given = vars(parser.parse_args(sys.argv[2:] if sys.argv[1:2] == ["run"] else sys.argv[1:]))
     given = {name: value for name, value in given.items() if value is not None}
     return (read_config(given["config"]) if "config" in given else {}) | given
+
+
+def evaluate_arguments() -> dict[str, Any]:
+    """Return the arguments of lm-eval's `evaluate` that this call comes from; {} from elsewhere.
+
+    That requests come from its cache, or bear an instruction, it tells neither model nor request.
+    """
+    if (module := sys.modules.get("lm_eval.evaluator")) is None:
+        return {}
+    function = inspect.unwrap(module.evaluate)
+    names = inspect.signature(function).parameters
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    return {} if frame is None else {k: v for k, v in frame.f_locals.items() if k in names}
 
 
 def runs_lm_eval() -> bool:

@@ -1,10 +1,12 @@
 """Questions of the commands that train and measure: word problems, tasks, files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..registry import near
-from ..tasks import Question, TaskError, read_questions
+from ..tasks import Question, TaskError, read_questions, read_tolerance
+from ..tasks.answers import final_answer
 from ..tasks.arith import Problem, Split, generate
 from ..tasks.question import question_from
 from .commands.tasks import task_folder
@@ -28,30 +30,40 @@ def arith_problems(split: Split, count: int, *, hard_share: float, seed: int) ->
 
 
 def asked_questions(
-    tasks: Sequence[str], file: Path | None, include_path: Path | None
+    tasks: Sequence[str], file: Path | None, include_path: Path | None, judge: str | None = None
 ) -> dict[str, list[Question]]:
     """Return the questions of tasks and of a file, by the task's or the file's name.
 
+    Args:
+        tasks: names that --tasks takes.
+        file: of questions.
+        include_path: a folder of tasks beside this project's and lm-eval's own.
+        judge: of the answers; None for that of each task, and for numbers in the file.
+
     Raises:
-        TaskError: an unknown task, a file that cannot be read, or an answer that is no number.
+        TaskError: an unknown task, a file that cannot be read, or an answer that its judge cannot.
     """
     found: dict[str, list[Question]] = {}
     for name in tasks:
-        found |= task_questions(name, include_path)
+        found |= task_questions(name, include_path, judge)
     if file is not None:
-        found[file.name.partition(".")[0]] = read_questions(file)
+        found[file.name.partition(".")[0]] = read_questions(file, judge=judge or "number")
     return found
 
 
-def task_questions(name: str, include_path: Path | None = None) -> dict[str, list[Question]]:
+def task_questions(
+    name: str, include_path: Path | None = None, judge: str | None = None
+) -> dict[str, list[Question]]:
     """Return the questions of a task of lm-eval, or of each task of a group.
 
     Args:
         name: what --tasks calls it.
         include_path: a folder of tasks beside this project's and lm-eval's own.
+        judge: of the answers; None for the one that the task's metadata name, else numbers.
 
     Raises:
-        TaskError: there is none, or an answer is no number.
+        TaskError: there is none, it is none of questions and answers, or an answer is nothing that
+            its judge can read.
     """
     from lm_eval.tasks import TaskManager
 
@@ -66,17 +78,47 @@ def task_questions(name: str, include_path: Path | None = None) -> dict[str, lis
                 f"{', '.join(sorted(known))}, lm-eval's own (`lm_eval ls tasks`), and those of "
                 "--include-path."
             )
-    return {
-        task: [
-            question_from(
-                {
-                    "id": str(doc.get("id", place)),
-                    "question": loaded.doc_to_text(doc),
-                    "answer": str(loaded.doc_to_target(doc)),
-                },
-                where=f"{task}, question {place}",
-            )
-            for place, doc in enumerate(loaded.eval_docs)
-        ]
-        for task, loaded in manager.load([name])["tasks"].items()
-    }
+    loaded = manager.load([name])["tasks"]
+    return {task: list(_questions(one, task, judge)) for task, one in loaded.items()}
+
+
+def _questions(loaded: Any, task: str, judge: str | None) -> Iterator[Question]:
+    """Yield the questions of a loaded task, as they are judged when it is run."""
+    if loaded.OUTPUT_TYPE != "generate_until":
+        raise TaskError(
+            f"{task} asks for {loaded.OUTPUT_TYPE}, and a latent reasoner gives answers alone. "
+            "Choose a task whose output_type is generate_until."
+        )
+    metadata = loaded.config.metadata or {}
+    judge = judge or str(metadata.get("judge", "number"))
+    tolerance = read_tolerance(metadata.get("tolerance", 0))
+    for place, doc in enumerate(loaded.eval_docs):
+        where = f"{task}, question {place}"
+        row = {
+            "id": str(doc.get("id", place)),
+            "question": loaded.doc_to_text(doc),
+            "answer": read_gold(loaded.doc_to_target(doc), where=where, judge=judge),
+        }
+        yield question_from(row, where=where, judge=judge, tolerance=tolerance)
+
+
+def read_gold(target: object, *, where: str, judge: str) -> str:
+    """Return the gold answer of a task's target.
+
+    Args:
+        target: what `doc_to_target` returned: an answer, or, in tasks such as lm-eval's gsm8k, a
+            worked solution that ends in one.
+        where: the question, for messages.
+        judge: the name of the judge of the answers.
+
+    Raises:
+        TaskError: there are several answers.
+    """
+    if isinstance(target, list | tuple | dict):
+        raise TaskError(
+            f"{where} has the gold answer {target!r}; one text is allowed. Write a task whose "
+            "doc_to_target is one."
+        )
+    text = str(target)
+    solution = "\n" in text.strip() or "####" in text or r"\boxed" in text
+    return final_answer(text, number=judge == "number") or text if solution else text

@@ -25,6 +25,11 @@ def wish_for_pool(request: Instance, *, least: int | None) -> None:
     request.arguments = (prompt, {k: v for k, v in given.items() if k != "return_pool"})
 
 
+def is_ours(request: Instance) -> bool:
+    """Tell whether a request was built by a task of this project, which checks its own prompts."""
+    return hasattr(request, _POOL)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AskedQuestion:
     """A question of one task, asked once, answered `repeats` times.

@@ -140,7 +140,7 @@ def sampled_metrics(
     Args:
         model: a backbone.
         tokenizer: the model's.
-        questions: with their gold answers.
+        questions: with their gold answers and judges.
         settings: as for `sample_pools`.
         ks: sample counts of metrics; None as in `pool_metrics`.
         reward_model: scores every candidate; None for no rewards.
@@ -154,7 +154,9 @@ def sampled_metrics(
         reward_model=reward_model,
     )
     return pd.DataFrame(
-        pool_metrics(pool, question.gold, ks=ks)
+        pool_metrics(
+            pool.judged_by(question.judge), question.gold, ks=ks, tolerance=question.tolerance
+        )
         for pool, question in zip(pools, questions, strict=True)
     )
 

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ..models import LatentBackbone, LatentSettings, Trajectory, sample
 from ..models.engine.rollouts import complete
-from ..tasks import Question, is_correct
+from ..tasks import Question
 from .errors import RewardError
 
 
@@ -19,7 +19,7 @@ class LabelledQuestion:
 
     Attributes:
         id: the question's name in its set.
-        gold: the right answer, a canonical decimal.
+        gold: the right answer; of a number the canonical decimal.
         prompt: token ids that end in the start marker.
         answers: of each trajectory, as written; None where none was found.
         thoughts: f16[N, T, D], input embeddings, zero beyond a trajectory's length.
@@ -71,7 +71,7 @@ def label_questions(
         RewardError: thoughts beyond the range of float16.
     """
     prompts = [model.encode_prompt(tokenizer, question.text) for question in questions]
-    judge = _Judge(model, tokenizer, [question.gold for question in questions])
+    judge = _Judge(model, tokenizer, questions)
     pools: list[list[Trajectory]] = [[] for _ in questions]
     for trajectory in sample(model, prompts, settings):
         pools[trajectory.question].append(trajectory)
@@ -123,10 +123,12 @@ def stacked(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
 class _Judge:
     """Reads answers and compares them with the gold ones; equal answers are read once."""
 
-    def __init__(self, model: LatentBackbone, tokenizer: Any, golds: Sequence[str]) -> None:
-        self._model, self._tokenizer, self._golds = model, tokenizer, golds
+    def __init__(
+        self, model: LatentBackbone, tokenizer: Any, questions: Sequence[Question]
+    ) -> None:
+        self._model, self._tokenizer, self._questions = model, tokenizer, questions
         self._read: dict[tuple[int, ...], str | None] = {}
-        self._judged: dict[tuple[str | None, str], bool] = {}
+        self._judged: dict[tuple[str | None, int], bool] = {}
 
     def answer(self, trajectory: Trajectory) -> str | None:
         """Return what a trajectory answers."""
@@ -137,9 +139,9 @@ class _Judge:
 
     def is_right(self, trajectory: Trajectory) -> bool:
         """Return whether a trajectory answers its question rightly."""
-        pair = (self.answer(trajectory), self._golds[trajectory.question])
+        pair = (self.answer(trajectory), trajectory.question)
         if pair not in self._judged:
-            self._judged[pair] = is_correct(*pair)
+            self._judged[pair] = self._questions[trajectory.question].is_right(pair[0])
         return self._judged[pair]
 
 

@@ -49,5 +49,11 @@ class ShardIndex:
 
 def questions_digest(questions: Sequence[Question]) -> str:
     """Return a digest of a question set, its order included."""
-    rows = [[question.id, question.text, question.gold] for question in questions]
+    rows = [[one.id, one.text, one.gold, *_unusual(one)] for one in questions]
     return digest([json.dumps(rows).encode()])
+
+
+def _unusual(question: Question) -> list[str]:
+    """Return how answers are judged, where it is not as shards of earlier versions were."""
+    judge = [question.judge] if question.judge != "number" else []
+    return judge + ([str(question.tolerance)] if question.tolerance else [])

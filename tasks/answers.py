@@ -85,12 +85,26 @@ def final_answer(text: str, *, number: bool = True) -> str | None:
     r"""Return what an explanation ends in: the one rule for texts of other models.
 
     What stands in the last `\boxed{}`; else after the last `####`, to the end of its line; else
-    the last number, or, where answers need not be numbers, the last line.
+    the last number, or, where answers need not be numbers, the last line. A model that was not
+    stopped goes on with a question of its own, which ends the text.
     """
+    text = _own_part(text)
     _, hashes, tail = text.rpartition("####")
     line = tail.strip().partition("\n")[0].strip() if hashes else None
     last = last_number(text) if number else text.strip().rpartition("\n")[2].strip() or None
     return _boxed(text) or line or last
+
+
+_NEXT = re.compile(r"\n\W*(?:question|problem|q)\b\s*\d*\W*:", re.IGNORECASE)
+
+
+def _own_part(text: str) -> str:
+    """Return a text up to the question that follows its answer, where one does."""
+    for found in _NEXT.finditer(text):
+        before = text[: found.start()]
+        if "####" in before or r"\boxed" in before:
+            return before
+    return text
 
 
 def _boxed(answer: str) -> str | None:

@@ -171,6 +171,8 @@ _JUDGES: dict[str, Judge | type[Judge]] = {
     "math": MathJudge,
     "outcome": OutcomeJudge(),
 }
+JUDGES = tuple(name for name in _JUDGES if name != "outcome")
+"""Names of the judges of answers; `outcome` judges what was judged elsewhere."""
 
 
 def find_judge(name: object) -> Judge:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .question import NUMBERS, TEXTS, Golds
+from .question import Golds
 
 Row = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ class Published:
         reported: which published numbers are on these very questions.
         hub: where it lies on the hub, None where it does not lie there in this selection.
         judge: what its answers are, as its task's metadata say.
-        golds: what its gold answers must be.
+        golds: what its gold answers must be beyond that the judge can read them.
         also: another name of a file, as other repositories have it.
     """
 
@@ -56,7 +56,12 @@ class Published:
     hub: Hub | None
     also: Mapping[str, str] = field(default_factory=dict)
     judge: str = "number"
-    golds: Golds = NUMBERS
+    golds: Golds | None = None
+
+    @property
+    def kind(self) -> str:
+        """By which judge its gold answers are read; what math-verify cannot read, a task says."""
+        return "number" if self.judge == "number" else "text"
 
 
 def _of_aime(answer: str) -> str | None:
@@ -195,7 +200,6 @@ PUBLISHED: dict[str, Published] = {
             read=lambda row: (row["problem"], row["answer"]),
         ),
         judge="math",
-        golds=TEXTS,
     ),
     "aime24": _AIME_2024,
     "aime25": replace(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, NamedTuple, NoReturn, TypeVar
 
@@ -9,6 +10,7 @@ import msgspec
 
 from .answers import canonical
 from .errors import TaskError
+from .judges import find_judge
 
 _FORMAT = 'one JSON object a line: {"id": "7", "question": "What is 2 + 3?", "answer": "5"}'
 _NAMES = {"problem": "question", "unique_id": "id"}
@@ -24,11 +26,19 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             numbers of its samples are addressed by its prompt's token ids instead.
         text: the question as the data set has it, without any prompt format.
         gold: the right answer, for number tasks as a canonical decimal.
+        judge: the name of the judge that says which answers are right.
+        tolerance: the largest difference from gold, see `is_correct`, that counts as right.
     """
 
     id: str
     text: str
     gold: str
+    judge: str = "number"
+    tolerance: Decimal = Decimal(0)
+
+    def is_right(self, answer: str | None) -> bool:
+        """Tell whether an answer is right; None, where none was found, is not."""
+        return find_judge(self.judge).is_right(answer, self.gold, tolerance=self.tolerance)
 
 
 class Golds(NamedTuple):
@@ -43,13 +53,6 @@ class Golds(NamedTuple):
     words: str
 
 
-NUMBERS = Golds(
-    canonical,
-    "a number. Write a plain decimal such as '-1234.5', or read the file with numeric=False",
-)
-TEXTS = Golds(str.strip, "a text")
-
-
 class _Row(msgspec.Struct):
     id: _Text
     question: _Text
@@ -57,7 +60,7 @@ class _Row(msgspec.Struct):
 
 
 def read_questions(
-    path: str | Path, *, numeric: bool = True, golds: Golds | None = None
+    path: str | Path, *, judge: str = "number", golds: Golds | None = None
 ) -> list[Question]:
     """Read a JSONL file of `{"id", "question", "answer"}` objects; other fields are ignored.
 
@@ -66,8 +69,8 @@ def read_questions(
     Args:
         path: the file; one called `.json` holds a list of such objects, whose ids may be left out.
             Blank lines are skipped; numbers may stand as JSON numbers or strings.
-        numeric: whether each answer must be a number, which is then stored canonically.
-        golds: what each answer must be, where that is neither a number nor any text.
+        judge: the name of the judge of the answers; numbers are stored canonically.
+        golds: what each answer must be beyond that the judge can read it.
 
     Returns:
         The questions in file order.
@@ -79,7 +82,7 @@ def read_questions(
     questions = []
     for number, where, row in read_rows(path, expected=_FORMAT):
         row = {name: row[also] for also, name in _NAMES.items() if also in row} | row
-        question = question_from(row, where=where, golds=golds or (NUMBERS if numeric else TEXTS))
+        question = question_from(row, where=where, judge=judge, golds=golds)
         if question.id in seen:
             raise TaskError(
                 f"{where}: id {question.id!r} was already used in line {seen[question.id]}. Give "
@@ -103,10 +106,10 @@ def read_rows(path: str | Path, *, expected: str) -> Iterator[tuple[int, str, di
     file = Path(path)
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise TaskError(f"cannot read {file}: {error}. Give a JSONL file, {expected}") from error
     except UnicodeDecodeError as error:
         raise TaskError(f"{file} is not UTF-8 text: {error}. Save it as UTF-8.") from error
+    except (OSError, ValueError) as error:  # a name that cannot be one is a ValueError
+        raise TaskError(f"cannot read {file}: {error}. Give a JSONL file, {expected}") from error
     if file.suffix == ".json":
         yield from _listed(file, "\n".join(lines), expected=expected)
         return
@@ -135,19 +138,29 @@ def _listed(
         yield index, where, {"id": str(index), **row}
 
 
-def question_from(row: Mapping[str, object], *, where: str, golds: Golds = NUMBERS) -> Question:
+def question_from(
+    row: Mapping[str, object],
+    *,
+    where: str,
+    judge: str = "number",
+    tolerance: Decimal = Decimal(0),
+    golds: Golds | None = None,
+) -> Question:
     """Make a `Question` of the fields `id`, `question` and `answer`, all strings.
 
     Args:
         row: the fields.
         where: where the row comes from, for error messages.
-        golds: what the answer must be.
+        judge: the name of the judge of the answer; a number is stored canonically.
+        tolerance: the largest difference from the answer that counts as right.
+        golds: what the answer must be beyond that the judge can read it.
 
     Returns:
         The question.
 
     Raises:
-        TaskError: a field is missing, is empty or is of the wrong kind.
+        TaskError: a field is missing, is empty or is of the wrong kind, or the judge is unknown or
+            cannot read the answer.
     """
     try:
         fields = msgspec.convert(row, _Row)
@@ -156,12 +169,25 @@ def question_from(row: Mapping[str, object], *, where: str, golds: Golds = NUMBE
             f"{where}: {error}, found {str(row)[:80]}. Expected {_FORMAT}, each field a text with "
             "something in it."
         ) from error
-    gold = golds.read(fields.answer.strip())
-    if gold is None:
+    gold: str | None = fields.answer.strip()
+    if golds is not None:
+        gold = golds.read(fields.answer.strip())
+    elif judge == "number":
+        gold = canonical(fields.answer.strip()) or gold
+    if gold is None or not find_judge(judge).can_judge(gold):
+        words = find_judge(judge).golds if golds is None else golds.words
         raise TaskError(
-            f"{where}: answer {fields.answer!r} is not {golds.words} (question {fields.id!r})."
+            f"{where}: answer {fields.answer!r} (question {fields.id!r}) is not {words}. Mend it, "
+            "or choose another judge (number, text, math): --judge, or judge in the task's "
+            "metadata."
         )
-    return Question(id=fields.id.strip(), text=fields.question.strip(), gold=gold)
+    return Question(
+        id=fields.id.strip(),
+        text=fields.question.strip(),
+        gold=gold,
+        judge=judge,
+        tolerance=tolerance,
+    )
 
 
 def _parse(line: str, *, where: str, expected: str, kind: type[T]) -> T:

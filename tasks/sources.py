@@ -95,7 +95,14 @@ def arith_hard(**options: Any) -> dict[str, "Dataset"]:
 
 def _load(name: str, options: Mapping[str, Any]) -> dict[str, "Dataset"]:
     published = PUBLISHED[name]
-    folder = options.get("data_dir") or os.environ.get(DATA_VARIABLE)
+    folder = options.get("data_dir")
+    if folder is None or folder == "":
+        folder = os.environ.get(DATA_VARIABLE)
+    if folder is not None and not isinstance(folder, str | Path):
+        raise TaskError(
+            f"data_dir={folder!r} is no name of a folder: lm-eval has read it as a number or the "
+            'like. Put it in quotes: --metadata \'{"data_dir": "007"}\'.'
+        )
     if folder:
         # A folder that was named but lacks the file is an error, never a silent download.
         questions = _from_folder(published, Path(str(folder)).expanduser())
@@ -120,8 +127,8 @@ def _from_folder(published: Published, folder: Path) -> list[Question]:
     questions = []
     for stem in published.files:
         names = (f"{stem}.jsonl", f"{stem}.json", published.also.get(stem, f"{stem}.jsonl"))
-        found = next((name for name in names if (folder / name).is_file()), names[0])
-        part = read_questions(folder / found, golds=published.golds)
+        found = next((name for name in names if os.path.isfile(folder / name)), names[0])
+        part = read_questions(folder / found, judge=published.kind, golds=published.golds)
         if len(published.files) > 1:  # ids are unique within a file only
             part = [msgspec.structs.replace(one, id=f"{stem}-{one.id}") for one in part]
         questions += part
@@ -156,7 +163,9 @@ def _from_hub(published: Published, hub: Hub) -> list[Question]:
                 f"has changed. Use a local {_names(published)} instead ({DATA_VARIABLE})."
             ) from error
         fields = {"id": str(index), "question": text, "answer": str(answer)}
-        questions.append(question_from(fields, where=where, golds=published.golds))
+        questions.append(
+            question_from(fields, where=where, judge=published.kind, golds=published.golds)
+        )
     return questions
 
 

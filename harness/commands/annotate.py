@@ -1,7 +1,7 @@
 """`latent-tts annotate`: what each thought of sampled trajectories is worth, by rollouts."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ...models.identity import checkpoint_digest
 from ...reward.labels import LabelledQuestion, label_questions
 from ...reward.shard_index import ShardIndex, questions_digest
 from ...reward.shards import Shards
-from ...tasks import is_correct, read_number, voting_at_k
+from ...tasks import Question, find_judge, voting_at_k
 from ..lengths import long_prompts, refuse_long_prompts
 from ..processes import process_state
 from ..questions import arith_questions, asked_questions
@@ -79,6 +79,7 @@ def annotate(
     tasks: tuple[str, ...],
     questions: Path | None,
     include_path: Path | None,
+    judge: str | None,
     problems: int,
     split: Any,
     hard_share: float,
@@ -98,7 +99,7 @@ def annotate(
     batch size × N × M rows at a time.
     """
     logging.basicConfig(level=logging.WARNING)
-    named = asked_questions(tasks, questions, include_path) or {
+    named = asked_questions(tasks, questions, include_path, judge) or {
         "": arith_questions(split, problems, hard_share=hard_share, seed=problem_seed)
     }
     asked = [question for own in named.values() for question in own]
@@ -135,7 +136,7 @@ def annotate(
             shards.write(shard, entries)
     state.wait_for_everyone()
     if state.is_main_process:
-        click.echo(report(shards, settings))
+        click.echo(report(shards, settings, asked))
 
 
 @contextmanager
@@ -154,10 +155,11 @@ def _missing(shards: Shards, state: PartialState) -> Iterator[tuple[list[int], t
         yield [shard for shard in mine if shard not in done], bar
 
 
-def report(shards: Shards, settings: LatentSettings) -> str:
+def report(shards: Shards, settings: LatentSettings, asked: Sequence[Question]) -> str:
     """Return what the trajectories of all questions achieve, each with its standard error."""
+    judges = {(question.id, question.gold): question.judge for question in asked}
     rows: list[dict[str, float]] = []
-    shards.complete(lambda entries: rows.extend(map(_row, entries)))
+    shards.complete(lambda read: rows.extend(_row(one, judges[one.id, one.gold]) for one in read))
     frame = pd.DataFrame(rows)
     count = settings.num_return_sequences
     frame = frame.rename(columns={name: f"{name}@{count}" for name in ("coverage", "voting")})
@@ -167,16 +169,16 @@ def report(shards: Shards, settings: LatentSettings) -> str:
     return "\n".join(lines)
 
 
-def _row(entry: LabelledQuestion) -> dict[str, float]:
-    answers = [read_number(answer) for answer in entry.answers]
-    good = {answer for answer in answers if answer is not None and is_correct(answer, entry.gold)}
-    right = sum(answer in good for answer in answers)
-    n = len(answers)
+def _row(entry: LabelledQuestion, name: str) -> dict[str, float]:
+    judge = find_judge(name)
+    keys, right = judge.keys(entry.answers), entry.right.tolist()
+    good = {key for key, each in zip(keys, right, strict=True) if each and key is not None}
+    n = len(keys)
     return {
-        "pass@1": right / n,
-        "coverage": float(right > 0),
-        "voting": voting_at_k(answers, right=good, ks=[n])[n],
-        "all right": float(right == n),
-        "all wrong": float(right == 0),
-        "unparsed": answers.count(None) / n,
+        "pass@1": sum(right) / n,
+        "coverage": float(any(right)),
+        "voting": voting_at_k(keys, right=good, ks=[n])[n],
+        "all right": float(all(right)),
+        "all wrong": float(not any(right)),
+        "unparsed": sum(judge.key(answer) is None for answer in entry.answers) / n,
     }

@@ -16,6 +16,7 @@ from ...results.runs.collect import shared_tasks, with_own_names
 from ...results.runs.lm_eval_files import writing
 from ...results.runs.metrics import k_of
 from . import HELP
+from .options import Output
 from .problems import tell
 
 
@@ -25,7 +26,7 @@ from .problems import tell
 @click.option("--b", "second", metavar="METRIC", help="Of the second run, or of the same.")
 @click.option("--k", "ks", multiple=True, type=int, help="A further sample count; repeatable.")
 @click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
-@click.option("--json", "output", type=click.Path(path_type=Path), help="Also write this file.")
+@click.option("--json", "output", type=Output(folder=False), help="Also write this file.")
 def compare(
     runs: Sequence[Path],
     first: str | None,

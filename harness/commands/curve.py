@@ -12,12 +12,13 @@ from ...results.reports.charts import curve_chart, save
 from ...results.reports.table import plain
 from ...results.runs.lm_eval_files import writing
 from . import HELP
+from .options import Output
 
 
 @click.command(context_settings=HELP)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--task", default="latent_tts_arith", show_default=True, help="The task to show.")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="PNG or SVG.")
+@click.option("--output", required=True, type=Output(folder=False), help="PNG or SVG.")
 def curve(runs: Sequence[Path], task: str, output: Path) -> None:
     """Draw coverage and voting accuracy against N of lm_eval runs with --log_samples.
 

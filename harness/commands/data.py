@@ -13,6 +13,7 @@ from ...tasks import Solved
 from ...tasks.preparation import Prepared, Source, prepare, shipped_tests
 from ..training.data import read_examples
 from . import HELP
+from .options import Output
 
 _SHOWN = 3  # examples of what was dropped for a reason
 
@@ -24,7 +25,7 @@ def data() -> None:
 
 @data.command(name="prepare")
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="File to write.")
+@click.option("--output", required=True, type=Output(folder=False), help="File to write.")
 @click.option("--variants", default=0, show_default=True, help="With other numbers, a question.")
 @click.option("--most-steps", type=click.IntRange(1), help="Of a question. Default: any number.")
 @click.option("--longest", type=click.IntRange(1), help="Question, in words. Default: any length.")

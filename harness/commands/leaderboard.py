@@ -8,6 +8,7 @@ import click
 
 from ...results.reports.board import build_board
 from . import HELP
+from .options import Output
 
 
 @click.command(context_settings=HELP)
@@ -15,7 +16,7 @@ from . import HELP
 @click.option(
     "--output",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Output(folder=True),
     help="Folder for index.html, leaderboard.md, leaderboard.csv and the pictures.",
 )
 @click.option(

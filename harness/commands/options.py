@@ -11,6 +11,7 @@ import pandas as pd
 
 from ...models import SAMPLERS
 from ...models.formats import SourceOptions
+from ...tasks.judges import JUDGES
 from ..docstrings import described
 from ..saving import check_writable
 
@@ -85,15 +86,19 @@ def _sentence(text: str | None, default: str | None) -> str | None:
 
 
 def question_options(command: Command) -> Command:
-    """Add --task, --questions and --include-path, by which a command takes any questions."""
+    """Add --task, --questions and what goes with them, by which a command takes any questions."""
     for option in (
+        click.option(
+            "--judge", type=click.Choice(JUDGES),
+            help="Of the answers. Default: the task's own, else number.",
+        ),
         click.option("--include-path", type=Path, help="Folder of tasks of your own."),
         click.option(
             "--questions", type=Path, help='JSONL of {"id", "question", "answer"} a line.',
         ),
         click.option(
             "--task", "tasks", multiple=True,
-            help="A task or group of lm-eval whose answers are numbers; repeatable.",
+            help="A task or group of lm-eval that generates answers; repeatable.",
         ),
     ):  # fmt: skip
         command = option(command)

@@ -10,6 +10,7 @@ from ...results.foreign import read_foreign, write_run
 from ...results.foreign.run import unscored
 from ...tasks import find_judge
 from . import HELP
+from .options import Output
 
 
 @click.group(context_settings=HELP)
@@ -19,7 +20,7 @@ def pool() -> None:
 
 @pool.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Run folder.")
+@click.option("--output", required=True, type=Output(folder=True), help="Run folder.")
 @click.option("--task", default="imported", show_default=True, help="What was asked.")
 @click.option("--name", help="What made the candidates; the file's name if not given.")
 @click.option("--seed", type=int, help="Seed of the candidates.")

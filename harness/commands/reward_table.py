@@ -68,6 +68,7 @@ def reward_table(
     tasks: tuple[str, ...],
     questions: Path | None,
     include_path: Path | None,
+    judge: str | None,
     split: Any,
     budgets: Sequence[int],
     any_reward_model: bool,
@@ -87,7 +88,7 @@ def reward_table(
     for size in sizes:
         if math.isqrt(size) ** 2 != size:
             raise RewardError(f"--budget {size} is no square, such as 4, 16 or 64.")
-    asked = _asked(tasks, questions, include_path, split)
+    asked = _asked(tasks, questions, include_path, split, judge)
     model = AutoLatentModel.from_pretrained(pretrained)
     tokenizer = tokenizer_of(model)
     guides = _guides(reward_models)
@@ -124,11 +125,15 @@ def _guides(given: Sequence[str]) -> dict[str, Any]:
 
 
 def _asked(
-    tasks: tuple[str, ...], questions: Path | None, include_path: Path | None, split: Split
+    tasks: tuple[str, ...],
+    questions: Path | None,
+    include_path: Path | None,
+    split: Split,
+    judge: str | None,
 ) -> dict[str, list[Question]]:
     names = tasks or (() if questions else ARITH)
     if split == "test":
-        return asked_questions(names, questions, include_path)
+        return asked_questions(names, questions, include_path, judge)
     if questions or not set(names) <= set(ARITH):
         raise RewardError(f"--split validation is there for {' and '.join(ARITH)} alone.")
     return {

@@ -46,6 +46,7 @@ def sweep(
     tasks: tuple[str, ...],
     questions: Path | None,
     include_path: Path | None,
+    judge: str | None,
     **sampling: Any,
 ) -> None:
     """Measure pass@1, coverage and voting over sampler strengths, on validation problems.
@@ -58,7 +59,7 @@ def sweep(
             "--" + kind.strength.replace("_", "-") for kind in SAMPLERS.usable().values()
         )
         raise click.UsageError(f"Nothing to try: give {flags} at least once.")
-    asked = asked_questions(tasks, questions, include_path) or {
+    asked = asked_questions(tasks, questions, include_path, judge) or {
         "": arith_questions("validation", problems, hard_share=0, seed=seed)
     }
     every = [question for own in asked.values() for question in own]

@@ -11,7 +11,7 @@ from ...models.training import OBJECTIVES, Lora, Plan
 from ..training.recipe import TRAINED, read_recipe
 from ..training.run import train_recipe
 from . import HELP
-from .options import field_options
+from .options import Output, field_options
 
 _RECIPE = "Default: the recipe's."
 
@@ -29,7 +29,7 @@ def _setting_options(command: Any) -> Any:
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=Output(folder=True),
     help="Folder of the checkpoint; the recipe's name if not given.",
 )
 @click.option("--base", help=f"Folder, hub id or name of the model to start from. {_RECIPE}")
@@ -45,7 +45,8 @@ def train(recipe: Path, output: Path | None, **overrides: Any) -> None:
     """
     logging.basicConfig(level=logging.INFO)
     chosen = read_recipe(recipe, overrides)
-    final = train_recipe(chosen, output or Path(chosen.name))
+    folder = output or Output(folder=True).convert(chosen.name, None, None)
+    final = train_recipe(chosen, folder)
     if final:
         click.echo(
             "Validation accuracy {accuracy:.4f} ± {stderr:.4f} (n = {n:.0f}).".format(**final)

@@ -22,7 +22,7 @@ from ..processes import process_state
 from ..resume import keep_recipe
 from ..reward_data import read_reward_data
 from . import HELP
-from .options import field_options
+from .options import Output, field_options
 
 _CHOICES = {"loss": list(LOSSES), "labels": ["rollouts", "trajectory"]}
 _HELP = {
@@ -43,7 +43,7 @@ _HELP = {
     type=click.Path(path_type=Path),
     help="Folder that `latent-tts annotate` wrote; repeatable.",
 )
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Checkpoint folder.")
+@click.option("--output", required=True, type=Output(folder=True), help="Checkpoint folder.")
 @click.option("--pretrained", default="tiny-coconut", show_default=True, help="Backbone.")
 @click.option(
     "--validation",

@@ -181,5 +181,5 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
     """Return a YAML value as a field's type; YAML reads 1e-4 as a text."""
     try:
         return msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:  # half a character is no text
         raise ModelError(f"{where}={value!r}: {error}.") from error

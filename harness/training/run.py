@@ -48,6 +48,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
     )
     state = process_state()
     model, tokenizer, base = load_base(recipe.base, examples, recipe.objective, seed=plan.seed)
+    recipe.objective.check_sampler(model, recipe.sampler)
     check_lengths(model, tokenizer, examples, recipe.objective)
     record = recipe.record() | {
         "examples": digest(json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples),

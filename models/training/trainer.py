@@ -28,8 +28,13 @@ class Learner(nn.Module):
     """A model with its objective: the forward pass is the loss, so that wrappers see all of it."""
 
     def __init__(self, model: Any, objective: Objective, sampler: Sampler) -> None:
-        """Keep what the loss depends on."""
+        """Keep what the loss depends on.
+
+        Raises:
+            ModelError: the sampler is none for this objective and model.
+        """
         super().__init__()
+        objective.check_sampler(model, sampler)
         self.model, self.objective, self.sampler = model, objective, sampler
         self.helpers = objective.helpers(model).to(model.device)
 

@@ -34,11 +34,11 @@ def same_questions(
 
 def _equal(one: Question, other: Question) -> bool:
     texts_agree = one.text == other.text or not one.text or not other.text
-    return texts_agree and _number(one.gold) == _number(other.gold)
+    return texts_agree and gold_key(one.gold) == gold_key(other.gold)
 
 
-def _number(gold: str) -> str:
-    # "24" and "24.0" are one answer.
+def gold_key(gold: str) -> str:
+    """Return what a gold answer is compared by: "24" and "24.0" are one answer."""
     return canonical(gold) or gold
 
 

@@ -95,7 +95,7 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
             found = _DECODER.decode(text)
         except msgspec.ValidationError as error:
             raise TaskError(_explain(error, text)) from error
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             deep = "it is nested too deeply" if isinstance(error, RecursionError) else error
             raise TaskError(
                 f"a pool must be JSON, but {text[:60]!r} is not: {deep}. If it was cut off, "

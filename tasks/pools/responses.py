@@ -6,6 +6,12 @@ from ..answers import final_answer
 from ..errors import TaskError
 from .pool import Candidate, Pool
 
+# A list of objects that begin as candidates do, or a pool that was cut off before one did.
+_FIELD = (
+    r'"(?:(?:text|answer|thoughts|answer_tokens|truncated|reward|step_rewards|sample)"|[a-z_]*$)'
+)
+_POOL = re.compile(rf'"candidates"\s*:\s*(?:\[\s*(?:\]|\{{\s*(?:{_FIELD}|$)|$)|$)')
+
 
 def is_pool(response: str) -> bool:
     """Tell whether a response means to be a pool; a damaged one still does.
@@ -14,9 +20,9 @@ def is_pool(response: str) -> bool:
         response: what the model returned.
 
     Returns:
-        False for plain text.
+        False for plain text, and for JSON of a model that answers in JSON.
     """
-    return response.lstrip().startswith("{") and '"candidates"' in response
+    return response.lstrip().startswith("{") and _POOL.search(response) is not None
 
 
 def read_response(

@@ -21,7 +21,7 @@ def read_sets(folder: Path) -> dict[str, list[str]]:
     files = {name: folder / f"{name}.jsonl" for name in SETS}
     files |= {name: package / f"{name}.jsonl" for name in SHIPPED}
     return {
-        name: [question.text for question in read_questions(file, numeric=False)]
+        name: [question.text for question in read_questions(file, judge="text")]
         for name, file in files.items()
     }
 

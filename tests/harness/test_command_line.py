@@ -48,7 +48,7 @@ def test_names_in_one_text_stay_names(name):
     lm = LatentLM.create_from_arg_string(f"pretrained={name},revision='{name}'")
     assert (lm.arguments.pretrained, lm.arguments.revision) == (name, name)
     given = simple_parse_args_string(f"pretrained={name}")
-    if not isinstance(given["pretrained"], str | int):
+    if not isinstance(given["pretrained"], str):
         with pytest.raises(ModelError, match=r"pretrained=.* is no name.*in quotes"):
             LatentLM.create_from_arg_obj(given)
 
@@ -62,7 +62,7 @@ def test_only_names_are_taken_as_typed():
     }
 
 
-@pytest.mark.parametrize("value", [True, 1.5, ["a"], {"a": 1}, None, float("inf")])
+@pytest.mark.parametrize("value", [True, 7, 1.5, ["a"], {"a": 1}, None, float("inf")])
 @pytest.mark.parametrize("name", ["pretrained", "revision"])
 def test_what_is_no_name_is_refused(name, value):
     with pytest.raises(ModelError, match=rf"{name}=.* is no name"):
@@ -79,7 +79,7 @@ def test_results_lie_in_a_folder_of_the_checkpoints_name():
     ("flags", "message"),
     [
         (["--system_instruction", "You are nice"], "--system_instruction 'You are nice' cannot be"),
-        (["--cache_requests"], "--cache_requests cannot be used: .* --use_cache FILE"),
+        (["--cache_requests"], "--cache_requests cannot be used: .*--use_cache FILE"),
         (["--cache_requests", "true"], "--cache_requests cannot be used"),
         (["--output_path", "FILE"], "--output_path .*FILE cannot be written: Not a directory"),
         (["--output_path", "FILE/in/it"], "--output_path .* cannot be written: Not a directory"),

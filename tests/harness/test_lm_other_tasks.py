@@ -235,3 +235,16 @@ def test_what_cannot_be_done_is_refused(run_task, options, error, message):
         options = {"metric_list": [{"metric": metric}], **options}
     with pytest.raises(error, match=message):
         run_task(**options)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"system_instruction": "Be nice"}, "system_instruction 'Be nice' cannot be used"),
+        ({"cache_requests": True}, "cache_requests cannot be used.*give use_cache FILE"),
+    ],
+)
+def test_other_prompts_are_refused_from_python_too(write_task, checkpoints, given, message):
+    folder = write_task()
+    with pytest.raises(ModelError, match=f"^{message}"):
+        evaluate(checkpoints["codi"], folder, names=("own",), include=folder, **given)

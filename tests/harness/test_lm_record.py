@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from importlib.metadata import version
 
 import pytest
@@ -31,6 +32,8 @@ def test_the_results_file_says_what_produced_the_numbers(run_command, checkpoint
     assert config["model_revision"] == "1234567"
     assert config["model_num_parameters"] > 0
     ours = config["latent_tts"]
+    assert ours["command"] == sys.argv  # nothing in it is secret
+    assert ours["command"][:4] == ["lm_eval", "run", "--model", "latent_tts"]
     weights = (checkpoints["coconut"] / "model.safetensors").read_bytes()
     digest = hashlib.sha256(hashlib.sha256(weights).digest()).hexdigest()
     assert ours["checkpoint"] == {

@@ -231,6 +231,18 @@ BAD = {
         {"train_noise_std": 1, "train_dropout_p": 0.1},
         "samplers dropout and noise.*one sampler",
     ),
+    "a sampler without thoughts": (
+        {"train_noise_std": 0.5},
+        "objective explicit has no thoughts .* noise could .*Leave out train_noise_std",
+    ),
+    "a head's sampler": (
+        {"objective": "colar", "latent_width": 16, "train_latent_temperature": 1.0},
+        "objective colar is taught by the steps' own embeddings.* native has nothing to draw",
+    ),
+    "a sampler of another backbone": (
+        {"objective": "codi", "train_latent_temperature": 1.0},
+        "native draws from a latent head .* this codi checkpoint has none",
+    ),
     "dtype": ({"publish": {"dtype": "int8"}}, "allowed are float32, bfloat16 and float16"),
     "targets": ({"lora_rank": 2, "lora_targets": "q_prj"}, "Allowed are all-linear and c_attn"),
 }

@@ -45,7 +45,7 @@ MATHS = [
     [
         ("number", ["18", "18 dollars", "17", "word", None], "18", [0, 0, 1, None, None], {0}),
         ("text", TEXTS, "Tom is a wumpus", [0, 0, 1, 2, None, None], {0}),
-        ("text", ["yes", "No", "Yes."], "no", [0, 1, 0], {1}),
+        ("text", ["yes", "No", "Yes.", "_yes_", '"no"', "`yes`"], "no", [0, 1, 0, 0, 1, 0], {1}),
         ("math", MATHS, "1/2", [0, 0, 1, 0, 1, 2, 2, None], {0}),
         ("math", MATHS, "x-1", [0, 0, 1, 0, 1, 2, 2, None], {1}),
         ("math", MATHS, r"\text{Evelyn}", [0, 0, 1, 0, 1, 2, 2, None], {2}),

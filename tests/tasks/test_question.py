@@ -39,7 +39,7 @@ def test_json_numbers_are_read_digit_for_digit(tmp_path):
 
 def test_text_answers_are_read_when_they_need_not_be_numbers(tmp_path):
     file = write(tmp_path / "q.jsonl", row(answer=r" \frac{1}{2} "))
-    assert read_questions(file, numeric=False)[0].gold == r"\frac{1}{2}"
+    assert read_questions(file, judge="math")[0].gold == r"\frac{1}{2}"
 
 
 def test_line_separators_inside_text_do_not_split_a_line(tmp_path):
@@ -61,7 +61,10 @@ def test_line_separators_inside_text_do_not_split_a_line(tmp_path):
         ({"question": "?", "answer": "3"}, r"line 2: Object missing required field `id`"),
         (row(id=1, question="  "), r"line 2: Expected `str` matching regex .* - at `\$\.question`"),
         (row(id=None), r"line 2: Expected `str`, got `null` - at `\$\.id`"),
-        (row(id=1, answer="five"), r"line 2: answer 'five' is not a number.*numeric=False"),
+        (
+            row(id=1, answer="five"),
+            r"line 2: answer 'five' is not a number.*judge .*--judge",
+        ),
         (row(id=1, answer="1e999999999"), r"line 2: answer .* is not a number"),
         (row(id="0"), r"line 2: id '0' was already used in line 1"),
     ],

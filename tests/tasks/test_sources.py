@@ -267,3 +267,9 @@ def test_every_published_set_has_a_task_and_a_source():
         assert callable(getattr(sources, name))
         assert task_judge(name) == PUBLISHED[name].judge
     assert CliRunner().invoke(tasks_command, ["--long"]).output.count("licence:") == len(PUBLISHED)
+
+
+@pytest.mark.parametrize("given", [7, 0, 1e3, True, ["a"]])
+def test_a_folder_that_was_read_as_a_number_is_refused(given):
+    with pytest.raises(TaskError, match=r"data_dir=.* is no name of a folder.*in quotes"):
+        sources.gsm8k(data_dir=given)

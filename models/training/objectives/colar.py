@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ...errors import ModelError
 from ...fields import choice, integer, real
 from ...samplers import Draw, Sampler
 from ..batches import Sequences, pad_batch
@@ -45,6 +46,18 @@ class ColarObjective(Objective):
     latent_loss: str = choice("mse", "nll")
     latent_weight: float = real(1.0)
     latent_width: int = integer(2048, least=1)
+
+    def check_sampler(self, model: Any, sampler: Sampler) -> None:
+        """Raise ModelError for a sampler that draws thoughts from the head: here they are given."""
+        try:
+            sampler.check(_GIVEN)
+        except ModelError as error:
+            raise ModelError(
+                f"objective {self.name} is taught by the steps' own embeddings, which no latent "
+                f"head has proposed, so the sampler {sampler.name} has nothing to draw from. Use "
+                "one that changes thoughts that are given, such as noise."
+            ) from error
+        super().check_sampler(model, sampler)
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -190,6 +203,9 @@ class ColarObjective(Objective):
 
 class _Given:
     """A backbone whose thoughts are given: what a sampler does to them is done."""
+
+    backbone = "colar"
+    has_thought_spread = False
 
     def next_thought(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return what is given."""

@@ -1,12 +1,13 @@
 """What an objective is: a frozen dataclass whose fields are the parameters that users type."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
+from ...errors import ModelError
 from ...fields import check_fields
 from ...samplers import Sampler
 from ..course import Example, Turn
@@ -35,6 +36,17 @@ class Objective:
     def __post_init__(self) -> None:
         """Check every parameter."""
         check_fields(self)
+
+    def check_sampler(self, model: Any, sampler: Sampler) -> None:
+        """Raise ModelError for a sampler that would do nothing, or that the model cannot serve."""
+        if self.backbone is not None:
+            sampler.check(model)
+        elif type(sampler) is not Sampler:
+            given = " and ".join(f"train_{one.name}" for one in fields(sampler))
+            raise ModelError(
+                f"objective {self.name} has no thoughts that the sampler {sampler.name} could make "
+                f"random. Leave out {given}, or train a latent method."
+            )
 
     @property
     def weights(self) -> Mapping[str, float]:

@@ -19,7 +19,6 @@ from ....tasks import (
     Candidate,
     Judge,
     Pool,
-    canonical,
     find_judge,
     find_strategy,
     read_tolerance,
@@ -27,6 +26,7 @@ from ....tasks import (
 from ...errors import ResultsError
 from ...runs.log import LoggedQuestion, read_log
 from ...runs.record import Problem, Run
+from ...runs.same import gold_key
 from .templating import render, write_text
 from .votes import OUTCOMES, Votes, choices, count_votes, weigh_votes
 
@@ -101,7 +101,7 @@ def write_page(job: PageJob) -> Page:
     ids = table.columns["id"]
     order = sorted(range(len(ids)), key=lambda place: str(ids[place]))
     golds = [str(gold) for gold in table.columns["gold"]]
-    asked = [(ids[place], canonical(golds[place]) or golds[place]) for place in order]
+    asked = [(ids[place], gold_key(golds[place])) for place in order]
     return Page(
         questions=hashlib.sha256(msgspec.json.encode(asked)).hexdigest(),
         outcomes={outcome: table.columns["outcome"].count(outcome) for outcome in OUTCOMES},
@@ -158,6 +158,7 @@ def _summary(logged: LoggedQuestion, votes: Votes, strategies: dict[str, str]) -
         "id": question.id,
         "question": question.text,
         "gold": question.gold,
+        "gold_key": gold_key(question.gold),
         "voted": None if winner is None else votes.answers[winner],
         "votes": 0 if winner is None else votes.counts[winner],
         "right": votes.right_votes,

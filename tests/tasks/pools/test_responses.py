@@ -1,5 +1,6 @@
 """Responses read as pools, and pools joined."""
 
+import json
 import re
 
 import pytest
@@ -23,6 +24,32 @@ def test_a_response_is_a_pool_or_text():
         (Candidate(text=text, answer="1,200", thoughts=0, answer_tokens=0, truncated=False),)
     )
     assert read_response("").candidates[0].answer is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('{1, 2} are "candidates": two of them, so 2', "2"),
+        ('{"candidates": [3, 4], "answer": 7}', "7"),
+        ('{"candidates": 5}', "5"),
+        ('{"candidates": [{"name": "Tom"}], "votes": 9}', "9"),
+        ('{"reasoning": "both \\"candidates\\" got 12 votes", "answer": 24}', "24"),
+    ],
+)
+def test_a_text_that_speaks_of_candidates_is_a_text(text, answer):
+    assert not is_pool(text)
+    assert read_response(text).candidates[0].answer == answer
+
+
+@pytest.mark.parametrize("end", [16, 17, 18, 25, 60])
+def test_a_pool_that_was_cut_off_is_still_one(end):
+    """From after the colon on; the shortest begins as nothing else does either."""
+    whole = Pool((candidate(),)).to_json()
+    assert is_pool(whole[:end])
+    with pytest.raises(TaskError, match="a pool must be JSON"):
+        read_response(whole[:end])
+    spaced = json.dumps({"question": "q", **json.loads(whole)}, indent=1)
+    assert read_response(spaced).candidates == (candidate(),)
 
 
 def test_a_damaged_pool_is_not_taken_for_text():

@@ -60,7 +60,7 @@ const joinSides = () => {
   for (const row of side.rows) {
     const found = byName.get(row.id);
     const textsAgree = found && (found.question === row.question || !found.question || !row.question);
-    row.other = textsAgree && found.gold === row.gold ? found : null;
+    row.other = textsAgree && found.gold_key === row.gold_key ? found : null;
     row.outcomeB = row.other?.outcome ?? null;
     row.votedB = row.other?.voted ?? null;
   }

@@ -49,7 +49,9 @@ def board(tmp_path_factory):
     random_run(runs / hostile, questions=40, seed=2, skill=0.3, text=HOSTILE)
     dropout = {"settings": {"latent_do_sample_by": "dropout"}}
     random_run(runs / "dropout", questions=40, seed=3, skill=0.4, config=dropout)
-    random_run(runs / "greedy", questions=40, samples=1, seed=5)
+    greedy = random_run(runs / "greedy", questions=40, samples=1, seed=5)
+    # The same golds in another spelling, as a data set on a hub may have them.
+    rewrite(log_of(greedy), lambda place, sample: sample.update(target=f"{sample['target']}.0"))
     random_run(runs / "few", questions=3, seed=6, skill=2.0, config={"of": 40})
     hard = {"task": "latent_tts_arith_hard", "date": "2030-01-02T03-04-06.000000"}
     random_run(runs / "ranked", questions=40, seed=4, skill=0.2, config=hard)

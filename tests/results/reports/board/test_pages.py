@@ -48,6 +48,7 @@ def test_every_candidate_is_on_the_page_as_it_was_logged(tmp_path):
     assert questions["question"] == [sample["doc"]["question"] for sample in samples]
     assert questions["id"] == [sample["doc"]["id"] for sample in samples]
     assert questions["gold"] == [sample["target"] for sample in samples]
+    assert questions["gold_key"] == questions["gold"]
     for name, metric in strategies.items():
         assert questions[name] == [sample[metric] for sample in samples]
     won = [outcome == "right" for outcome in questions["outcome"]]
@@ -178,3 +179,12 @@ def test_a_torn_packed_log_is_named(tmp_path):
     (run,), _ = collect([tmp_path / "run"])
     with pytest.raises(ResultsError, match=r"is not JSON \(.*the file was cut off"):
         list(read_log(replace(run, samples=packed)))
+
+
+def test_equal_golds_are_known_to_be_equal_however_they_are_written(tmp_path):
+    results = random_run(tmp_path / "run")
+    golds = ["5", "5.0", "1,005", "1005", "five"]
+    rewrite(log_of(results), lambda i, s: s.update(target=golds[i % 5]))
+    questions, _, _ = write(tmp_path / "run", tmp_path, {"voting": "voting@8"})
+    assert questions["gold"][:5] == golds
+    assert questions["gold_key"][:5] == ["5", "5", "1005", "1005", "five"]
