@@ -14,6 +14,12 @@ from ..errors import LatentTTSError
 from .formats.files import unwrapped_weights
 
 _LISTED = 3
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+# Files beside a model that are read, that hold its own weights once more, or what training needs.
+_READ = (
+    *("model*.safetensors", "pytorch_model*.bin", "consolidated*", "training_args.bin"),
+    *("optimizer.*", "scheduler.*", "scaler.*", "rng_state*"),
+)
 
 
 def load_weights(
@@ -49,6 +55,7 @@ def load_weights(
             another shape, and unread ones that `ignore_weights` does not name.
     """
     patterns = _patterns(ignore_weights, error)
+    beside = [] if state_dict is not None else list(_unread_files(Path(name)))
     try:
         state_dict = unwrapped_weights(name) if state_dict is None else state_dict
         path = name if state_dict is None else None
@@ -62,7 +69,7 @@ def load_weights(
             f"The {what} {name!r} lacks weights that its config.json calls for: "
             f"{_listed(lacking)}. {advice}"
         )
-    found = (*sorted(info["unexpected_keys"]), *_unread_files(Path(name)))
+    found = (*sorted(info["unexpected_keys"]), *beside)
     unread = [key for key in found if not any(fnmatchcase(key, pattern) for pattern in patterns)]
     if unread:
         raise error(
@@ -96,9 +103,16 @@ def _lacking(info: Mapping[str, Any], new: Sequence[str]) -> list[str]:
 
 
 def _unread_files(folder: Path) -> Iterator[str]:
-    """Yield an adapter that transformers does not read, since nothing says what it adapts."""
-    if not (folder / "adapter_config.json").is_file():
-        yield from sorted(file.name for file in folder.glob("adapter_model*.safetensors"))
+    """Yield the files of weights, such as a stop gate's, that transformers does not read.
+
+    Among them is an adapter of which nothing says what it adapts.
+    """
+    adapts = (folder / "adapter_config.json").is_file()
+    read = (*_READ, "adapter_model.*") if adapts else _READ
+    for file in sorted(folder.glob("*")):
+        weights = file.suffix in _WEIGHTS and file.is_file()
+        if weights and not any(fnmatchcase(file.name, pattern) for pattern in read):
+            yield file.name
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -133,7 +133,7 @@ class _Search:
         thoughts = rows.hidden.new_empty(len(rows), 0, rows.hidden.shape[1])
         ended: list[Proposal] = []
         for depth in range(self.settings.thought_limit + 1):
-            step = stepper.propose(rows)
+            step, _ = stepper.propose(rows)
             best = select_best(ended + self._proposals(step, parents, owners), self.width)
             ended = self._set_aside(best, rows, thoughts)
             parents = [beam for beam in best if beam.thought is not None]

@@ -1,5 +1,6 @@
 """The cache of the rows in the batch: prompts that they share, and what each reads by itself."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from torch.nn import functional
 from transformers import Cache
 
 from .buffers import append, move
-from .prompts import Prompts, Slots
+from .prompts import Prompts, Slots, among
 
 # What nobody reads any more is dropped once no more than this share is read: dropping copies the
 # rest, and keeping it costs products that nobody needs.
@@ -97,9 +98,8 @@ class Group:
                 theirs[layer] = move(ours[layer], index, group.slots, group.length)
         return group
 
-    def leave(self, stays: torch.Tensor) -> "Group":
-        """Let the rows leave that do not stay, bool[R], and return the group of the others."""
-        rows = stays.nonzero().squeeze(1)
+    def leave(self, rows: torch.Tensor) -> "Group":
+        """Return the group of the rows at `rows` i64[R'], in order; the others leave."""
         if len(rows) <= _READ_SHARE * self.slots.count:
             return self.select(rows)
         self.owners, self.slots = self.owners[rows], self.slots.leave(rows)
@@ -143,14 +143,18 @@ class RowCache(Cache):
         (group,) = self.groups
         return RowCache(group.select(rows, length=length))
 
-    def leave(self, stays: torch.Tensor) -> None:
-        """Let the rows leave that do not stay, bool[R]."""
-        parts = stays.split([len(group) for group in self.groups])
-        self.groups = [
-            group if bool(part.all()) else group.leave(part)
-            for group, part in zip(self.groups, parts, strict=True)
-            if bool(part.any())
-        ]
+    def leave(self, stays: torch.Tensor, known: Sequence[int]) -> None:
+        """Let the rows leave that do not stay, bool[R], which the host knows too."""
+        left, start = [], 0
+        for group in self.groups:
+            part = slice(start, start + len(group))
+            start = part.stop
+            rows = among(stays[part], sum(known[part]))
+            if isinstance(rows, slice):
+                left.append(group)
+            elif len(rows):
+                left.append(group.leave(rows))
+        self.groups = left
 
     @property
     def positions(self) -> int:

@@ -58,7 +58,7 @@ class Candidates:
     ) -> None:
         """Take what is to be sampled; with `own_prompts` each sample reads its prompt by itself."""
         lengths = [len(prompt) for prompt in prompts]
-        self.longest, self.shortest = max(lengths), min(lengths)
+        self.longest = max(lengths)
         self.sharing, self.own_prompts = len(samples), own_prompts
         self._prompts, self._samples = prompts, samples
         # The prompt that was read last, for other samples of the same question.

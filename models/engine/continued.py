@@ -53,7 +53,7 @@ class Continued:
     def __init__(self, groups: Sequence[Thought], chosen: Sequence[tuple[int, int]]) -> None:
         """Take the rows; the keys and values of their prompts are held already."""
         self._groups, self._chosen = groups, chosen
-        self.longest = self.shortest = 1
+        self.longest = 1
         self.sharing, self.own_prompts = 1, False
 
     def work(self) -> Iterable[tuple[int, Sequence[int]]]:

@@ -7,7 +7,7 @@ import torch
 
 from ..backbones.protocol import LatentBackbone, Readable
 from ..backbones.tokens import indices_within
-from ..errors import ModelError, check_finite
+from ..errors import ModelError
 from ..samplers import randomness
 from . import kernels
 
@@ -35,17 +35,14 @@ def logits(model: LatentBackbone, hidden: torch.Tensor) -> torch.Tensor:
     return torch.cat(list(_parts(model, hidden)), dim=-1)
 
 
-def greedy_tokens(model: LatentBackbone, hidden: torch.Tensor) -> torch.Tensor:
-    """Return the likeliest tokens i64[R] after hidden states f[R, D].
+def greedy_tokens(model: LatentBackbone, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the likeliest tokens i64[R] after hidden states f[R, D], and whose logits are finite.
 
-    Raises:
-        ModelError: logits that are not finite.
+    The largest logit stands for all, bool[R]: NaN counts as larger than any number, and a hook may
+    forbid tokens by -inf.
     """
     largest, best = likeliest(model, hidden)
-    # The largest logit stands for all: NaN counts as larger than any number, and a hook may
-    # forbid tokens by -inf.
-    check_finite(largest, "logits", model)
-    return best
+    return best, largest.isfinite()
 
 
 def sampled_tokens(
@@ -55,8 +52,8 @@ def sampled_tokens(
     positions: torch.Tensor,
     *,
     temperature: torch.Tensor,
-) -> torch.Tensor:
-    """Return tokens i64[R] drawn from softmax(logits / temperature).
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return tokens i64[R] drawn from softmax(logits / temperature), and whose logits are finite.
 
     Args:
         model: has a head.
@@ -64,24 +61,21 @@ def sampled_tokens(
         keys: i64[R], the rows' keys.
         positions: i64[R], of the tokens.
         temperature: f64[R]; rows at 0 take the likeliest token.
-
-    Raises:
-        ModelError: logits that are not finite.
     """
-    everyone = torch.arange(len(hidden), device=hidden.device)
-    found = []
-    for rows in everyone.split(_SAMPLED_ROWS):
+    found, finite = [], []
+    for start in range(0, len(hidden), _SAMPLED_ROWS):
+        rows = slice(start, start + _SAMPLED_ROWS)
         every = logits(model, hidden[rows])
-        check_finite(every.amax(dim=-1), "logits", model)
         uniform = randomness.uniform(
             keys[rows], positions[rows], site=_ANSWER_SITE, size=every.shape[-1]
         )
         # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
         scale = temperature[rows].unsqueeze(-1)
         noisy = every.double() / scale - (-uniform.log()).log()
-        sampled = noisy.argmax(dim=-1)
-        found.append(torch.where(scale[:, 0] > 0, sampled, every.argmax(dim=-1)))
-    return torch.cat(found)
+        largest, best = every.max(dim=-1)
+        found.append(torch.where(scale[:, 0] > 0, noisy.argmax(dim=-1), best))
+        finite.append(largest.isfinite())
+    return torch.cat(found), torch.cat(finite)
 
 
 def _parts(model: LatentBackbone, hidden: torch.Tensor) -> Iterator[torch.Tensor]:

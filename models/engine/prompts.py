@@ -130,6 +130,16 @@ class Slots:
         return grouped.unflatten(2, (self.width, -1)).transpose(1, 2).flatten(0, 1)
 
 
+def among(chosen: torch.Tensor, count: int) -> torch.Tensor | slice:
+    """Return which rows are chosen, bool[R], as indices: all, or i64[count].
+
+    The host gives their number, so that it need not wait for the device to count them.
+    """
+    if count == len(chosen):
+        return slice(None)
+    return chosen.logical_not().to(torch.uint8).argsort(stable=True)[:count]
+
+
 def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return input_ids and attention_mask, both i64[B, P], of prompts padded on the left."""
     width = max(len(prompt) for prompt in prompts)

@@ -91,7 +91,7 @@ class Rollouts:
         ]
         self.leaves = sorted(found, key=lambda leave: (self._question(leave), leave.step))
         lengths = [len(prompts[self._question(leave)]) for leave in found] or [0]
-        self.longest, self.shortest = max(lengths), min(lengths)
+        self.longest = max(lengths)
         self.sharing, self.own_prompts = count, settings.sampler.prompt_varies
         # Of the question that was read last: its trajectories, their rows and states f[R, T, D].
         self._read: tuple[int, list[int], Rows, torch.Tensor] | None = None

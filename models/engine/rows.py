@@ -9,8 +9,7 @@ import torch
 from ..backbones.protocol import LatentBackbone
 from ..settings import LatentSettings
 from .cache import Group, RowCache
-from .positions import position_limit
-from .prompts import Prompts
+from .prompts import Prompts, among
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +25,7 @@ class Rows:
         thoughts: i64[R], thoughts read so far.
         tokens: i64[R], answer tokens read so far.
         cache: keys and values of what it has read.
+        asking: how many rows need the head's next token; None where only the device knows.
     """
 
     index: torch.Tensor
@@ -36,6 +36,7 @@ class Rows:
     thoughts: torch.Tensor
     tokens: torch.Tensor
     cache: RowCache
+    asking: int | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -69,7 +70,8 @@ class Rows:
         """Return the rows of both, whose groups stay apart."""
         theirs = second._tensors()
         joined = {name: torch.cat((own, theirs[name])) for name, own in first._tensors().items()}
-        return cls(**joined, cache=RowCache(*first.cache.groups, *second.cache.groups))
+        cache = RowCache(*first.cache.groups, *second.cache.groups)
+        return replace(first, **joined, cache=cache, asking=None)
 
     def select(self, chosen: torch.Tensor, *, length: int | None = None) -> "Rows":
         """Return new rows at the indices `chosen` i64[R'], which may repeat, of one group.
@@ -80,90 +82,82 @@ class Rows:
         """
         return Rows(**self._tensors(chosen), cache=self.cache.select(chosen, length=length))
 
-    def leave(self, stays: torch.Tensor) -> "Rows":
-        """Return the rows that stay, bool[R]; the cache drops the others."""
-        self.cache.leave(stays)
-        return replace(self, **self._tensors(stays))
+    def leave(self, stays: torch.Tensor, known: Sequence[int]) -> "Rows":
+        """Return the rows that stay; the cache drops the others.
+
+        Args:
+            stays: bool[R].
+            known: the same on the host.
+        """
+        self.cache.leave(stays, known)
+        return replace(self, **self._tensors(among(stays, sum(known))), asking=None)
 
     def indexed(self, index: torch.Tensor) -> "Rows":
         """Return the same rows at other indices i64[R] of the record."""
         return replace(self, index=index)
 
     def _tensors(self, chosen: torch.Tensor | slice = slice(None)) -> dict[str, Any]:
-        return {name: value[chosen] for name, value in vars(self).items() if name != "cache"}
+        tensors = {
+            name: value for name, value in vars(self).items() if isinstance(value, torch.Tensor)
+        }
+        return {name: value[chosen] for name, value in tensors.items()}
 
 
 class Record:
-    """Buffers for what rows produce, at an index for each row, given to another when it is done."""
+    """What rows produce, at an index for each row, which is given to another when it is done."""
 
-    def __init__(self, model: LatentBackbone, settings: LatentSettings, *, shortest: int) -> None:
+    def __init__(self, model: LatentBackbone, settings: LatentSettings) -> None:
         """Begin empty.
 
         Args:
             model: says size, precision and device.
-            settings: most thoughts and tokens.
-            shortest: tokens of the shortest prompt; those after it are bounded by the positions.
+            settings: most thoughts.
         """
-        width = max(1, min(settings.max_new_tokens - 1, position_limit(model) - shortest))
         size = model.config.get_text_config().hidden_size
-        device = model.device
-        self._answers = torch.zeros((0, width), dtype=torch.long, device=device)
         self._thoughts = torch.zeros(
-            (0, settings.thought_limit, size), dtype=model.dtype, device=device
+            (0, settings.thought_limit, size), dtype=model.dtype, device=model.device
         )
-        self._count = 0
+        self._answers: list[list[int]] = []
         self._free: list[int] = []
 
     def take(self, count: int) -> list[int]:
-        """Return free indices; the buffers grow when something is written at them."""
+        """Return free indices; the buffer grows when something is written at them."""
         lacking = count - len(self._free)
         if lacking > 0:
-            old = self._count
-            self._count += max(lacking, old)  # twice as many, so that few growths are enough
-            self._free = [*range(self._count - 1, old - 1, -1), *self._free]
-        return [self._free.pop() for _ in range(count)]
+            old = len(self._answers)
+            more = max(lacking, old)  # twice as many, so that few growths are enough
+            self._answers += [[] for _ in range(more)]
+            self._free = [*range(old + more - 1, old - 1, -1), *self._free]
+        taken = [self._free.pop() for _ in range(count)]
+        for index in taken:
+            self._answers[index] = []
+        return taken
 
     def fill(self, index: torch.Tensor, thoughts: torch.Tensor) -> None:
         """Write the thoughts f[R, t, D] that rows at `index` i64[R] begin with."""
         self._grow()
         self._thoughts[index, : thoughts.shape[1]] = thoughts.to(self._thoughts.dtype)
 
-    def write(
-        self, rows: Rows, tokens: torch.Tensor, thinks: torch.Tensor, inputs: torch.Tensor
-    ) -> None:
-        """Write what rows are fed next: thoughts f[R, D] where they think on, else tokens i64[R].
-
-        The end marker is written nowhere.
-        """
+    def write(self, index: torch.Tensor, thoughts: torch.Tensor, inputs: torch.Tensor) -> None:
+        """Write the next thoughts f[R, D] of rows at `index` i64[R] that have read `thoughts`."""
         self._grow()
-        self._thoughts[rows.index[thinks], rows.thoughts[thinks]] = inputs[thinks].to(
-            self._thoughts.dtype
-        )
-        answers = ~rows.thinking
-        self._answers[rows.index[answers], rows.tokens[answers]] = tokens[answers]
+        self._thoughts[index, thoughts] = inputs.to(self._thoughts.dtype)
 
-    def read(self, index: Sequence[int], thoughts: Sequence[int]) -> list[torch.Tensor]:
-        """Return copies of the first thoughts, so many, f[T, D], of each row."""
-        return [
-            self._thoughts[row, :count].clone() for row, count in zip(index, thoughts, strict=True)
-        ]
+    def answer(self, index: int, token: int) -> None:
+        """Append a token to a row's answer."""
+        self._answers[index].append(token)
 
-    def answers(self, index: torch.Tensor, longest: int) -> list[list[int]]:
-        """Return the first `longest` answer tokens of the rows at `index` i64[R]."""
-        found: list[list[int]] = self._answers[index, :longest].tolist()
-        return found
+    def read(self, index: int, thoughts: int) -> tuple[torch.Tensor, list[int]]:
+        """Return a copy of a row's first thoughts, so many, f[T, D], and its answer."""
+        self._grow()
+        return self._thoughts[index, :thoughts].clone(), self._answers[index]
 
     def give_back(self, index: Sequence[int]) -> None:
         """Let others have these indices."""
         self._free.extend(reversed(index))
 
     def _grow(self) -> None:
-        self._answers = _longer(self._answers, self._count)
-        self._thoughts = _longer(self._thoughts, self._count)
-
-
-def _longer(buffer: torch.Tensor, count: int) -> torch.Tensor:
-    """Return a buffer with at least `count` rows."""
-    if len(buffer) >= count:
-        return buffer
-    return torch.cat((buffer, buffer.new_zeros((count - len(buffer), *buffer.shape[1:]))))
+        lacking = len(self._answers) - len(self._thoughts)
+        if lacking > 0:
+            more = self._thoughts.new_zeros((lacking, *self._thoughts.shape[1:]))
+            self._thoughts = torch.cat((self._thoughts, more))

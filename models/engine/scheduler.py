@@ -17,8 +17,9 @@ from ..trajectory import Trajectory
 from . import kernels
 from .budget import Budget
 from .memory import is_out_of_memory
+from .prompts import among
 from .rows import Record, Rows
-from .step import Stepper, stepping
+from .step import Step, Stepper, Told, stepping
 from .waiting import Source, Waiting
 
 
@@ -79,7 +80,7 @@ class _Batch:
             own_prompts=source.own_prompts,
         )
         self._waiting = Waiting(source)
-        self._record = Record(model, settings, shortest=source.shortest)
+        self._record = Record(model, settings)
         self._rows: Rows | None = None
         self.done: list[tuple[int, Trajectory]] = []
         self._samples: dict[int, tuple[int, int]] = {}  # work and sample of each row's index
@@ -98,13 +99,13 @@ class _Batch:
             return
         while rows.cache.positions > self.budget.positions and len(rows) > 1:
             rows = self._preempt(rows)
-        step = stepper.propose(rows)
-        self._record.write(rows, step.tokens, step.thinks, step.inputs)
-        ended, truncated = stepper.ends(rows, step)
-        if bool(ended.any()):
-            self._finish(rows, ended, truncated)
-            rows, step = rows.leave(~ended), step.select(~ended)
-        self._rows = stepper.feed(rows, step) if len(rows) else None
+        step, told = stepper.propose(rows)
+        self._write(rows, step, told)
+        if any(told.ended):
+            self._finish(told)
+            known = [1 - ended for ended in told.ended]
+            rows, step = rows.leave(told.stays, known), step.select(among(told.stays, sum(known)))
+        self._rows = stepper.feed(rows, step, told) if len(rows) else None
 
     def shrink(self) -> None:
         """Send all rows back to the queue, and let half as many join."""
@@ -128,7 +129,8 @@ class _Batch:
             kept += len(group)
         self._requeue(rows.index[kept:].tolist())
         self.budget.preempted()
-        return rows.leave(torch.arange(len(rows), device=rows.index.device) < kept)
+        stays = torch.arange(len(rows), device=rows.index.device) < kept
+        return rows.leave(stays, [1] * kept + [0] * (len(rows) - kept))
 
     def _requeue(self, rows: Sequence[int]) -> None:
         """Put samples back at the head of the queue, with what waits of the same work."""
@@ -139,32 +141,34 @@ class _Batch:
         self._record.give_back(rows)
         self._waiting.put_back(left)
 
-    def _finish(self, rows: Rows, ended: torch.Tensor, truncated: torch.Tensor) -> None:
-        """Take the trajectories of the rows that end, bool[R], and free their indices."""
-        index = rows.index[ended]
-        tokens = (rows.tokens[ended] + 1).tolist()
-        found = zip(
-            index.tolist(),
-            self._record.read(index.tolist(), rows.thoughts[ended].tolist()),
-            self._record.answers(index, max(tokens)),
-            tokens,
-            truncated[ended].tolist(),
-            strict=True,
-        )
+    def _write(self, rows: Rows, step: Step, told: Told) -> None:
+        """Record what the rows are fed: thoughts, and tokens of answers."""
+        if any(told.thinks):
+            chosen = among(step.thinks, sum(told.thinks))
+            self._record.write(rows.index[chosen], rows.thoughts[chosen], step.inputs[chosen])
+        for index, token, answers in zip(told.index, told.tokens, told.answers, strict=True):
+            if answers:
+                self._record.answer(index, token)
+
+    def _finish(self, told: Told) -> None:
+        """Take the trajectories of the rows that end, and free their indices."""
+        rows = zip(told.index, told.thoughts, told.truncated, told.ended, strict=True)
+        ended = [(index, thoughts, cut) for index, thoughts, cut, ends in rows if ends]
         done = []
-        for row, thoughts, answer, count, cut in found:
-            work, sample = self._samples[row]
+        for index, count, cut in ended:
+            work, sample = self._samples[index]
+            thoughts, answer = self._record.read(index, count)
             trajectory = Trajectory(
                 question=work,
                 sample=sample,
                 thoughts=thoughts,
-                answer_ids=tuple(answer[:count]),
-                truncated=cut,
+                answer_ids=tuple(answer),
+                truncated=bool(cut),
             )
             done.append((work, trajectory))
-        for row in index.tolist():  # all at once, so that none is lost where memory runs out above
-            del self._samples[row]
-        self._record.give_back(index.tolist())
+        for index, *_ in ended:  # all at once, so that none is lost where memory runs out above
+            del self._samples[index]
+        self._record.give_back([index for index, *_ in ended])
         self.done += done
 
     def _next_wave(self) -> tuple[list[int], list[int]] | None:

@@ -8,6 +8,7 @@ that chooses its number of thoughts needs nothing special, and no row waits for 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 
@@ -18,7 +19,7 @@ from ..settings import LatentSettings
 from .attention import PASS, read_on, read_prompts
 from .head import greedy_tokens, sampled_tokens
 from .positions import position_limit
-from .prompts import Prompts, pad_left
+from .prompts import Prompts, among, pad_left
 from .rows import Rows
 
 
@@ -36,9 +37,48 @@ class Step:
     thinks: torch.Tensor
     inputs: torch.Tensor
 
-    def select(self, chosen: torch.Tensor) -> "Step":
-        """Return the step of the rows at `chosen`, i64[R'] or bool[R]."""
+    def select(self, chosen: torch.Tensor | slice) -> "Step":
+        """Return the step of the rows at `chosen`, i64[R']."""
         return Step(self.tokens[chosen], self.thinks[chosen], self.inputs[chosen])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What the host knows of a step: brought from the device at once, as each copy is waited for.
+
+    Attributes:
+        index: of each row in the record.
+        thoughts: that each has read.
+        tokens: that each is fed.
+        answers: which rows write their answer; 0 or 1, like all below.
+        thinks: which rows think on.
+        ended: which rows end by it.
+        truncated: which of them without end of sequence.
+        sampled: which rows read what they are fed under the sampler.
+        asking: which rows need the head's next token after it.
+        states: whose hidden states are finite.
+        logits: whose logits are finite, where there are any.
+        stays: bool[R], which rows do not end, on the device.
+    """
+
+    stays: torch.Tensor
+    index: list[int]
+    thoughts: list[int]
+    tokens: list[int]
+    answers: list[int]
+    thinks: list[int]
+    ended: list[int]
+    truncated: list[int]
+    sampled: list[int]
+    asking: list[int]
+    states: list[int]
+    logits: list[int]
+
+    @classmethod
+    def of(cls, *, stays: torch.Tensor, **tensors: torch.Tensor) -> "Told":
+        """Bring what the other attributes name, i64[R] or bool[R], to the host."""
+        found = torch.stack([tensor.long() for tensor in tensors.values()]).tolist()
+        return cls(stays=stays, **dict(zip(tensors, found, strict=True)))
 
 
 @contextmanager
@@ -46,6 +86,12 @@ def stepping(model: LatentBackbone, settings: LatentSettings) -> Iterator["Stepp
     """Install the sampler in the model, which no other thread reads within the context."""
     with PASS, torch.no_grad(), settings.sampler.installed(model) as reading:
         yield Stepper(model, settings, reading)
+
+
+@lru_cache(maxsize=64)
+def _constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return numbers as a tensor, which is made once: the host waits while one is."""
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 class Stepper:
@@ -56,14 +102,12 @@ class Stepper:
         self.model, self.settings = model, settings
         self._reading = reading
         self._tokens = model.latent_tokens
-        self._eos = torch.tensor(self._tokens.eos, device=model.device)
+        self._eos = _constants(self._tokens.eos, torch.long, model.device)
         self._limit = position_limit(model)
         answers = settings.temperature if settings.do_sample else 0.0
         self._greedy = not answers and not settings.sampler.ending_temperature
-        self._temperatures = torch.tensor(  # of answers, and of tokens that may end thinking
-            [answers, settings.sampler.ending_temperature],
-            dtype=torch.float64,
-            device=model.device,
+        self._temperatures = _constants(  # of answers, and of tokens that may end thinking
+            (answers, settings.sampler.ending_temperature), torch.float64, model.device
         )
 
     def keys(self, prompts: Sequence[Sequence[int]], samples: Sequence[int]) -> torch.Tensor:
@@ -98,12 +142,11 @@ class Stepper:
             keys = keys.reshape(-1, 1)
 
         def before(part: slice, positions: torch.Tensor) -> None:
-            rows = keys[part, 0]
-            none = torch.zeros_like(rows, dtype=torch.bool)
-            self._reading.address(rows, positions, None if own else none)
+            (self._reading.address if own else self._reading.rest)(keys[part, 0], positions)
 
         hidden, read = read_prompts(self.model, ids, mask, before)
-        check_finite(hidden, "hidden states", self.model)
+        finite = hidden.isfinite().all(dim=1)
+        check_finite(finite.tolist(), "hidden states", self.model)
         return hidden, read
 
     def read_thoughts(self, rows: Rows, thoughts: torch.Tensor) -> torch.Tensor:
@@ -119,41 +162,57 @@ class Stepper:
         self._reading.address(rows.keys, positions)
         return read_on(self.model, rows.cache, thoughts, positions)
 
-    def propose(self, rows: Rows) -> Step:
-        """Decide what each row is fed next, and change nothing."""
-        tokens, thinks = self._choose(rows)
-        inputs = self.model.get_input_embeddings()(tokens)
-        if bool(thinks.any()):
-            draw = Draw(rows.keys[thinks], rows.position[thinks])
-            thoughts = self.settings.sampler.think(self.model, rows.hidden[thinks], draw)
-            inputs[thinks] = thoughts.to(inputs.dtype)
-        return Step(tokens, thinks, inputs)
+    def propose(self, rows: Rows) -> tuple[Step, Told]:
+        """Decide what each row is fed next, and change nothing.
 
-    def ends(self, rows: Rows, step: Step) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which rows the step ends, and which of them without end of sequence, bool[R]."""
-        eos = torch.isin(step.tokens, self._eos)
-        # Answer tokens that fit: into max_new_tokens, and into the model's positions.
-        marker = rows.position - 1 - rows.tokens  # where the end marker stands
-        most = torch.minimum(self.settings.max_new_tokens - rows.thoughts, self._limit - marker) - 1
-        ended = ~rows.thinking & (eos | (rows.tokens + 1 >= most))
-        return ended, ended & ~eos
-
-    def feed(self, rows: Rows, step: Step) -> Rows:
-        """Let every row read its next input, and return the rows after it.
+        Rows that end by it are not to be fed.
 
         Raises:
-            ModelError: hidden states that are not finite.
+            ModelError: hidden states or logits that are not finite.
+        """
+        tokens, thinks, finite = self._choose(rows)
+        ended, eos = self._ends(rows, tokens)
+        thoughts = rows.thoughts + thinks
+        told = Told.of(
+            stays=~ended,
+            index=rows.index,
+            thoughts=rows.thoughts,
+            tokens=tokens,
+            answers=~rows.thinking,
+            thinks=thinks,
+            ended=ended,
+            truncated=ended & ~eos,
+            sampled=self._sampled(thinks, thoughts),
+            asking=self._asks(thinks, thoughts) & ~ended,
+            states=rows.hidden.isfinite().all(dim=1),
+            logits=finite,
+        )
+        check_finite(told.states, "hidden states", self.model)
+        check_finite(told.logits, "logits", self.model)
+        inputs = self.model.get_input_embeddings()(tokens)
+        count = sum(told.thinks)
+        if count:
+            chosen = among(thinks, count)
+            draw = Draw(rows.keys[chosen], rows.position[chosen])
+            found = self.settings.sampler.think(self.model, rows.hidden[chosen], draw)
+            inputs[chosen] = found.to(inputs.dtype)
+        return Step(tokens, thinks, inputs), told
+
+    def feed(self, rows: Rows, step: Step, told: Told | None = None) -> Rows:
+        """Let every row read its next input, and return the rows after it.
+
+        Args:
+            rows: those that do not end.
+            step: what they are fed.
+            told: what the host knows of it, if anything; rows that ended may be among it.
         """
         thoughts = rows.thoughts + step.thinks
-        active = step.thinks
-        if self.settings.latent_length is not None:
-            active = active & (thoughts < self.settings.latent_length)
-        if self.model.dropout_while_answering:
-            active = torch.ones_like(active)
         positions = rows.position.unsqueeze(1)
-        self._reading.address(rows.keys, positions, active)
+        if told is not None and not any(told.sampled):
+            self._reading.rest(rows.keys, positions)
+        else:
+            self._reading.address(rows.keys, positions, self._sampled(step.thinks, thoughts))
         hidden = read_on(self.model, rows.cache, step.inputs.unsqueeze(1), positions)
-        check_finite(hidden, "hidden states", self.model)
         return replace(
             rows,
             hidden=hidden[:, -1],
@@ -161,28 +220,55 @@ class Stepper:
             thinking=step.thinks,
             thoughts=thoughts,
             tokens=rows.tokens + ~rows.thinking,
+            asking=None if told is None else sum(told.asking),
         )
 
-    def _choose(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the next tokens i64[R] and bool[R], which rows think on."""
-        settings = self.settings
-        thinks = rows.thinking & (rows.thoughts < settings.thought_limit)
-        asks = ~rows.thinking | thinks if settings.latent_length is None else ~rows.thinking
+    def _ends(self, rows: Rows, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return which rows their tokens end, and which tokens are end of sequence, bool[R]."""
+        eos = torch.isin(tokens, self._eos)
+        # Answer tokens that fit: into max_new_tokens, and into the model's positions.
+        marker = rows.position - 1 - rows.tokens  # where the end marker stands
+        most = torch.minimum(self.settings.max_new_tokens - rows.thoughts, self._limit - marker) - 1
+        ended = ~rows.thinking & (eos | (rows.tokens + 1 >= most))
+        return ended, eos
+
+    def _sampled(self, thinks: torch.Tensor, thoughts: torch.Tensor) -> torch.Tensor:
+        """Return which rows read under the sampler, bool[R], what makes them so many thoughts."""
+        if self.model.dropout_while_answering:
+            return torch.ones_like(thinks)
+        length = self.settings.latent_length
+        return thinks if length is None else thinks & (thoughts < length)
+
+    def _asks(self, thinking: torch.Tensor, thoughts: torch.Tensor) -> torch.Tensor:
+        """Return which rows need the head's next token, bool[R]: to answer, or to end thinking."""
+        if self.settings.latent_length is not None:
+            return ~thinking
+        return ~thinking | (thoughts < self.settings.thought_limit)
+
+    def _choose(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the next tokens i64[R], which rows think on, and whose logits are finite."""
+        thinks = rows.thinking & (rows.thoughts < self.settings.thought_limit)
         tokens = torch.full_like(rows.index, self._tokens.placeholder)
-        if bool(asks.any()):
-            tokens[asks] = self._next_tokens(rows, asks)
+        finite = torch.ones_like(thinks)
+        asks = self._asks(rows.thinking, rows.thoughts)
+        count = int(asks.sum()) if rows.asking is None else rows.asking
+        if count:
+            chosen = among(asks, count)
+            tokens[chosen], finite[chosen] = self._next_tokens(rows, chosen)
             thinks &= (tokens != self._tokens.end) | (rows.thoughts < self.model.least_thoughts)
         tokens = torch.where(thinks, self._tokens.placeholder, tokens)
-        return torch.where(rows.thinking & ~thinks, self._tokens.end, tokens), thinks
+        return torch.where(rows.thinking & ~thinks, self._tokens.end, tokens), thinks, finite
 
-    def _next_tokens(self, rows: Rows, asks: torch.Tensor) -> torch.Tensor:
-        """Return the tokens that follow the hidden states of the rows that ask, bool[R]."""
+    def _next_tokens(
+        self, rows: Rows, chosen: torch.Tensor | slice
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the tokens after the hidden states of the chosen rows, and whose are finite."""
         if self._greedy:
-            return greedy_tokens(self.model, rows.hidden[asks])
+            return greedy_tokens(self.model, rows.hidden[chosen])
         return sampled_tokens(
             self.model,
-            rows.hidden[asks],
-            rows.keys[asks],
-            rows.position[asks],
-            temperature=self._temperatures[rows.thinking[asks].long()],
+            rows.hidden[chosen],
+            rows.keys[chosen],
+            rows.position[chosen],
+            temperature=self._temperatures[rows.thinking[chosen].long()],
         )

@@ -17,13 +17,11 @@ class Source(Protocol):
 
     Attributes:
         longest: tokens of the longest prompt.
-        shortest: tokens of the shortest prompt.
         sharing: rows that share a prompt.
         own_prompts: whether each row reads its prompt by itself all the same.
     """
 
     longest: int
-    shortest: int
     sharing: int
     own_prompts: bool
 

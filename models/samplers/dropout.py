@@ -120,14 +120,18 @@ class _Masks(Reading):
     def address(
         self, keys: torch.Tensor, positions: torch.Tensor, active: torch.Tensor | None = None
     ) -> None:
-        """Mask the coming pass at these addresses, or not at all where no row is active."""
-        self._keys = None
-        self._masks.clear()
-        if self._p > 0 and (active is None or bool(active.any())):
+        """Mask the coming pass at these addresses."""
+        self.rest(keys, positions)
+        if self._p > 0:
             # One mask for a trajectory is addressed as if it stood at position 0.
             self._positions = positions if self._fresh else torch.zeros_like(positions[:, :1])
             self._keys = keys.unsqueeze(-1).expand_as(self._positions)
             self._active = active
+
+    def rest(self, keys: torch.Tensor, positions: torch.Tensor) -> None:
+        """Mask nothing in the coming pass."""
+        self._keys = None
+        self._masks.clear()
 
     def hook(self, site: int) -> Callable[..., torch.Tensor | None]:
         """Return the forward hook of one site."""
@@ -151,7 +155,7 @@ class _Masks(Reading):
             found = randomness.bernoulli(
                 keys,
                 self._positions,
-                site=torch.tensor(sites, device=keys.device),
+                site=torch.arange(sites.start, sites.stop, device=keys.device),
                 size=size,
                 p=self._p,
             )

@@ -26,6 +26,15 @@ class Reading:
             active: bool[R], rows that are sampled in this pass; all if None.
         """
 
+    def rest(self, keys: torch.Tensor, positions: torch.Tensor) -> None:
+        """Say that in the coming forward pass no row is sampled; as `address`, but cheaper.
+
+        Args:
+            keys: i64[R], the rows' keys.
+            positions: i64[R, S], the position of each input.
+        """
+        self.address(keys, positions, torch.zeros_like(keys, dtype=torch.bool))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler:

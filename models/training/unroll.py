@@ -139,8 +139,7 @@ class _Reader:
             self._inputs.append(inputs)
             inputs, start = torch.cat(self._inputs, dim=1), 0
         positions = self._positions[:, start : self._done]
-        rows = torch.full_like(self._keys, active, dtype=torch.bool)
-        self._reading.address(self._keys, positions, rows)
+        (self._reading.address if active else self._reading.rest)(self._keys, positions)
         return self._model.base_model(
             inputs_embeds=inputs,
             attention_mask=self._mask[:, : self._done],

@@ -278,7 +278,7 @@ EQUAL = [
     ("coconut", {"latent_do_sample_by": "noise", "latent_length": 0}),
     ("coconut", {"dropout_scope": "thoughts", "latent_length": 1}),
     ("coconut", {"dropout_scope": "thoughts", "latent_length": 0}),
-    ("colar", {"dropout_p": 0, "max_latent_length": 8}),
+    ("colar", {"dropout_p": 0, "max_latent_length": 4}),
     ("colar", {"latent_do_sample_by": "noise", "max_latent_length": 0}),
 ]
 UNEQUAL = [

@@ -1,6 +1,7 @@
 """Weights that a model lacks, and weights that nobody reads."""
 
 import logging
+import re
 import shutil
 
 import pytest
@@ -99,6 +100,15 @@ def test_an_adapter_that_is_not_read(checkpoints, tmp_path):
     with pytest.raises(ModelError, match=r"nobody reads: adapter_model\.safetensors\. .* ignore_w"):
         AutoLatentModel.from_pretrained(folder)
     AutoLatentModel.from_pretrained(folder, ignore_weights="adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["projector.safetensors", "stop_gate.pt"])
+def test_a_file_of_weights_beside_the_model(checkpoints, tmp_path, name):
+    folder = shutil.copytree(checkpoints["coconut"], tmp_path / "x")
+    save_file(GATE, folder / name)
+    with pytest.raises(ModelError, match=rf"nobody reads: {re.escape(name)}\. .* ignore_w"):
+        AutoLatentModel.from_pretrained(folder)
+    AutoLatentModel.from_pretrained(folder, ignore_weights=f"{name.split('.')[0]}.*")
 
 
 def test_weights_that_older_versions_wrote_too_are_no_fault(checkpoints, tmp_path):

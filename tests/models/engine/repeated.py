@@ -64,7 +64,7 @@ class RepeatedCache:
     def select(self, rows, *, length=None):
         return RepeatedCache(self.groups[0].select(rows, length))
 
-    def leave(self, stays):
+    def leave(self, stays, known):
         self.groups = [self.groups[0].select(stays.nonzero().squeeze(1))]
 
 

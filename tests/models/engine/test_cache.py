@@ -51,6 +51,10 @@ def stays(names, staying):
     return torch.tensor([name in staying for name in names])
 
 
+def leave(cache, stays):
+    cache.leave(stays, stays.tolist())
+
+
 @pytest.mark.parametrize("owners", [[0, 0, 1, 1, 2, 2], [3, 0, 1, 0, 2, 2]])
 @pytest.mark.parametrize("chosen", [[0, 1, 2, 3, 4, 5], [5, 5, 2, 0], [4], [1, 0, 1, 0, 1, 0, 1]])
 def test_rows_take_their_positions_and_prompts_along(owners, chosen):
@@ -73,12 +77,12 @@ def test_rows_that_leave_leave_empty_slots_until_half_are_empty():
     cache = RowCache(made_group(owners, prompts=2))
     before = held_bytes(cache)
     for gone in (6, 0, 3):
-        cache.leave(stays(names, set(names) - {gone}))
+        leave(cache, stays(names, set(names) - {gone}))
         names.remove(gone)
         assert owned(cache) == (names, [owners[name] for name in names])
         assert held_bytes(cache) == before
         assert cache.groups[0].slots.count == 8
-    cache.leave(stays(names, {1, 2, 4, 7}))
+    leave(cache, stays(names, {1, 2, 4, 7}))
     assert owned(cache) == ([1, 2, 4, 7], [0, 0, 1, 1])
     assert cache.groups[0].slots.count == 4
     rows = 2 * 2 * (2 * FIRST) * 4  # keys and values of two heads and one number each
@@ -89,16 +93,16 @@ def test_rows_that_leave_leave_empty_slots_until_half_are_empty():
 
 def test_rows_read_on_among_empty_slots():
     cache = RowCache(made_group([1, 0, 1, 2, 2, 2]))
-    cache.leave(torch.tensor([True, True, False, True, True, True]))
+    leave(cache, torch.tensor([True, True, False, True, True, True]))
     read(cache, [0, 1, 3, 4, 5], range(20, 70))
     assert owned(cache, length=70) == ([0, 1, 3, 4, 5], [1, 0, 2, 2, 2])
 
 
 def test_prompts_that_nobody_reads_are_dropped_when_they_are_many():
     cache = RowCache(made_group(list(range(8)), prompts=8))
-    cache.leave(stays(range(8), {0, 2, 3, 5, 7}))
+    leave(cache, stays(range(8), {0, 2, 3, 5, 7}))
     assert len(cache.groups[0].prompts) == 8
-    cache.leave(stays([0, 2, 3, 5, 7], {0, 5, 7}))
+    leave(cache, stays([0, 2, 3, 5, 7], {0, 5, 7}))
     assert len(cache.groups[0].prompts) == 3
     assert owned(cache) == ([0, 5, 7], [0, 5, 7])
 
@@ -116,14 +120,14 @@ def test_groups_that_began_apart_go_on_together():
     first, second = made_group([0, 0, 1], names=[0, 1, 2]), made_group([2, 3], names=[3, 4])
     cache = RowCache(first, second, made_group([1], names=[5]))
     assert owned(cache) == ([0, 1, 2, 3, 4, 5], [0, 0, 1, 2, 3, 1])
-    cache.leave(stays(range(6), {0, 2, 3, 4}))
+    leave(cache, stays(range(6), {0, 2, 3, 4}))
     assert len(cache.groups) == 2  # a group without rows is gone
     assert cache.groups[1] is second
     read(cache, [0, 2, 3, 4], range(20, 40))
     assert owned(cache, length=40) == ([0, 2, 3, 4], [0, 1, 2, 3])
-    cache.leave(stays([0, 2, 3, 4], {4}))
+    leave(cache, stays([0, 2, 3, 4], {4}))
     assert owned(cache, length=40) == ([4], [3])
-    cache.leave(torch.tensor([False]))
+    leave(cache, torch.tensor([False]))
     assert cache.groups == []
 
 
@@ -153,7 +157,7 @@ def test_a_row_attends_to_its_prompt_and_its_own_positions(padded, count):
     keys, values, query = numbers(6, 2, 9, 5), numbers(6, 2, 9, 5), numbers(5, 4, count, 5)
     group = Group(prompts, owners)
     group.append(0, keys[:, :, :-count], values[:, :, :-count])
-    group = group.leave(stays(range(6), keep.tolist()))
+    group = group.leave(keep)
     group.append(0, keys[keep, :, -count:], values[keep, :, -count:])
     found = group.attend(0, query.reshape(5, 2, -1, 5), count, 0.0).reshape(5, 4, count, 5)
     for row, (name, owner) in enumerate(zip(keep, owners[keep], strict=True)):
