@@ -9,7 +9,7 @@ from ..tasks import Question, TaskError, read_questions, read_tolerance
 from ..tasks.answers import final_answer
 from ..tasks.arith import Problem, Split, generate
 from ..tasks.question import question_from
-from .commands.tasks import task_folder
+from .benchmarks import task_folder
 
 
 def arith_questions(split: Split, count: int, *, hard_share: float, seed: int) -> list[Question]:

@@ -69,34 +69,29 @@ class AutoLatentModel:
         """
         name = resolve_checkpoint(str(path_or_id))
         kwargs |= {"dtype": choose_dtype(dtype, device_map), "device_map": device_map}
+        options = replace(source or SourceOptions(), backbone=backbone)
         foreign = open_source(name, revision)
-        if foreign is not None:
-            checkpoint = read_source(foreign, replace(source or SourceOptions(), backbone=backbone))
-            model: Any = model_of(checkpoint, name, ignore_weights, **kwargs)
-            tokenizer: Any = checkpoint.tokenizer
-            model.weight_files = dict(checkpoint.files)
+        if foreign is None:
+            model = _of_released(name, revision, options, ignore_weights, **kwargs)
         else:
-            model = _of_released(name, revision, backbone, ignore_weights, **kwargs)
-            tokenizer = load_tokenizer(name, revision, missing_ok=True)
-            _apply(source or SourceOptions(), model)
+            model = model_of(read_source(foreign, options), name, ignore_weights, **kwargs)
         _refuse_scattered_weights(model, device_map)
         if adapter is not None:
             load_adapter(model, str(adapter))
-        model.tokenizer = tokenizer
-        model.latent_tokens = LatentTokens.find(model, tokenizer)
+        model.latent_tokens = LatentTokens.find(model, model.tokenizer)
         return model.eval()
 
 
 def _of_released(
     name: str,
     revision: str,
-    backbone: str | None,
+    options: SourceOptions,
     ignore_weights: str | Sequence[str],
     **kwargs: Any,
 ) -> Any:
     """Return the model of a checkpoint in the released format."""
     config = load_config(name, revision)
-    kind: Any = backbone_class(name, config, backbone)
+    kind: Any = backbone_class(name, config, options.backbone)
     stored = load_generation_config(name, revision)
     adapted = Path(name, "adapter_config.json").is_file()
     load: Callable[..., Any] = load_adapted if adapted else load_weights
@@ -116,6 +111,8 @@ def _of_released(
     )
     if stored is not None:
         model.generation_config = stored
+    model.tokenizer = load_tokenizer(name, revision, missing_ok=True)
+    _apply(options, model)
     return model
 
 
@@ -165,6 +162,8 @@ def model_of(
     model.generation_config = LatentGenerationConfig(
         eos_token_id=checkpoint.tokenizer.eos_token_id, **checkpoint.generation
     )
+    model.tokenizer = checkpoint.tokenizer
+    model.weight_files = dict(checkpoint.files)
     return model
 
 

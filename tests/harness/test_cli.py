@@ -13,8 +13,8 @@ import pytest
 
 from latent_tts.errors import LatentTTSError
 from latent_tts.harness import cli
+from latent_tts.harness.benchmarks import task_folder
 from latent_tts.harness.commands import eval as eval_command
-from latent_tts.harness.commands.tasks import task_folder
 
 
 @pytest.fixture

