@@ -176,10 +176,16 @@ def question_from(
         gold = canonical(fields.answer.strip()) or gold
     if gold is None or not find_judge(judge).can_judge(gold):
         words = find_judge(judge).golds if golds is None else golds.words
+        advice = (
+            "Mend it."
+            if golds is not None
+            else (
+                "Mend it, or choose another judge (number, text, math): --judge, or judge in the "
+                "task's metadata."
+            )
+        )
         raise TaskError(
-            f"{where}: answer {fields.answer!r} (question {fields.id!r}) is not {words}. Mend it, "
-            "or choose another judge (number, text, math): --judge, or judge in the task's "
-            "metadata."
+            f"{where}: answer {fields.answer!r} is not {words} (question {fields.id!r}). {advice}"
         )
     return Question(
         id=fields.id.strip(),
