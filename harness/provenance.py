@@ -23,10 +23,12 @@ def checkpoint_record(model: Any, name: str, revision: str) -> dict[str, Any]:
     folder = Path(model.name_or_path)
     released = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
     files = {"weights": sorted(released)} | dict(getattr(model, "weight_files", {}))
+    base_commit = getattr(model, "base_commit", None)
     return {
         "name": name,
         "revision": revision,
         "commit": getattr(model.config, "_commit_hash", None),
+        **({} if base_commit is None else {"base_commit": base_commit}),
         **{f"{part}_sha256": _digest(found) for part, found in files.items()},
     }
 

@@ -72,6 +72,9 @@ class NumberJudge(Judge):
         return canonical(gold) is not None
 
 
+_EMPHASIS = re.compile(r"(?<!\w)[*_`]+(?=\w)|(?<=\w)[*_`]+(?!\w)")  # Markdown's, around words
+
+
 class TextJudge(Judge):
     """Answers are texts, equal but for case, space, emphasis and a final full stop."""
 
@@ -80,7 +83,7 @@ class TextJudge(Judge):
 
     def key(self, answer: str | None) -> str | None:
         """Return the text in one spelling."""
-        words = " ".join((answer or "").casefold().split())
+        words = _EMPHASIS.sub("", " ".join((answer or "").casefold().split()))
         return words.strip(" .*_`'\"\u201c\u201d") or None
 
     def is_right(self, answer: str | None, gold: str, *, tolerance: Decimal = Decimal(0)) -> bool:

@@ -6,6 +6,7 @@ model of it, and `latent-tts convert` writes it, so both give the same samples.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -99,7 +100,11 @@ def read(source: Source, options: SourceOptions) -> Checkpoint:
     Raises:
         ModelError: an unknown layout, or what its `read` raises.
     """
-    return find_layout(source).read(source, options)
+    checkpoint = find_layout(source).read(source, options)
+    # The config is the base's, and so was the commit in it, which is recorded as the checkpoint's.
+    base_commit = getattr(checkpoint.config, "_commit_hash", None)
+    checkpoint.config._commit_hash = source.commit
+    return replace(checkpoint, base_commit=base_commit)
 
 
 def _model_type(folder: Path) -> str | None:

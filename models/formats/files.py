@@ -51,6 +51,11 @@ class Source:
     name: str
     root: Path
 
+    @property
+    def commit(self) -> str | None:
+        """The commit of a hub repository, None where the files came from elsewhere."""
+        return self.root.name if self.root.parent.name == "snapshots" else None
+
     @cached_property
     def weight_files(self) -> tuple[Path, ...]:
         """The files of the weights: several only where they are shards of one checkpoint.

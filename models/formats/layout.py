@@ -1,5 +1,6 @@
 """What a layout is: how one training program's files become a checkpoint in the released format."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,8 +60,9 @@ class SourceOptions:
             raise ModelError(f"thinking_speed={speed!r}; allowed are {', '.join(_SPEEDS)}.")
         for name in ("lora_alpha", "embeds_std"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and value > 0):
-                raise ModelError(f"{name}={value!r}; allowed is a number above 0.")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and 0 < value < math.inf):
+                raise ModelError(f"{name}={value!r}; allowed is a finite number above 0.")
         if self.latent_length is not None:
             integer_range(least=0).check("latent_length", self.latent_length)
 
@@ -78,6 +80,7 @@ class Checkpoint:
         files: what was read, by part: `weights` and, where they come from there, `base`.
         found: what was recognised, in words, one fact each.
         left_out: weights that are not used, by a name or a pattern of names.
+        base_commit: of the base, where that lies on the hub.
     """
 
     method: str
@@ -88,6 +91,7 @@ class Checkpoint:
     files: Mapping[str, tuple[Path, ...]]
     found: tuple[str, ...]
     left_out: tuple[str, ...] = field(default=())
+    base_commit: str | None = None
 
 
 class Layout(Protocol):

@@ -104,6 +104,53 @@ def test_a_converted_checkpoint_samples_the_same(loaded, tmp_path):
         assert torch.equal(ours.latent_thoughts, theirs.latent_thoughts)
 
 
+def unnamed(case, folder):
+    """Checkpoints whose ranks, ties and tokens are others than the published ones'."""
+    method, trunk, what = case.split("-")
+    changed = {"tie_word_embeddings": what != "untied"} if what in ("tied", "untied") else {}
+    extra = ("<extra-a>", "<extra-b>") if what == "extra" else ()
+    base = write_base(folder / "base", trunk, bos=trunk == "Llama", extra=extra, **changed)
+    options = {"base": str(base), "lora_alpha": 3 if what == "rank" else 8}
+    if method == "coconut":
+        return write_coconut(folder, base, thoughts=3), SourceOptions(
+            base=str(base), latent_length=3
+        )
+    rank = {"rank": 1 if trunk == "GPT2" else 7}.get(what, 4)
+    if method == "codi":
+        targets = GPT2 if trunk == "GPT2" else LLAMA
+        alpha = options["lora_alpha"]
+        written = write_codi(folder, base, targets, rank=rank, alpha=alpha, width=5)
+        return written, SourceOptions(**options)
+    return write_colar(folder, base, rank=rank), SourceOptions(base=str(base), thinking_speed=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        "coconut-GPT2-untied",
+        "coconut-Llama-tied",
+        "coconut-Qwen2-untied",
+        "coconut-GPT2-extra",
+        "coconut-Llama-extra",
+        "codi-GPT2-rank",
+        "codi-Llama-rank",
+        "codi-GPT2-untied",
+        "codi-Llama-tied",
+        "codi-Llama-extra",
+        "colar-Llama-rank",
+        "colar-Llama-tied",
+        "colar-Qwen3-extra",
+    ],
+)
+def test_what_no_published_checkpoint_has(case, tmp_path):
+    """Other ranks, alphas and projectors, tied and untied heads, tokens that somebody added."""
+    written, options = unnamed(case, tmp_path)
+    model = AutoLatentModel.from_pretrained(written.path, source=options)
+    test_prompts_thoughts_and_answers_are_the_programs((written, options, model))
+    test_a_converted_checkpoint_samples_the_same((written, options, model), tmp_path)
+
+
 @pytest.fixture(scope="module")
 def colar(tmp_path_factory):
     written, options = write("colar-Llama", tmp_path_factory.mktemp("native"))

@@ -77,8 +77,13 @@ def last_hidden(model: Any, inputs: torch.Tensor) -> torch.Tensor:
     return model(inputs_embeds=inputs, output_hidden_states=True).hidden_states[-1][:, -1]
 
 
-def write_base(folder: Path, trunk: str, *, bos: bool, **config: Any) -> Path:
-    """Write a language model with a byte tokenizer that may put a token before every text."""
+def write_base(
+    folder: Path, trunk: str, *, bos: bool, extra: tuple[str, ...] = (), **config: Any
+) -> Path:
+    """Write a language model with a byte tokenizer that may put a token before every text.
+
+    `extra` are tokens that somebody added to the tokenizer, with rows of their own.
+    """
     alphabet = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "##", "###", EOS, "<|begin|>"]
     tokenizer = Tokenizer(
         models.BPE(
@@ -95,10 +100,11 @@ def write_base(folder: Path, trunk: str, *, bos: bool, **config: Any) -> Path:
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=EOS, clean_up_tokenization_spaces=False
     )
+    fast.add_tokens(list(extra))
     torch.manual_seed(7)
     changed = type(TRUNKS[trunk]).from_dict(
         TRUNKS[trunk].to_dict()
-        | {"vocab_size": len(alphabet), "bos_token_id": 258, "eos_token_id": 258}
+        | {"vocab_size": len(fast), "bos_token_id": 258, "eos_token_id": 258}
         | config
     )
     model = AutoModelForCausalLM.from_config(changed)
@@ -174,12 +180,18 @@ def write_codi(
 
 
 def write_colar(
-    folder: Path, base: Path, *, speed: int | str = 5, most: int = 64, width: int = 24
+    folder: Path,
+    base: Path,
+    *,
+    speed: int | str = 5,
+    most: int = 64,
+    width: int = 24,
+    rank: int = 4,
 ) -> Written:
     """xiaomi-research/colar: a Lightning file of what was trained, settings by omegaconf."""
     model, tokenizer = _load(base)
     size = model.config.hidden_size
-    adapted = adapt(model, LoraConfig(r=4, lora_alpha=8))
+    adapted = adapt(model, LoraConfig(r=rank, lora_alpha=8))
     policy = nn.Module()
     policy.fc = nn.Sequential(
         nn.Linear(size, width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width)
@@ -193,7 +205,7 @@ def write_colar(
         if "lora_" in name or "latent_policy" in name:
             nn.init.normal_(weight, std=0.1)
     settings = OmegaConf.create(
-        {"model_id": "Llama-3.2-1B-Instruct", "lora_config": {"r": 4, "lora_alpha": 8}}
+        {"model_id": "Llama-3.2-1B-Instruct", "lora_config": {"r": rank, "lora_alpha": 8}}
     )
     folder.mkdir(parents=True, exist_ok=True)
     trained = {name: w for name, w in wrapper.named_parameters() if w.requires_grad}
