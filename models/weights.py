@@ -61,17 +61,14 @@ def load_weights(
         path = name if state_dict is None else None
         model, info = _read(kind, path, state_dict=state_dict, revision=revision, **kwargs)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
-        raise error(
-            f"The weights of the {what} {name!r} (revision {revision!r}) cannot be loaded: {reason}"
-        ) from reason
+        where = f"{what} {name!r} (revision {revision!r})"
+        raise error(f"The weights of the {where} cannot be loaded: {reason}") from reason
     if lacking := _lacking(info, new):
         raise error(
             f"The {what} {name!r} lacks weights that its config.json calls for: "
             f"{_listed(lacking)}. {advice}"
         )
-    found = (*sorted(info["unexpected_keys"]), *beside)
-    unread = [key for key in found if not any(fnmatchcase(key, pattern) for pattern in patterns)]
-    if unread:
+    if unread := _unread((*sorted(info["unexpected_keys"]), *beside), patterns):
         raise error(
             f"The {what} {name!r} holds weights that nobody reads: {_listed(unread)}. Its numbers "
             f"would be those of another model. {advice} Where they have no part in sampling, give "
@@ -92,6 +89,11 @@ def _read(kind: Any, path: str | None, **kwargs: Any) -> tuple[PreTrainedModel, 
     finally:
         reports.removeFilter(_is_no_report)
     return model, info
+
+
+def _unread(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """Return the names that no pattern allows to be left unread."""
+    return [name for name in names if not any(fnmatchcase(name, one) for one in patterns)]
 
 
 def _lacking(info: Mapping[str, Any], new: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Labels of thoughts by rollouts (arXiv 2510.07745, section 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from ..models import LatentBackbone, LatentSettings, Trajectory, sample
-from ..models.engine.rollouts import complete
+from ..models.engine.rollouts import Leave, complete
 from ..tasks import Question
 from .errors import RewardError
 
@@ -72,38 +72,37 @@ def label_questions(
     """
     prompts = [model.encode_prompt(tokenizer, question.text) for question in questions]
     judge = _Judge(model, tokenizer, questions)
-    pools: list[list[Trajectory]] = [[] for _ in questions]
-    for trajectory in sample(model, prompts, settings):
-        pools[trajectory.question].append(trajectory)
-    pools = [sorted(pool, key=lambda one: one.sample) for pool in pools]
+    pools = _pools(model, prompts, settings)
     right = [[judge.is_right(one) for one in pool] for pool in pools]
     labels = [_own_labels(pool, own) for pool, own in zip(pools, right, strict=True)]
     mixed = [index for index, own in enumerate(right) if any(own) and not all(own)]
     if rollouts:
         completed = [one for index in mixed for one in pools[index]]
-        shares = [labels[one.question][one.sample, : len(one.thoughts)][:-1] for one in completed]
-        for share in shares:
-            share.zero_()
-        for leave, completion in complete(model, prompts, completed, settings, count=rollouts):
-            question = completed[leave.trajectory].question
-            shares[leave.trajectory][leave.step - 1] += judge.is_right(
-                replace(completion, question=question)
-            )
-        for share in shares:
-            share /= rollouts
+        found = complete(model, prompts, completed, settings, count=rollouts)
+        _label_by(found, completed, labels, judge, rollouts)
     return [
         LabelledQuestion(
             id=question.id,
             gold=question.gold,
             prompt=tuple(prompts[index]),
             answers=tuple(judge.answer(one) for one in pools[index]),
-            thoughts=_half(pad_sequence([one.thoughts for one in pools[index]], batch_first=True)),
+            thoughts=_thoughts(pools[index]),
             lengths=torch.tensor([len(one.thoughts) for one in pools[index]]),
             labels=labels[index],
             right=torch.tensor(right[index]),
         )
         for index, question in enumerate(questions)
     ]
+
+
+def _pools(
+    model: LatentBackbone, prompts: Sequence[Sequence[int]], settings: LatentSettings
+) -> list[list[Trajectory]]:
+    """Return the trajectories of each prompt, in the order of their samples."""
+    pools: list[list[Trajectory]] = [[] for _ in prompts]
+    for trajectory in sample(model, prompts, settings):
+        pools[trajectory.question].append(trajectory)
+    return [sorted(pool, key=lambda one: one.sample) for pool in pools]
 
 
 def _own_labels(pool: Sequence[Trajectory], right: Sequence[bool]) -> torch.Tensor:
@@ -118,6 +117,25 @@ def stacked(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return tensors [N, T, …] of several questions as one, [B, N, T, …], padded with zeros."""
     by_step = [tensor.transpose(0, 1) for tensor in tensors]
     return pad_sequence(by_step, batch_first=True).transpose(1, 2).contiguous()
+
+
+def _label_by(
+    found: Iterable[tuple[Leave, Trajectory]],
+    completed: Sequence[Trajectory],
+    labels: Sequence[torch.Tensor],
+    judge: "_Judge",
+    rollouts: int,
+) -> None:
+    """Put the shares of right completions into the labels f32[N, T] of each question, in place."""
+    shares = [labels[one.question][one.sample, : len(one.thoughts)][:-1] for one in completed]
+    for share in shares:
+        share.zero_()
+    for leave, completion in found:
+        question = completed[leave.trajectory].question
+        good = judge.is_right(replace(completion, question=question))
+        shares[leave.trajectory][leave.step - 1] += good
+    for share in shares:
+        share /= rollouts
 
 
 class _Judge:
@@ -145,7 +163,9 @@ class _Judge:
         return self._judged[pair]
 
 
-def _half(thoughts: torch.Tensor) -> torch.Tensor:
+def _thoughts(pool: Sequence[Trajectory]) -> torch.Tensor:
+    """Return f16[N, T, D]; RewardError for thoughts beyond its range."""
+    thoughts = pad_sequence([one.thoughts for one in pool], batch_first=True)
     half = thoughts.cpu().half()
     if not bool(torch.isfinite(half).all()):
         raise RewardError(

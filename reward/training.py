@@ -97,12 +97,10 @@ def train_reward_model(
     model.config.use_cache = True  # the Trainer turned it off
     pools: Any = list(held_out)
     found: Any = trainer.predict(pools, metric_key_prefix="eval")
+    scale = reward_scale(found.predictions.astype(float), found.label_ids) if train else 1.0
+    _scale(model, scale)
     measured = {name: found.metrics[f"eval_{name}"] for name in (METRIC, "pass@1", "coverage")}
-    measured["scale"] = 1.0
-    if train:
-        measured["scale"] = reward_scale(found.predictions.astype(float), found.label_ids)
-        _scale(model, measured["scale"])
-    return model.eval(), measured
+    return model.eval(), measured | {"scale": scale}
 
 
 @torch.no_grad()

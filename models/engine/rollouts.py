@@ -16,9 +16,10 @@ from ..backbones.protocol import LatentBackbone
 from ..samplers import randomness
 from ..settings import LatentSettings
 from ..trajectory import Trajectory
+from .fed import Step
 from .rows import Rows
 from .scheduler import run
-from .step import Step, Stepper
+from .step import Stepper
 
 
 @dataclass(frozen=True)

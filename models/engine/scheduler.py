@@ -1,26 +1,18 @@
-"""Which rows are in the batch: continuous batching over whatever a source has to do.
+"""The one loop that runs whatever a source has to do: samples, completions, answers of beams.
 
-Work waits in a queue. Rows join the batch in waves of half its size, so that there are always rows
-enough for the processor, and leave it one by one. Every row's randomness is addressed and no row
-sees another, so what is in the batch changes no sample; where memory runs out, all rows go back to
-the queue and half as many join.
+Where memory runs out, all rows go back to the queue and half as many join.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
-
-import torch
+from collections.abc import Iterator
 
 from ..backbones.protocol import LatentBackbone
 from ..settings import LatentSettings
 from ..trajectory import Trajectory
-from . import kernels
-from .budget import Budget
+from .batch import Batch
 from .memory import is_out_of_memory
-from .prompts import among
-from .rows import Record, Rows
-from .step import Step, Stepper, Told, stepping
-from .waiting import Source, Waiting
+from .step import stepping
+from .waiting import Source
 
 
 def run(
@@ -44,7 +36,7 @@ def run(
     Raises:
         ModelError: hidden states or logits that are not finite.
     """
-    batch = _Batch(model, settings, source, most_work or sys.maxsize)
+    batch = Batch(model, settings, source, most_work or sys.maxsize)
     while batch.work_left:
         short = False
         try:
@@ -59,142 +51,3 @@ def run(
             batch.shrink()
         done, batch.done = batch.done, []
         yield from done
-
-
-class _Batch:
-    """The rows in the batch, what they are samples of, and what waits.
-
-    Attributes:
-        budget: how many rows are in it at most.
-        done: what is done and not yet taken.
-    """
-
-    def __init__(
-        self, model: LatentBackbone, settings: LatentSettings, source: Source, most_work: int
-    ) -> None:
-        self._model, self._source, self._most_work = model, source, most_work
-        self.budget = Budget(
-            model,
-            longest=source.longest,
-            sharing=source.sharing,
-            own_prompts=source.own_prompts,
-        )
-        self._waiting = Waiting(source)
-        self._record = Record(model, settings)
-        self._rows: Rows | None = None
-        self.done: list[tuple[int, Trajectory]] = []
-        self._samples: dict[int, tuple[int, int]] = {}  # work and sample of each row's index
-
-    @property
-    def work_left(self) -> bool:
-        """Whether rows are in the batch or wait for it."""
-        return self._rows is not None or bool(self._waiting)
-
-    def step(self, stepper: Stepper) -> None:
-        """Let waiting rows join, and feed every row its next input."""
-        while wave := self._next_wave():
-            self._join(stepper, *wave)
-        rows = self._rows
-        if rows is None:
-            return
-        while rows.cache.positions > self.budget.positions and len(rows) > 1:
-            rows = self._preempt(rows)
-        step, told = stepper.propose(rows)
-        self._write(rows, step, told)
-        if any(told.ended):
-            self._finish(told)
-            known = [1 - ended for ended in told.ended]
-            rows, step = rows.leave(told.stays, known), step.select(among(told.stays, sum(known)))
-        self._rows = stepper.feed(rows, step, told) if len(rows) else None
-
-    def shrink(self) -> None:
-        """Send all rows back to the queue, and let half as many join."""
-        count = len(self._samples)
-        self._requeue(list(self._samples))
-        self._rows = None
-        self._source.forget()
-        kernels.stop_packing(self._model)
-        self.budget.halve(count)
-
-    def _preempt(self, rows: Rows) -> Rows:
-        """Return the rows that joined last to the queue, before memory itself runs out."""
-        first, *others = rows.cache.groups
-        kept, held = len(first), first.positions
-        if held > self.budget.positions:
-            kept = max(1, kept // 2)
-        for group in others:
-            held += group.positions
-            if held > self.budget.positions // 2:
-                break
-            kept += len(group)
-        self._requeue(rows.index[kept:].tolist())
-        self.budget.preempted()
-        stays = torch.arange(len(rows), device=rows.index.device) < kept
-        return rows.leave(stays, [1] * kept + [0] * (len(rows) - kept))
-
-    def _requeue(self, rows: Sequence[int]) -> None:
-        """Put samples back at the head of the queue, with what waits of the same work."""
-        left: dict[int, list[int]] = {}
-        for row in rows:
-            index, sample = self._samples.pop(row)
-            left.setdefault(index, []).append(sample)
-        self._record.give_back(rows)
-        self._waiting.put_back(left)
-
-    def _write(self, rows: Rows, step: Step, told: Told) -> None:
-        """Record what the rows are fed: thoughts, and tokens of answers."""
-        if any(told.thinks):
-            chosen = among(step.thinks, sum(told.thinks))
-            self._record.write(rows.index[chosen], rows.thoughts[chosen], step.inputs[chosen])
-        for index, token, answers in zip(told.index, told.tokens, told.answers, strict=True):
-            if answers:
-                self._record.answer(index, token)
-
-    def _finish(self, told: Told) -> None:
-        """Take the trajectories of the rows that end, and free their indices."""
-        rows = zip(told.index, told.thoughts, told.truncated, told.ended, strict=True)
-        ended = [(index, thoughts, cut) for index, thoughts, cut, ends in rows if ends]
-        done = []
-        for index, count, cut in ended:
-            work, sample = self._samples[index]
-            thoughts, answer = self._record.read(index, count)
-            trajectory = Trajectory(
-                question=work,
-                sample=sample,
-                thoughts=thoughts,
-                answer_ids=tuple(answer),
-                truncated=bool(cut),
-            )
-            done.append((work, trajectory))
-        for index, *_ in ended:  # all at once, so that none is lost where memory runs out above
-            del self._samples[index]
-        self._record.give_back([index for index, *_ in ended])
-        self.done += done
-
-    def _next_wave(self) -> tuple[list[int], list[int]] | None:
-        """Take work and the samples of each from the queue; None if no more rows fit."""
-        if not self._waiting:
-            return None
-        index, samples = self._waiting.first
-        most = min(self.budget.rows, self._most_work * len(samples))
-        if self._most_work > 1 or most < len(samples):
-            # Two waves, so that one joins while the other ends.
-            most = max(1, most // 2)
-        begun = {work for work, _ in self._samples.values()}
-        if self._rows is not None:
-            late = index not in begun and len(begun) >= self._most_work
-            full = self.budget.rows - len(self._rows) < most
-            if late or full or not self.budget.fits(self._rows.cache.positions, most):
-                return None
-        return self._waiting.take(most, begun=begun, most_work=self._most_work)
-
-    def _join(self, stepper: Stepper, wave: list[int], samples: list[int]) -> None:
-        """Read what is shared and let the samples of each work join the batch."""
-        free = self._record.take(len(wave) * len(samples))
-        # First, so that none is lost where memory runs out below.
-        self._samples |= zip(free, ((work, one) for work in wave for one in samples), strict=True)
-        rows, thoughts = self._source.begin(stepper, wave, samples)
-        rows = rows.indexed(torch.tensor(free, device=rows.keys.device))
-        if thoughts is not None:
-            self._record.fill(rows.index, thoughts)
-        self._rows = rows if self._rows is None else Rows.join(self._rows, rows)

@@ -7,7 +7,7 @@ that chooses its number of thoughts needs nothing special, and no row waits for 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -17,68 +17,11 @@ from ..errors import check_finite
 from ..samplers import Draw, Reading, randomness
 from ..settings import LatentSettings
 from .attention import PASS, read_on, read_prompts
+from .fed import Step, Told
 from .head import greedy_tokens, sampled_tokens
-from .positions import position_limit
+from .phases import Phases
 from .prompts import Prompts, among, pad_left
 from .rows import Rows
-
-
-@dataclass(frozen=True)
-class Step:
-    """What every row is fed next.
-
-    Attributes:
-        tokens: i64[R], a placeholder where a thought follows.
-        thinks: bool[R], which rows think on.
-        inputs: f[R, D], the input embeddings, thoughts among them.
-    """
-
-    tokens: torch.Tensor
-    thinks: torch.Tensor
-    inputs: torch.Tensor
-
-    def select(self, chosen: torch.Tensor | slice) -> "Step":
-        """Return the step of the rows at `chosen`, i64[R']."""
-        return Step(self.tokens[chosen], self.thinks[chosen], self.inputs[chosen])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """What the host knows of a step: brought from the device at once, as each copy is waited for.
-
-    Attributes:
-        index: of each row in the record.
-        thoughts: that each has read.
-        tokens: that each is fed.
-        answers: which rows write their answer; 0 or 1, like all below.
-        thinks: which rows think on.
-        ended: which rows end by it.
-        truncated: which of them without end of sequence.
-        sampled: which rows read what they are fed under the sampler.
-        asking: which rows need the head's next token after it.
-        states: whose hidden states are finite.
-        logits: whose logits are finite, where there are any.
-        stays: bool[R], which rows do not end, on the device.
-    """
-
-    stays: torch.Tensor
-    index: list[int]
-    thoughts: list[int]
-    tokens: list[int]
-    answers: list[int]
-    thinks: list[int]
-    ended: list[int]
-    truncated: list[int]
-    sampled: list[int]
-    asking: list[int]
-    states: list[int]
-    logits: list[int]
-
-    @classmethod
-    def of(cls, *, stays: torch.Tensor, **tensors: torch.Tensor) -> "Told":
-        """Bring what the other attributes name, i64[R] or bool[R], to the host."""
-        found = torch.stack([tensor.long() for tensor in tensors.values()]).tolist()
-        return cls(stays=stays, **dict(zip(tensors, found, strict=True)))
 
 
 @contextmanager
@@ -102,8 +45,8 @@ class Stepper:
         self.model, self.settings = model, settings
         self._reading = reading
         self._tokens = model.latent_tokens
-        self._eos = _constants(self._tokens.eos, torch.long, model.device)
-        self._limit = position_limit(model)
+        eos = _constants(self._tokens.eos, torch.long, model.device)
+        self._phases = Phases(model, settings, eos)
         answers = settings.temperature if settings.do_sample else 0.0
         self._greedy = not answers and not settings.sampler.ending_temperature
         self._temperatures = _constants(  # of answers, and of tokens that may end thinking
@@ -171,7 +114,7 @@ class Stepper:
             ModelError: hidden states or logits that are not finite.
         """
         tokens, thinks, finite = self._choose(rows)
-        ended, eos = self._ends(rows, tokens)
+        ended, eos = self._phases.end(rows, tokens)
         thoughts = rows.thoughts + thinks
         told = Told.of(
             stays=~ended,
@@ -182,8 +125,8 @@ class Stepper:
             thinks=thinks,
             ended=ended,
             truncated=ended & ~eos,
-            sampled=self._sampled(thinks, thoughts),
-            asking=self._asks(thinks, thoughts) & ~ended,
+            sampled=self._phases.sampled(thinks, thoughts),
+            asking=self._phases.ask(thinks, thoughts) & ~ended,
             states=rows.hidden.isfinite().all(dim=1),
             logits=finite,
         )
@@ -211,7 +154,7 @@ class Stepper:
         if told is not None and not any(told.sampled):
             self._reading.rest(rows.keys, positions)
         else:
-            self._reading.address(rows.keys, positions, self._sampled(step.thinks, thoughts))
+            self._reading.address(rows.keys, positions, self._phases.sampled(step.thinks, thoughts))
         hidden = read_on(self.model, rows.cache, step.inputs.unsqueeze(1), positions)
         return replace(
             rows,
@@ -223,34 +166,12 @@ class Stepper:
             asking=None if told is None else sum(told.asking),
         )
 
-    def _ends(self, rows: Rows, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which rows their tokens end, and which tokens are end of sequence, bool[R]."""
-        eos = torch.isin(tokens, self._eos)
-        # Answer tokens that fit: into max_new_tokens, and into the model's positions.
-        marker = rows.position - 1 - rows.tokens  # where the end marker stands
-        most = torch.minimum(self.settings.max_new_tokens - rows.thoughts, self._limit - marker) - 1
-        ended = ~rows.thinking & (eos | (rows.tokens + 1 >= most))
-        return ended, eos
-
-    def _sampled(self, thinks: torch.Tensor, thoughts: torch.Tensor) -> torch.Tensor:
-        """Return which rows read under the sampler, bool[R], what makes them so many thoughts."""
-        if self.model.dropout_while_answering:
-            return torch.ones_like(thinks)
-        length = self.settings.latent_length
-        return thinks if length is None else thinks & (thoughts < length)
-
-    def _asks(self, thinking: torch.Tensor, thoughts: torch.Tensor) -> torch.Tensor:
-        """Return which rows need the head's next token, bool[R]: to answer, or to end thinking."""
-        if self.settings.latent_length is not None:
-            return ~thinking
-        return ~thinking | (thoughts < self.settings.thought_limit)
-
     def _choose(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the next tokens i64[R], which rows think on, and whose logits are finite."""
         thinks = rows.thinking & (rows.thoughts < self.settings.thought_limit)
         tokens = torch.full_like(rows.index, self._tokens.placeholder)
         finite = torch.ones_like(thinks)
-        asks = self._asks(rows.thinking, rows.thoughts)
+        asks = self._phases.ask(rows.thinking, rows.thoughts)
         count = int(asks.sum()) if rows.asking is None else rows.asking
         if count:
             chosen = among(asks, count)

@@ -91,11 +91,14 @@ def train(
     done = _run(trainer, model, folder, plan, updates)
     model.eval()
     log = done.log_history
-    minutes = max((entry.get("minutes", 0.0) for entry in log), default=0.0)
     measured = _measured(log, updates)
     if measure is not None and not measured:
         measured = dict(measure(objective.generation(updates, updates)))
-    return Trained(updates, minutes, log, measured)
+    return Trained(updates, _minutes(log), log, measured)
+
+
+def _minutes(log: Sequence[Mapping[str, float]]) -> float:
+    return max((entry.get("minutes", 0.0) for entry in log), default=0.0)
 
 
 def _measured(log: Sequence[Mapping[str, float]], update: int) -> dict[str, float]:
