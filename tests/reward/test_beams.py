@@ -13,6 +13,7 @@ from latent_tts.models import LatentGenerateOutput, ModelError
 from latent_tts.models.engine.prompts import pad_left
 from latent_tts.models.samplers import randomness
 from latent_tts.reward import Beam, LatentRewardModel, RewardError, beam_search
+from tests.marks import slow_but
 from tests.models.reference import GOLDEN, WORD, Reference, sample_key, splitmix
 from tests.reward.checkpoints import random_reward_model
 
@@ -30,7 +31,7 @@ LENGTH, ROOM, SEED = 3, 9, 5
 _SITE = 2862933555777941757
 
 
-@pytest.fixture(params=["coconut", "codi", "colar"])
+@pytest.fixture(params=slow_but(["coconut", "codi", "colar"], "coconut", "colar"))
 def kind(request):
     return request.param
 
@@ -160,7 +161,7 @@ def test_the_beams_are_those_of_a_search_by_hand(pair, checkpoints, kind):
             assert float(found.step_rewards[row].sum()) == pytest.approx(score, abs=1e-3)
 
 
-@pytest.mark.parametrize(("kind", "sampler"), PAIRS)
+@pytest.mark.parametrize(("kind", "sampler"), slow_but(PAIRS, PAIRS[0], PAIRS[2]))
 def test_one_beam_with_one_candidate_is_one_sample(pair, sampler):
     model, tokenizer, reward_model = pair
     _, (input_ids, mask) = prompts_of(model, tokenizer)
@@ -184,7 +185,7 @@ def test_one_beam_with_one_candidate_is_one_sample(pair, sampler):
     torch.testing.assert_close(found.step_rewards, scores[:, 0].detach(), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize(("kind", "sampler"), PAIRS)
+@pytest.mark.parametrize(("kind", "sampler"), slow_but(PAIRS, PAIRS[0], PAIRS[2]))
 def test_beams_are_whole_samples_in_order_of_their_score(pair, sampler):
     model, tokenizer, reward_model = pair
     _, (input_ids, mask) = prompts_of(model, tokenizer)

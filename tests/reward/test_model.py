@@ -12,6 +12,7 @@ from latent_tts.models import AutoLatentModel, ModelError, Trajectory
 from latent_tts.models.engine.trial import check_model
 from latent_tts.reward import LatentRewardModel, RewardError
 from tests.checkpoints import edit_config, edit_weights
+from tests.marks import slow_but
 from tests.models.engine.passes import watching
 from tests.reward.checkpoints import POSITIONS, WIDTH, write_gpt2
 
@@ -262,7 +263,7 @@ def test_what_cannot_be_scored(reward_models, change, message):
         model.score(**{**inputs, **change})
 
 
-@pytest.mark.parametrize("most", [1, 2, 5])
+@pytest.mark.parametrize("most", slow_but([1, 2, 5], 2))
 def test_few_trajectories_at_a_time_have_the_same_scores(model, thoughts, caplog, most):
     """Memory runs out above `most` rows of one pass, prompts' passes aside."""
     expected = scores(model, PROMPTS, thoughts, lengths=LENGTHS)

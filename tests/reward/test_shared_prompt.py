@@ -5,6 +5,7 @@ import torch
 
 from latent_tts.models.engine.prompts import pad_left
 from latent_tts.reward import beam_search
+from tests.marks import slow_but
 from tests.models.engine.repeated import repeated
 from tests.models.sampled import SAMPLING, check_same
 from tests.reward.checkpoints import random_reward_model
@@ -25,7 +26,7 @@ def reward_model(backbone):
 
 @pytest.mark.parametrize(
     ("backbone", "name"),
-    [("coconut", "dropout"), ("codi", "answers"), ("colar", "noise")],
+    slow_but([("coconut", "dropout"), ("codi", "answers"), ("colar", "noise")], ("colar", "noise")),
     indirect=["backbone"],
 )
 def test_beams_are_those_of_repeated_prompts(backbone, reward_model, name):

@@ -10,13 +10,14 @@ from transformers import AutoConfig, AutoModel
 from latent_tts.models import AutoLatentModel, load_tokenizer, sample
 from latent_tts.reward import LatentRewardModel, beam_search
 from tests.checkpoints import TRUNKS, write_on_trunk
+from tests.marks import slow_but
 from tests.reward.checkpoints import random_reward_model
 
 QUESTIONS = ("1 + 1?", "How much is 13 + 4?")
 SAMPLING = {"latent_do_sample_by": "noise", "noise_std": 1.0, "latent_length": 3}
 
 
-@pytest.fixture(scope="module", params=TRUNKS)
+@pytest.fixture(scope="module", params=slow_but(TRUNKS, "GPT2", "Qwen3"))
 def loaded(request, tmp_path_factory):
     """COCONUT on a trunk, and prompts."""
     folder = write_on_trunk(tmp_path_factory.mktemp("trunk"), "coconut", request.param)

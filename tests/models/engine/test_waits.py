@@ -7,9 +7,12 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.marks import slow_but
 from tests.models.engine.passes import watching
 from tests.models.sampled import COMMON, SAMPLING, thought_length
 
+QUICK_BACKBONES = ("colar",)
+NAMES = ["noise", "dropout", "one mask a sample", "answers"]
 # Operators whose result's size, or whose result itself, the host must know before it goes on.
 COUNTING = {
     *("aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal"),
@@ -73,7 +76,7 @@ def waits(backbone, settings, questions=3):
     return steps
 
 
-@pytest.mark.parametrize("name", ["noise", "dropout", "one mask a sample", "answers"])
+@pytest.mark.parametrize("name", slow_but(NAMES, "dropout"))
 def test_a_step_waits_once(backbone, name):
     steps = waits(backbone, {**COMMON, **thought_length(backbone, 5), **SAMPLING[name]})
     assert len(steps) > 5
