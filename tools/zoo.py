@@ -114,20 +114,20 @@ def _quantities(
 
 def zoo_table(table: pd.DataFrame) -> str:
     """Return what was measured as Markdown: a row a checkpoint and task, in per cent."""
-    heads = ["checkpoint", "task", "sampler", "deterministic", "pass@1", f"vote@{VOTERS}"]
+    heads = ["checkpoint", "task", "n", "sampler", "deterministic", "pass@1", f"vote@{VOTERS}"]
     heads += ["coverage@N", f"vote@{VOTERS} − deterministic", f"best of {VOTERS} − vote"]
     heads += ["weighted vote − vote"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for (name, task), rows in table.groupby(["checkpoint", "task"], sort=False):
         by, first = rows.set_index("quantity"), rows.iloc[0]
         cells = [str(name), str(task).removeprefix("latent_tts_")]
-        cells.append(f"{first.sampler} {first.strength:g}")
+        cells += [str(first.questions), f"{first.sampler} {first.strength:g}"]
         for quantity in ("deterministic", "pass@1", f"voting@{VOTERS}", f"coverage@{first.N}"):
             text = plus_minus(by.loc[quantity, "value"], by.loc[quantity, "stderr"])
             cells.append(text + f" (N = {first.N})" * quantity.startswith("coverage"))
-        for pair in ("voting@{0} - deterministic", "best_of_n@{0} - voting@{0}"):
-            cells.append(_difference(by, pair.format(VOTERS)))
-        cells.append(_difference(by, f"weighted_voting@{VOTERS} - voting@{VOTERS}"))
+        cells.append(_difference(by, f"voting@{VOTERS} - deterministic"))
+        for strategy in ("best_of_n", "weighted_voting"):
+            cells.append(_difference(by, f"{strategy}@{VOTERS} - voting@{VOTERS}"))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
