@@ -53,8 +53,8 @@ def merge_lora(
             )
         if len(pair) < 2:
             raise ModelError(
-                f"The low-rank update of {module!r} in {source!r} has {''.join(pair)} alone; lora_A and "
-                "lora_B belong together. The file is incomplete."
+                f"The low-rank update of {module!r} in {source!r} has {''.join(pair)} alone; "
+                "lora_A and lora_B belong together. The file is incomplete."
             )
         rank = pair["A"].shape[0]
         ranks.add(rank)
