@@ -83,6 +83,12 @@ def find_layout(source: Source) -> Layout:
     for layout in LAYOUTS:
         if layout.recognises(source):
             return layout
+    if source.root.is_dir() and list(source.root.glob("adapter_model.*")):
+        raise ModelError(
+            f"{source.name!r} holds an adapter's weights (adapter_model.*) without its "
+            "adapter_config.json, which says rank, scale and base. Copy the whole folder that peft "
+            "saved."
+        )
     tried = "; ".join(layout.title for layout in LAYOUTS)
     if not source.weight_files:
         holds = "no file of weights (safetensors, pytorch_model.bin, .ckpt, checkpoint_<n>)"

@@ -1,7 +1,8 @@
 """A folder that holds a peft adapter and not its base."""
 
-import json
 from typing import ClassVar
+
+import msgspec
 
 from ..backbones import BACKBONES
 from ..errors import ModelError
@@ -26,9 +27,14 @@ class AdapterFolder:
         Raises:
             ModelError: no base, one that does not fit, or no method.
         """
-        named = json.loads((source.root / "adapter_config.json").read_text())
+        named = _config(source)
+        if not list(source.root.glob("adapter_model.*")):
+            raise ModelError(
+                f"{source.name!r} has adapter_config.json and no adapter_model.safetensors (or "
+                ".bin): the adapter's weights are missing. Copy the whole folder."
+            )
         base = Base.load(
-            options.base or named.get("base_model_name_or_path"),
+            options.base or named.base_model_name_or_path,
             source,
             what="an adapter whose adapter_config.json names no base.",
             example="HuggingFaceTB/SmolLM2-135M-Instruct",
@@ -53,7 +59,28 @@ class AdapterFolder:
                 "base": base.files(),
             },
             found=(
-                f"{self.title} of type {named.get('peft_type')} and rank {named.get('r')}, merged",
+                f"{self.title} of type {named.peft_type} and rank {named.r}, merged",
                 f"base {base.name}",
             ),
         )
+
+
+def _config(source: Source) -> "_Config":
+    """Return what adapter_config.json says.
+
+    Raises:
+        ModelError: it is no JSON object, or its fields are of other kinds.
+    """
+    try:
+        return msgspec.json.decode((source.root / "adapter_config.json").read_bytes(), type=_Config)
+    except (msgspec.DecodeError, OSError) as error:
+        raise ModelError(
+            f"The adapter_config.json of {source.name!r} cannot be read ({error}): it must be what "
+            "peft's save_pretrained wrote, with peft_type, r and target_modules."
+        ) from error
+
+
+class _Config(msgspec.Struct):
+    peft_type: str
+    base_model_name_or_path: str | None = None
+    r: int | None = None

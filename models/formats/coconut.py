@@ -50,6 +50,11 @@ class CoconutStateDict:
             )
         weights = {name.removeprefix(_PREFIX): each for name, each in tensors.items()}
         embedding = base.embedding(weights, source)
+        if not torch.isfinite(embedding).all():
+            raise ModelError(
+                f"{source.name!r} holds embeddings that are no finite numbers: its training "
+                "diverged. Take an earlier checkpoint."
+            )
         if copy is not None and not torch.equal(copy, embedding):
             raise ModelError(
                 f"{source.name!r} holds two input embeddings that differ, embedding.weight and "

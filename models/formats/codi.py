@@ -54,7 +54,9 @@ class CodiStateDict:
             raise ModelError(f"{source.name!r} holds {sorted(strange)[0]}, which no CODI has.")
         alpha = known_alpha(options, source, inner, published=_ALPHA)
         first = base.config.get_text_config().vocab_size
-        weights, merged = merge_lora(inner, base.trunk(), alpha=alpha)
+        weights, merged = merge_lora(
+            inner, base.trunk(), alpha=alpha, names=(source.name, base.name)
+        )
         rows = len(base.embedding(weights, source))
         base.name_tokens(
             {first: "[PAD]", first + 1: "<|start-latent|>", first + 2: "<|end-latent|>"},

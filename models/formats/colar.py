@@ -63,7 +63,9 @@ class ColarLightning:
             )
         stated = find_setting(source.settings, "lora_alpha")
         alpha = known_alpha(options, source, inner, stated=stated, published=_ALPHA)
-        weights, merged = merge_lora({**base.weights(), **inner}, base.trunk(), alpha=alpha)
+        weights, merged = merge_lora(
+            {**base.weights(), **inner}, base.trunk(), alpha=alpha, names=(source.name, base.name)
+        )
         base.check(weights, source)
         width = head["lt_head.mean.weight"].shape[1]
         std = _embeds_std(options, source, base)

@@ -212,7 +212,10 @@ def _read_pickle(path: Path) -> Any:
     except pickle.UnpicklingError:
         pass
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ModelError(f"{path} is no file of weights that torch can read: {error}") from error
+        raise ModelError(
+            f"{path} is no file of weights that torch can read ({type(error).__name__}: "
+            f"{error or 'it is empty'}). Give what the training program saved."
+        ) from error
     try:
         names = get_unsafe_globals_in_checkpoint(path)
         with safe_globals([(Placeholder, name) for name in names]):

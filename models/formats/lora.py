@@ -13,7 +13,7 @@ _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<which>[AB])\.(?:[^.]+\.)?weight"
 
 
 def merge_lora(
-    weights: Mapping[str, torch.Tensor], trunk: nn.Module, *, alpha: float
+    weights: Mapping[str, torch.Tensor], trunk: nn.Module, *, alpha: float, names: tuple[str, str]
 ) -> tuple[dict[str, torch.Tensor], str]:
     """Return the weights with every low-rank update added to its module's weight.
 
@@ -23,6 +23,7 @@ def merge_lora(
         trunk: the model that they are of, which says what modules are `Conv1D`, whose weight is
             f[in, out].
         alpha: the scale's numerator.
+        names: of the checkpoint and of its base, for messages.
 
     Returns:
         The weights by the trunk's names, and in words what was merged.
@@ -30,6 +31,8 @@ def merge_lora(
     Raises:
         ModelError: half an update, one without a module, or shapes that do not fit.
     """
+    source, base = names
+    misfit = f"base={base!r} is not the base of that checkpoint."
     modules = dict(trunk.named_modules())
     merged = {
         name.replace(".base_layer.", "."): each
@@ -45,13 +48,13 @@ def merge_lora(
         own = f"{module}.weight"
         if module not in modules or own not in merged:
             raise ModelError(
-                f"There is a low-rank update of {module!r}, which the base's model has not, or "
-                "whose weight is missing: this is not the base of that checkpoint."
+                f"{source!r} has a low-rank update of {module!r}, which the base's model has not, "
+                f"or whose weight is missing: {misfit}"
             )
         if len(pair) < 2:
             raise ModelError(
-                f"The low-rank update of {module!r} has {''.join(pair)} alone; lora_A and lora_B "
-                "belong together. The file is incomplete."
+                f"The low-rank update of {module!r} in {source!r} has {''.join(pair)} alone; "
+                "lora_A and lora_B belong together. The file is incomplete."
             )
         rank = pair["A"].shape[0]
         ranks.add(rank)
@@ -60,8 +63,8 @@ def merge_lora(
             update = update.T
         if update.shape != merged[own].shape:
             raise ModelError(
-                f"The low-rank update of {module!r} has shape {tuple(update.shape)}, its weight "
-                f"{tuple(merged[own].shape)}: this is not the base of that checkpoint."
+                f"The low-rank update of {module!r} in {source!r} has shape {tuple(update.shape)}, "
+                f"its weight {tuple(merged[own].shape)}: {misfit}"
             )
         merged[own] = merged[own].float() + update
     if not ranks:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from latent_tts.models import AutoLatentModel, ModelError
 from latent_tts.models.formats import SourceOptions
 from tests.models.formats.written import write_base, write_coconut, write_codi, write_colar
+from tests.models.test_adapter import write_adapter
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +209,67 @@ def test_an_option_without_meaning(checkpoints):
     assert "(Thinking speed: auto)" in load(
         checkpoints["colar"], thinking_speed="auto"
     ).format_prompt("q")
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("adapter")
+    markers = ("<|start-latent|>", "<|end-latent|>", "<|latent|>")
+    latent = write_base(folder / "base", "GPT2", bos=False, extra=markers)
+    write_adapter(folder / "adapter", latent, "GPT2")
+    return folder / "adapter", latent
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "holds an adapter's weights .* without its adapter_config.json"),
+        ("", "adapter_config.json of .* cannot be read"),
+        ("[]", "cannot be read .*Expected `object`, got `array`"),
+        ("{", "cannot be read"),
+        ('{"r": 4}', "missing required field `peft_type`"),
+        ('{"peft_type": "LORA", "r": "four"}', "Expected `int . null`, got `str`"),
+        ('{"peft_type": "NEW", "r": 4}', "do not fit .*'NEW'"),
+        ('{"peft_type": "LORA", "r": 2, "target_modules": ["c_attn"]}', "do not fit .*size mism"),
+    ],
+)
+def test_an_adapters_config_that_is_missing_or_damaged(adapter, tmp_path, config, message):
+    folder, base = adapter
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    place = copy / "adapter_config.json"
+    place.unlink() if config is None else place.write_text(config)
+    with pytest.raises(ModelError, match=message):
+        load(copy, base=str(base), backbone="coconut", latent_length=2)
+
+
+def test_an_adapter_without_weights(adapter, tmp_path):
+    folder, base = adapter
+    shutil.copy(folder / "adapter_config.json", tmp_path)
+    with pytest.raises(ModelError, match=r"no adapter_model.safetensors .*weights are missing"):
+        load(tmp_path, base=str(base), backbone="coconut", latent_length=2)
+
+
+def test_a_low_rank_update_of_another_base_names_both(codi, colar, base, llama):
+    for path, other in ((codi, llama), (colar, base)):
+        with pytest.raises(ModelError) as caught:
+            load(path, base=str(other), lora_alpha=8)
+        assert repr(str(path)) in str(caught.value)
+        assert repr(str(other)) in str(caught.value)
+
+
+def test_weights_of_a_training_that_diverged(coconut, base, tmp_path):
+    def change(tensors):
+        tensors.update({name: torch.full_like(each, torch.nan) for name, each in tensors.items()})
+
+    with pytest.raises(ModelError, match="embeddings that are no finite numbers"):
+        load(edit(coconut, tmp_path, change), base=str(base), latent_length=4)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 0, -1, True])
+def test_a_scale_that_is_no_finite_number(value):
+    for name in ("lora_alpha", "embeds_std"):
+        with pytest.raises(ModelError, match=f"{name}=.*; allowed is a finite number above 0"):
+            SourceOptions(**{name: value})
 
 
 class Bomb:
