@@ -104,8 +104,7 @@ class LatentLM(ProcessLM):
             check_prompts(evaluate_arguments(), dashes="")
         questions = group_requests(requests)
         asked = [(question, self._question_options(question)) for question in questions]
-        started = time.perf_counter()
-        hidden = disable_tqdm or self.rank != 0
+        started, hidden = time.perf_counter(), disable_tqdm or self.rank != 0
         report = respond(self._loaded, asked, cache=self._cache, hidden=hidden)
         self._note(asked, report, seconds=time.perf_counter() - started)
         answered = [(question, report.responses[i]) for i, question in enumerate(questions)]

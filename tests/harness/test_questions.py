@@ -115,7 +115,7 @@ def test_a_stock_tasks_worked_solutions_end_in_the_gold_answer(stock):
 def test_a_tasks_judge_and_tolerance_judge_its_questions(stock):
     folder = stock("Tom is a Wumpus.", "x", metadata={"judge": "text"})
     (own,) = task_questions("stock", folder).values()
-    assert own[0].is_right("tom is a **wumpus**")
+    assert own[0].is_right("**tom is a wumpus**")
     assert not own[0].is_right("tom is a rompus")
     (own,) = task_questions("stock", stock("0.5", metadata={"tolerance": 0.01})).values()
     assert own[0].is_right("0.504")
