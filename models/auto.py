@@ -119,7 +119,7 @@ class AutoLatentModel:
             model: Any = model_of(checkpoint, name, ignore_weights, **kwargs)
             tokenizer: Any = checkpoint.tokenizer
             model.weight_files = dict(checkpoint.files)
-            model.base_commit = checkpoint.base_commit
+            model.commit, model.base_commit = checkpoint.commit, checkpoint.base_commit
         else:
             model = _of_released(name, revision, backbone, ignore_weights, **kwargs)
             tokenizer = load_tokenizer(name, revision, missing_ok=True)
