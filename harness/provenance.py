@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..models.formats.files import commit_of, folder_of
 from ..results.runs.command import without_secrets
 
 _COMMANDS = frozenset({"lm_eval", "lm-eval", "latent-tts"})
@@ -20,14 +21,16 @@ def checkpoint_record(model: Any, name: str, revision: str) -> dict[str, Any]:
         name: as the user gave it.
         revision: of a hub repository.
     """
-    folder = Path(model.name_or_path)
+    folder = folder_of(model.name_or_path, revision)
     released = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
     files = {"weights": sorted(released)} | dict(getattr(model, "weight_files", {}))
     base_commit = getattr(model, "base_commit", None)
     return {
         "name": name,
         "revision": revision,
-        "commit": getattr(model.config, "_commit_hash", None),
+        "commit": getattr(model, "commit", None)
+        or getattr(model.config, "_commit_hash", None)
+        or commit_of(folder),
         **({} if base_commit is None else {"base_commit": base_commit}),
         **{f"{part}_sha256": _digest(found) for part, found in files.items()},
     }

@@ -164,7 +164,7 @@ def model_of(
     )
     model.tokenizer = checkpoint.tokenizer
     model.weight_files = dict(checkpoint.files)
-    model.base_commit = checkpoint.base_commit
+    model.commit, model.base_commit = checkpoint.commit, checkpoint.base_commit
     return model
 
 

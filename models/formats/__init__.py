@@ -107,10 +107,7 @@ def read(source: Source, options: SourceOptions) -> Checkpoint:
         ModelError: an unknown layout, or what its `read` raises.
     """
     checkpoint = find_layout(source).read(source, options)
-    # The config is the base's, and so was the commit in it, which is recorded as the checkpoint's.
-    base_commit = getattr(checkpoint.config, "_commit_hash", None)
-    checkpoint.config._commit_hash = source.commit
-    return replace(checkpoint, base_commit=base_commit)
+    return replace(checkpoint, commit=source.commit)
 
 
 def _model_type(folder: Path) -> str | None:

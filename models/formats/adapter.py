@@ -53,6 +53,7 @@ class AdapterFolder:
             config=base.config,
             weights=weights,
             tokenizer=base.tokenizer,
+            base_commit=base.commit,
             generation={"latent_length": length},
             files={
                 "weights": tuple(sorted(source.root.glob("adapter_model.*"))),

@@ -71,6 +71,7 @@ class CoconutStateDict:
             config=base.config,
             weights=weights,
             tokenizer=base.tokenizer,
+            base_commit=base.commit,
             generation={"latent_length": length, "max_new_tokens": length + 1 + _ANSWER},
             files={"weights": source.weight_files},
             found=(

@@ -74,6 +74,7 @@ class CodiStateDict:
             config=base.config,
             weights={**weights, **head},
             tokenizer=base.tokenizer,
+            base_commit=base.commit,
             generation={
                 "latent_length": length,
                 "max_new_tokens": length + 1 + _ANSWER,

@@ -84,6 +84,7 @@ class ColarLightning:
             config=base.config,
             weights={**weights, **head},
             tokenizer=base.tokenizer,
+            base_commit=base.commit,
             generation={
                 "max_latent_length": _THOUGHTS,
                 "max_new_tokens": _THOUGHTS + 1 + _ANSWER,

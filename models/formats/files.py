@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
@@ -39,6 +40,19 @@ class Placeholder:
         self.args = args
 
 
+def folder_of(name: str, revision: str = "main") -> Path:
+    """Return the folder of a model that was loaded: its own, or where the hub's files lie here."""
+    if Path(name).exists() or name.count("/") != 1:
+        return Path(name)
+    found = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(found).parent if isinstance(found, str) else Path(name)
+
+
+def commit_of(folder: Path) -> str | None:
+    """Return the commit of a hub repository's folder, None where it is another's."""
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
 @dataclass(frozen=True)
 class Source:
     """A file, or a folder of files, that holds weights in a layout of some training program.
@@ -54,7 +68,7 @@ class Source:
     @property
     def commit(self) -> str | None:
         """The commit of a hub repository, None where the files came from elsewhere."""
-        return self.root.name if self.root.parent.name == "snapshots" else None
+        return commit_of(self.root)
 
     @cached_property
     def weight_files(self) -> tuple[Path, ...]:

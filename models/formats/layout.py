@@ -15,12 +15,11 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import cached_file
 
 from ..errors import ModelError
 from ..fields import integer_range
 from ..names import resolve_checkpoint
-from .files import Source
+from .files import Source, commit_of, folder_of
 
 _SPEEDS = ("1", "2", "3", "4", "5", "auto")
 
@@ -80,7 +79,8 @@ class Checkpoint:
         files: what was read, by part: `weights` and, where they come from there, `base`.
         found: what was recognised, in words, one fact each.
         left_out: weights that are not used, by a name or a pattern of names.
-        base_commit: of the base, where that lies on the hub.
+        commit: of the checkpoint, where that lies on the hub.
+        base_commit: of the base, likewise.
     """
 
     method: str
@@ -91,6 +91,7 @@ class Checkpoint:
     files: Mapping[str, tuple[Path, ...]]
     found: tuple[str, ...]
     left_out: tuple[str, ...] = field(default=())
+    commit: str | None = None
     base_commit: str | None = None
 
 
@@ -176,11 +177,14 @@ class Base:
 
     def files(self) -> tuple[Path, ...]:
         """Return the files of its weights."""
-        folder = Path(self.folder)
-        if not folder.is_dir():
-            folder = Path(str(cached_file(self.folder, "config.json"))).parent
+        folder = folder_of(self.folder)
         found = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
         return tuple(sorted(found))
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of a hub repository, None where it came from elsewhere."""
+        return commit_of(folder_of(self.folder))
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return its weights in float32."""

@@ -86,6 +86,9 @@ def test_a_converted_checkpoint_samples_the_same(loaded, tmp_path):
     assert "convert" in (folder / "README.md").read_text()
     converted = AutoLatentModel.from_pretrained(folder)
     assert type(converted) is type(model)
+    stored = converted.state_dict()
+    for name, weight in model.state_dict().items():
+        assert torch.equal(stored[name], weight), name
     question = QUESTIONS[0]
     prompt = model.encode_prompt(model.tokenizer, question)
     assert converted.encode_prompt(converted.tokenizer, question) == prompt
@@ -101,7 +104,10 @@ def test_a_converted_checkpoint_samples_the_same(loaded, tmp_path):
             for each in (converted, model)
         )
         assert ours.sequences.tolist() == theirs.sequences.tolist()
-        assert torch.equal(ours.latent_thoughts, theirs.latent_thoughts)
+        # Equal weights that lie elsewhere in memory may differ in a product's last bit.
+        torch.testing.assert_close(
+            ours.latent_thoughts, theirs.latent_thoughts, rtol=1e-5, atol=1e-6
+        )
 
 
 def unnamed(case, folder):

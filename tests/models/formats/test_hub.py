@@ -113,7 +113,7 @@ def digest_of(*files):
 
 
 @pytest.mark.slow
-def test_checkpoint_and_base_are_named_with_commit_and_digest(tmp_path, serve):
+def test_checkpoint_and_base_are_named_with_commit_and_digest(tmp_path, serve, checkpoints):
     base = write_base(tmp_path / "base", "GPT2", bos=False)
     coconut = write_coconut(tmp_path / "coconut", base, thoughts=2).path.parent
     codi = write_codi(tmp_path / "codi", base, ["c_attn"]).path
@@ -122,10 +122,12 @@ def test_checkpoint_and_base_are_named_with_commit_and_digest(tmp_path, serve):
     write_adapter(tmp_path / "adapter", latent, "GPT2")
     names = {"me/base": base, "me/coconut": coconut, "me/codi": codi}
     names |= {"me/latent": latent, "me/adapter": tmp_path / "adapter"}
+    names |= {"me/released": checkpoints["coconut"]}
     given = [
         ("me/coconut", None, {"base": "me/base", "latent_length": 2}),
         ("me/codi", None, {"base": "me/base", "lora_alpha": 8}),
         ("me/adapter", "coconut", {"base": "me/latent", "latent_length": 2}),
+        ("me/released", None, {}),
     ]
     surroundings = os.environ | {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": serve(names)}
     surroundings |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
@@ -136,10 +138,10 @@ def test_checkpoint_and_base_are_named_with_commit_and_digest(tmp_path, serve):
     for (name, backbone, options), one in zip(given, found, strict=True):
         folder, record = names[name], one["record"]
         assert record["commit"] == commit_of(name)
-        assert record["base_commit"] == commit_of(options["base"])
+        assert record.get("base_commit") == (commit_of(options["base"]) if options else None)
         weights = [*folder.glob("checkpoint_*"), *folder.glob("*model.*")]
         assert record["weights_sha256"] == digest_of(*weights)
-        local = options | {"base": str(names[options["base"]])}
+        local = options | ({"base": str(names[options["base"]])} if options else {})
         model = AutoLatentModel.from_pretrained(
             folder, backbone=backbone, source=SourceOptions(**local)
         )
