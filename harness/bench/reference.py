@@ -27,10 +27,8 @@ def published(
         yield None
         return
     if not (code / "src/generation_mixin.py").exists():
-        raise ModelError(
-            f"reference={code}; it must be a clone of the published code, with its "
-            "src/generation_mixin.py."
-        )
+        needed = "a clone of the published code, with its src/generation_mixin.py"
+        raise ModelError(f"reference={code}; it must be {needed}.")
     start = model.get_input_embeddings().num_embeddings - 3  # after this id that code thinks
     prompt = torch.cat((input_ids[:, :-1], torch.full_like(input_ids[:, -1:], start)), dim=1)
     setting = {

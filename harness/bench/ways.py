@@ -16,15 +16,9 @@ from ...models.samplers.dropout import SITES
 def plain_loop(model: Any, input_ids: torch.Tensor, settings: LatentSettings) -> torch.Tensor:
     """Sample as a plain loop around transformers' forward does, and as the released code did.
 
-    Prompts are repeated N times; embeddings and cache grow by concatenation.
-
-    Args:
-        model: the backbone, whose answers do not end by themselves.
-        input_ids: i64[B, P].
-        settings: as the engine's; dropout and noise are torch's own.
-
-    Returns:
-        i64[B * N, L] thoughts (as placeholders), end marker and answer.
+    Prompts i64[B, P] are repeated N times; embeddings and cache grow by concatenation; dropout and
+    noise are torch's own; answers must not end by themselves. Returns i64[B * N, L]: thoughts (as
+    placeholders), end marker and answer.
     """
     tokens, sampler, thoughts = model.latent_tokens, settings.sampler, settings.thought_limit
     embed = model.get_input_embeddings()

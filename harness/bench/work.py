@@ -61,10 +61,9 @@ def prompts(model: Any, *, tokens: int) -> torch.Tensor:
 def operations(model: Any, given: LatentSettings, *, tokens: int) -> float:
     """Return the floating-point operations that the samples of one prompt must take.
 
-    The prompt is read once, or once a sample where dropout makes each read it differently; the
-    last answer token is not read. Matrix products alone are counted, two operations for each
-    multiply and add: all layers for every token read, attention to itself and what stands before
-    it, and the language-model head once for each answer token.
+    The prompt is read once, or once a sample where dropout makes each read it differently; the last
+    answer token is not read. Products alone are counted, two operations for each multiply and add:
+    all layers and attention for every token read, the head once for each answer token.
     """
     samples, fed = given.num_return_sequences, NEW_TOKENS - 1
     reads = samples if given.sampler.prompt_varies else 1

@@ -51,9 +51,8 @@ def bench(
     """Measure samples per second, for N = 1 and 64 unless --count says otherwise.
 
     In each round every way takes its turn: the engine, a plain loop around transformers' forward,
-    with noise also transformers' generate on as many tokens, and with --reference the published
-    code. Figures are medians of the rounds with their range in brackets; ratios and shares are
-    taken within a round.
+    with noise also transformers' generate, and with --reference the published code. Figures are
+    medians of the rounds with their range in brackets; ratios are taken within a round.
     """
     model = load(pretrained, read_device(device))
     input_ids = prompts(model, tokens=prompt_tokens)
