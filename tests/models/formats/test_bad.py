@@ -231,7 +231,7 @@ def adapter(tmp_path_factory):
         ('{"peft_type": "LORA", "r": "four"}', "Expected `int . null`, got `str`"),
         ('{"peft_type": "NEW", "r": 4}', "do not fit .*'NEW'"),
         (
-            '{"peft_type": "LORA", "r": 2, "target_modules": ["c_attn"]}',
+            '{"peft_type": "LORA", "r": 2, "fan_in_fan_out": true, "target_modules": ["c_attn"]}',
             "(?s)do not fit .*size mism",
         ),
     ],
