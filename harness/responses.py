@@ -103,7 +103,9 @@ def _sample(
     settings, indices = options.settings, list(questions)
     if repeats > 1:
         settings = replace(settings, num_return_sequences=settings.num_return_sequences * repeats)
-    kept = loaded.stores and loaded.stores.of(settings, questions=len(questions))
+    kept = None
+    if loaded.stores is not None:
+        kept = loaded.stores.of(settings, questions=len(questions))
     before = kept.taken if kept else 0
     sample_pools(
         loaded.model,

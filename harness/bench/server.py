@@ -43,9 +43,13 @@ def main() -> None:
             **{name: value for name, value in question.items() if name != "count"},
         )
         with torch.no_grad():
-            given = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
-            given |= {"num_return_sequences": question["count"], "use_cache": True}
-            sequences = model.generate(**given, generation_config=config)
+            sequences = model.generate(
+                input_ids=input_ids,
+                attention_mask=torch.ones_like(input_ids),
+                num_return_sequences=question["count"],
+                use_cache=True,
+                generation_config=config,
+            )
         print(json.dumps(sequences.tolist()), file=answers, flush=True)
 
 
