@@ -89,7 +89,6 @@ def test_nothing_left(rows: Path, tmp_path: Path) -> None:
 
 
 def test_an_output_that_cannot_be_written(rows: Path, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(LatentTTSError, match="cannot be written"):
-        run("prepare", rows, "--output", tmp_path / "folder")
+    with pytest.raises(LatentTTSError, match="cannot be written: Not a directory"):
+        run("prepare", rows, "--output", rows / "below")
     assert not [*tmp_path.glob(".*.new")]

@@ -166,7 +166,8 @@ def test_entry_points_that_are_of_no_use_are_named(install, run_python):
     assert f"{sampler} 'plain': write @dataclass(frozen=True, kw_only=True) above it." in said[6]
     assert said[7] == said[3]
     assert said[8] == "Noise(noise_std=0.6)"  # who asks for none of them loads and samples
-    for name in ("wrong", "other", "broken", "seeded", "noisy", "plain"):  # each told of once
+    assert done.stderr.count("'wrong' of") == 2  # a sampler and a backbone
+    for name in ("other", "broken", "seeded", "noisy", "plain"):  # each told of once
         assert done.stderr.count(f"{name!r} of") == 1
 
 

@@ -166,10 +166,10 @@ def test_a_killed_writer_loses_no_finished_sample(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as process:
-        while int(process.stdout.readline()) < 300:
-            pass
+        told = [process.stdout.readline() for _ in range(300)]
         process.kill()
-        last = int(process.stdout.read().split()[-1])
+        told += process.stdout.readlines()
+    last = int([line for line in told if line.endswith("\n")][-1])
     found = sorted(Store(tmp_path, IDENTITY).samples("q"))
     assert found[: last + 1] == list(range(last + 1))
     assert len(found) <= last + 2
