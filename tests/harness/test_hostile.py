@@ -15,9 +15,9 @@ from latent_tts.harness.options import read_options
 from latent_tts.harness.task import PoolTask
 from latent_tts.harness.training.recipe import read_recipe, setting_types
 from latent_tts.models import EngineOptions
-from latent_tts.models.settings import latent_fields
+from latent_tts.models.generation_config import latent_fields
 from latent_tts.results import collect, read_log
-from latent_tts.results.foreign import is_dump, read_dump, read_pools
+from latent_tts.results.foreign import read_foreign
 from latent_tts.results.reports.board import build_board
 from latent_tts.tasks import Pool, read_questions, read_solved
 from latent_tts.tasks.sources import arith, gsm8k
@@ -180,16 +180,12 @@ DUMP = {
 }
 
 
-def read_any_pools(path):
-    return read_dump(path) if is_dump(path) else read_pools(path)
-
-
 READERS = {
     "questions": (read_questions, QUESTION),
     "texts": (lambda path: read_questions(path, judge="text"), QUESTION),
     "solved": (read_solved, SOLVED),
-    "pools": (read_any_pools, POOL),
-    "dump": (read_any_pools, DUMP),
+    "pools": (read_foreign, POOL),
+    "dump": (read_foreign, DUMP),
 }
 
 
