@@ -57,7 +57,7 @@ class CodiStateDict:
         weights, merged = merge_lora(
             inner, base.trunk(), alpha=alpha, names=(source.name, base.name)
         )
-        rows = len(base.embedding(weights, source))
+        rows, known = len(base.embedding(weights, source)), len(base.tokenizer)
         base.name_tokens(
             {first: "[PAD]", first + 1: "<|start-latent|>", first + 2: "<|end-latent|>"},
             rows,
@@ -78,7 +78,8 @@ class CodiStateDict:
             generation={
                 "latent_length": length,
                 "max_new_tokens": length + 1 + _ANSWER,
-                "suppress_tokens": [first + 2],
+                # Ids between the base's last token and its vocabulary's end are padding.
+                "suppress_tokens": [*range(known, first), first + 2],
             },
             files={"weights": source.weight_files},
             found=(
@@ -105,7 +106,7 @@ def _projector(
             raise ModelError(f"{source.name!r} holds {name}, which no projector of CODI has.")
         renamed[f"{names[module]}.{kind}"] = each
     first = renamed.get("projector.1.weight")
-    if first is None or first.shape[1] != size:
+    if first is None or first.ndim != 2 or first.shape[1] != size:
         raise ModelError(
             f"{source.name!r} has a projector for hidden states of another size than its base's "
             f"{size}."

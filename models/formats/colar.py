@@ -67,7 +67,13 @@ class ColarLightning:
             {**base.weights(), **inner}, base.trunk(), alpha=alpha, names=(source.name, base.name)
         )
         base.check(weights, source)
-        width = head["lt_head.mean.weight"].shape[1]
+        mean = head["lt_head.mean.weight"]
+        if mean.ndim != 2:
+            raise ModelError(
+                f"{source.name!r} has latent_policy.mean.weight of shape {tuple(mean.shape)}; it "
+                "must be a matrix."
+            )
+        width = mean.shape[1]
         std = _embeds_std(options, source, base)
         speed = _speed(options, source)
         base.config.update(

@@ -56,7 +56,13 @@ def merge_lora(
                 f"The low-rank update of {module!r} in {source!r} has {''.join(pair)} alone; "
                 "lora_A and lora_B belong together. The file is incomplete."
             )
-        rank = pair["A"].shape[0]
+        shapes = tuple(tuple(pair[which].shape) for which in "AB")
+        if any(len(shape) != 2 for shape in shapes) or shapes[0][0] != shapes[1][1]:
+            raise ModelError(
+                f"The low-rank update of {module!r} in {source!r} has lora_A of shape {shapes[0]} "
+                f"and lora_B of shape {shapes[1]}; they must be [r, in] and [out, r] of one rank r."
+            )
+        rank = shapes[0][0]
         ranks.add(rank)
         update = (alpha / rank) * (pair["B"].float() @ pair["A"].float())
         if isinstance(modules[module], Conv1D):

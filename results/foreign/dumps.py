@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from ...tasks import Candidate, Pool, Question, canonical
+from ...tasks import Candidate, Pool, Question, canonical, is_correct
 from ..errors import ResultsError
 from .line import Imported, PoolLine, refuse_repeated
 from .pools import as_text, without_nan
@@ -52,8 +52,12 @@ def is_dump(file: Path) -> bool:
     return start.startswith(b"{") and (b'"examples"' in start or b'"meta"' in start)
 
 
-def read_dump(file: Path) -> Imported:
+def read_dump(file: Path, *, tolerance: Decimal = Decimal(0)) -> Imported:
     """Read a dump: its questions in order, and the seed that it names.
+
+    Args:
+        file: the dump.
+        tolerance: the largest difference from the gold answer that counts as right.
 
     Raises:
         ResultsError: not such a file; an index that comes twice; lists of unequal length; or an
@@ -64,14 +68,16 @@ def read_dump(file: Path) -> Imported:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ResultsError(f"{file}: {error}. Expected {_EXAMPLE}") from error
     try:
-        lines = [_line(one, f"{file}, example {i}") for i, one in enumerate(dump.examples)]
+        lines = [
+            _line(one, f"{file}, example {i}", tolerance) for i, one in enumerate(dump.examples)
+        ]
     except msgspec.ValidationError as error:
         raise ResultsError(f"{error}. Expected {_EXAMPLE}") from error
     refuse_repeated(lines, called="idx", advice="Give every question one of its own.")
     return Imported(lines, seed=dump.meta.seed)
 
 
-def _line(one: _Example, where: str) -> PoolLine:
+def _line(one: _Example, where: str, tolerance: Decimal) -> PoolLine:
     count = len(one.answers)
     for name in ("corrects", "scores"):
         given = getattr(one, name)
@@ -82,13 +88,14 @@ def _line(one: _Example, where: str) -> PoolLine:
         raise ResultsError(f"{where}: gold is {one.gold!r}, which is no number.")
     answers = [_answer(each, where) for each in one.answers]
     for place, answer in enumerate(answers):
-        right = answer is not None and canonical(answer) == gold
+        right = is_correct(answer, gold, tolerance=tolerance)
         if one.corrects is not None and one.corrects[place] != right:
             called = "wrong" if right else "right"
             raise ResultsError(
                 f"{where}: answer {answer!r} is called {called} where gold is {gold}. This project "
                 "would judge it otherwise, so its numbers "
-                "would not be the dump's: take `corrects` out to have it judge anew."
+                "would not be the dump's: give the dump's own --tolerance, or take `corrects` out "
+                "to have it judge anew."
             )
     rewards = one.scores or [None] * count
     candidates = (

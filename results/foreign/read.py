@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from ...tasks import read_tolerance
 from ..errors import ResultsError
 from ..runs.lenient import decode
 from .arrays import is_array
@@ -44,7 +45,7 @@ def read_foreign(file: Path, *, judge: str | None = None, tolerance: str | None 
     if is_dump(file):
         if judge not in (None, "number"):
             raise ResultsError(f"{file}: a dump's answers are numbers, so --judge {judge} is not.")
-        return read_dump(file)
+        return read_dump(file, tolerance=read_tolerance(tolerance or "0"))
     first = _first_line(file)
     if first.resps is not None:
         return read_sample_log(file, judge=judge or "number", tolerance=tolerance or "0")

@@ -136,6 +136,8 @@ def test_half_a_low_rank_update_and_one_of_another_base(codi, base, tmp_path):
     for change, message in [
         (lambda tensors: tensors.pop(name), r"h.0.attn.c_attn' in .* has B alone"),
         (lambda tensors: tensors.update({name: torch.ones(6, 5)}), "not the base of that"),
+        (lambda tensors: tensors.update({name: torch.ones(5)}), "lora_A of shape .*one rank r"),
+        (lambda tensors: tensors.update({name: torch.ones(())}), "lora_A of shape .*one rank r"),
     ]:
         with pytest.raises(ModelError, match=message):
             load(edit(codi / "pytorch_model.bin", tmp_path, change), base=str(base), lora_alpha=1)

@@ -251,7 +251,13 @@ def test_extra_rows_are_never_answered(tmp_path):
     )
     prompt, _, expected = written.answer(QUESTIONS[0], 6)
     assert model.encode_prompt(model.tokenizer, QUESTIONS[0]) == prompt
-    assert answer(model, prompt, max_new_tokens=13)[1] == expected
+    found = answer(model, prompt, max_new_tokens=13)[1]
+    assert found == expected
+    with torch.no_grad():  # a padded row that is far likelier than any token
+        head = model.get_output_embeddings().weight
+        head[280] = 100 * head[found[0]]
+    assert 280 not in answer(model, prompt, max_new_tokens=13)[1]
+    assert set(range(260, 300)) <= set(model.latent_tokens.forbidden)
 
 
 @pytest.mark.parametrize("trunk", ["GPT2", "Llama"])

@@ -166,6 +166,8 @@ def test_a_part_of_the_candidates(tmp_path):
     assert not list(tmp_path.glob("array*"))
     file = export_run(tmp_path / "run", "npz", tmp_path, "--candidates", "2")
     assert arrays_of(file)["R"].tolist() == [[1, 1], [1, 0]]
+    with pytest.raises(ResultsError, match=r"--candidates 100: .* for each question"):
+        export_run(tmp_path / "run", "npz", tmp_path / "more", "--candidates", "100")
 
 
 def test_the_record_of_every_eval_ever(tmp_path):

@@ -16,6 +16,7 @@ from latent_tts.results import (
     paired_difference,
     read_log,
 )
+from latent_tts.results.foreign import read_foreign
 from latent_tts.results.foreign.dumps import is_dump, read_dump
 
 COUNT, SAMPLES = 60, 16
@@ -77,6 +78,16 @@ def test_unparsed_answers_are_none_and_the_seed_is_known(tmp_path):
     found = [[one.answer for one in line.pool.candidates] for line in dump.lines]
     given = [one["answers"] for one in make_dump(2)["examples"]]
     assert found == [[None if each == "inf" else each for each in row] for row in given]
+
+
+def test_a_dumps_own_tolerance_judges_it(tmp_path):
+    near = {"idx": 0, "gold": 18.0, "answers": ["18.0004", "18.1"], "corrects": [True, False]}
+    file = tmp_path / "dump.json"
+    file.write_text(json.dumps({"meta": {}, "examples": [near]}))
+    with pytest.raises(ResultsError, match=r"'18.0004' is called right.*own --tolerance"):
+        read_foreign(file)
+    (line,) = read_foreign(file, tolerance="0.001").lines
+    assert [one.answer for one in line.pool.candidates] == near["answers"]
 
 
 ONE = {"idx": 0, "gold": 18.0, "answers": ["22.0", "18.0"]}
