@@ -57,10 +57,11 @@ def export(
     eval_results: OUTPUT is the folder of the model's repository; .eval_results/ is made in it.
     """
     run = _chosen(run_folder, task)
-    if candidates is not None and candidates > run.config.samples:
+    there = run.config.samples
+    if candidates is not None and there is not None and candidates > there:
         raise ResultsError(
-            f"--candidates {candidates}: {str(run_folder)!r} has {run.config.samples} for each "
-            "question. Give no more."
+            f"--candidates {candidates}: {str(run_folder)!r} has {there} for each question. Give "
+            "no more."
         )
     if form == "scorio":
         path = write_scorio(
