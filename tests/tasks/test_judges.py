@@ -138,6 +138,7 @@ def test_an_answer_that_cannot_be_computed_is_wrong_and_holds_nothing_up(monkeyp
     assert find_judge("math").is_right("3", "3.0")  # the helper was started anew
 
 
+@pytest.mark.slow
 def test_processes_and_threads_ask_at_once():
     judge = find_judge("math")
     pairs = [(f"{i}", f"{2 * i}/2") for i in range(40)]

@@ -94,6 +94,7 @@ def test_runs_with_other_settings_are_no_repetition(tmp_path, other):
     assert "no run of the baseline has its settings" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_text_run_stands_beside_the_others(tmp_path):
     write_text_run(tmp_path / "hf", ROWS, generation=SAMPLED)
     rows = [("5", make_pool("5", "4", "5")), ("7", make_pool("6", "6", "7"))]
