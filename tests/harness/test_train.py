@@ -172,6 +172,34 @@ def test_batches_of_an_update_are_one_large_batch(trained, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["explicit", "codi"])
+def test_two_processes_learn_what_one_does(tmp_path, kind):
+    still = BASE | {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}  # no random masks
+    changes = {"updates": 4, "eval_updates": 2, "objective": kind, "base": still}
+    changes |= {"publish": {"dtype": "float32"}}
+    if kind == "codi":
+        changes |= {"codi_thoughts": 2}
+    recipe = write_recipe(tmp_path, **changes)
+    assert run(recipe, tmp_path / "one").exit_code == 0
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", "2", "-m", "latent_tts.harness.cli", "train", str(recipe)),
+            *("--output", str(tmp_path / "two"), "--accumulate", "1"),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (weights(tmp_path / folder) for folder in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():  # sums in another order
+        torch.testing.assert_close(two[name], value, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("merge", [True, False])
 def test_adapters_are_merged_or_written_alone(trained, tmp_path, merge):
     _, base = trained
