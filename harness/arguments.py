@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..models import EngineOptions, ModelError, choice, flag
+from ..models import EngineOptions, ModelError, choice, flag, integer
 from ..models.fields import check_fields
 from ..models.formats import SourceOptions
 from ..models.settings import check_names
@@ -54,6 +54,8 @@ class ModelArguments:
         store: folder in which finished samples are kept, and from which a run goes on; `store`
             beside --output_path unless given, nowhere where there is none, or for `none`.
         store_thoughts: keep the thoughts too, in half precision, so that others may score them.
+        nearest_tokens: how many tokens that each thought is nearest to go into the sample log and
+            onto the run's page; 0 for none. The store keeps the thoughts then.
         packed_weights, max_rows: how samples are computed, see `EngineOptions`.
 
     Raises:
@@ -80,6 +82,7 @@ class ModelArguments:
     on_long_prompt: str = choice("error", "skip")
     store: str | None = None
     store_thoughts: bool = flag(False)
+    nearest_tokens: int = integer(0, least=0)
     packed_weights: bool = True
     max_rows: int | None = None
 

@@ -66,7 +66,12 @@ class Kept:
     """
 
     def __init__(
-        self, store: Store, *, keep_thoughts: bool, reward_model: LatentRewardHead | None
+        self,
+        store: Store,
+        *,
+        keep_thoughts: bool,
+        reward_model: LatentRewardHead | None,
+        need_thoughts: bool = False,
     ) -> None:
         """Open it for a run.
 
@@ -74,9 +79,10 @@ class Kept:
             store: of the model and the setting.
             keep_thoughts: whether to keep thoughts too, so that other reward models may score.
             reward_model: that of the run, if any; a sample without its reward or thoughts is none.
+            need_thoughts: whether a sample without thoughts is none, scored or not.
         """
         self.store, self.taken = store, 0
-        self._keep_thoughts = keep_thoughts
+        self._keep_thoughts, self._need_thoughts = keep_thoughts, need_thoughts
         self._scored = None if reward_model is None else checkpoint_digest(reward_model)
 
     def find(self, prompt: Sequence[int], count: int) -> list[Finished]:
@@ -90,7 +96,7 @@ class Kept:
             own, states = scores.get(sample), None
             if sample >= count:
                 continue
-            if self._scored is not None and own is None:
+            if self._need_thoughts or (self._scored is not None and own is None):
                 thoughts = self.store.thoughts(row)
                 if thoughts is None:
                     continue
@@ -153,6 +159,7 @@ class Stores:
         reward_model: LatentRewardHead | None,
         *,
         keep_thoughts: bool,
+        need_thoughts: bool = False,
     ) -> None:
         """Take the folder as it is.
 
@@ -161,8 +168,10 @@ class Stores:
             model: whose samples.
             reward_model: that of the run, if any.
             keep_thoughts: whether to keep thoughts too.
+            need_thoughts: whether a sample without thoughts is none.
         """
         self._root, self._reward_model = root, reward_model
+        self._need_thoughts = need_thoughts
         self._size = model.config.get_text_config().hidden_size if keep_thoughts else 0
         self._identity = {
             "checkpoint": checkpoint_digest(model),
@@ -201,7 +210,10 @@ class Stores:
                     other,
                 )
             self._opened[key] = Kept(
-                store, keep_thoughts=bool(self._size), reward_model=self._reward_model
+                store,
+                keep_thoughts=bool(self._size),
+                reward_model=self._reward_model,
+                need_thoughts=self._need_thoughts,
             )
         return self._opened[key]
 

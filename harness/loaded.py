@@ -14,6 +14,7 @@ from ..reward.auto import check_pair
 from ..reward.model import LatentRewardHead
 from .arguments import NO_STORE, ModelArguments
 from .kept import Stores
+from .nearest import NearestTokens
 from .saving import check_writable
 
 
@@ -27,6 +28,7 @@ class Loaded:
         tokenizer: the backbone's.
         reward_model: scores every candidate; None for no rewards.
         stores: where finished samples are kept, if anywhere.
+        nearest: finds the tokens that thoughts are near to, where they are asked for.
     """
 
     arguments: ModelArguments
@@ -34,6 +36,7 @@ class Loaded:
     tokenizer: PreTrainedTokenizerBase
     reward_model: LatentRewardHead | None
     stores: Stores | None = None
+    nearest: NearestTokens | None = None
 
     def describe(self, settings: LatentSettings) -> str:
         """Return in one line what is run, and under which settings."""
@@ -81,17 +84,26 @@ def load(
     model.engine_options = arguments.engine()
     tokenizer = tokenizer_of(model)
     reward_model = _load_reward_model(arguments, model, tokenizer)
-    stores = None
+    count, nearest, stores = arguments.nearest_tokens, None, None
+    if count:
+        nearest = NearestTokens(model, tokenizer, count)
     if arguments.store not in (None, NO_STORE):
-        root, keep = Path(str(arguments.store)).expanduser(), arguments.store_thoughts
+        root = Path(str(arguments.store)).expanduser()
         check_writable(root, asked=f"store={root}")
-        stores = Stores(root, model, reward_model, keep_thoughts=keep)
+        stores = Stores(
+            root,
+            model,
+            reward_model,
+            keep_thoughts=arguments.store_thoughts or nearest is not None,
+            need_thoughts=nearest is not None,
+        )
     return Loaded(
         arguments=arguments,
         model=model,
         tokenizer=tokenizer,
         reward_model=reward_model,
         stores=stores,
+        nearest=nearest,
     )
 
 

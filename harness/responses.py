@@ -116,6 +116,7 @@ def _sample(
         batch_size=loaded.arguments.questions_together,
         until=options.until,
         kept=kept,
+        nearest=loaded.nearest,
         done=lambda place, pool: finish(indices[place], pool),
     )
     taken = kept.taken - before if kept else 0

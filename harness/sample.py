@@ -15,6 +15,7 @@ from ..reward import beam_search
 from ..reward.model import LatentRewardHead
 from ..tasks import Candidate, Pool, Question, pool_metrics
 from .kept import Finished, Kept
+from .nearest import Nearest, NearestTokens
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def sample_pools(
     reward_model: LatentRewardHead | None = None,
     until: Sequence[str] = (),
     kept: Kept | None = None,
+    nearest: NearestTokens | None = None,
     done: Callable[[int, Pool], None] | None = None,
 ) -> list[Pool]:
     """Sample `num_return_sequences` candidates for every question.
@@ -48,6 +50,7 @@ def sample_pools(
         reward_model: scores every candidate; None for no rewards.
         until: texts that end an answer; what follows them is cut off.
         kept: where finished samples are taken from and added to.
+        nearest: finds the tokens that thoughts are near to; None for no such tokens.
         done: called with each question's index and pool as soon as it is there.
 
     Returns:
@@ -61,7 +64,7 @@ def sample_pools(
     if not questions:
         return []
     prompts = [model.encode_prompt(tokenizer, question) for question in questions]
-    reader = _Reader(model, tokenizer, settings, reward_model, until, kept)
+    reader = _Reader(model, tokenizer, settings, reward_model, until, kept, nearest)
     count, together = settings.num_return_sequences, 1
     if reward_model is not None:
         most = min(model.engine_options.max_rows or _SCORED_TOGETHER, _SCORED_TOGETHER)
@@ -180,6 +183,7 @@ class _Reader:
     reward_model: LatentRewardHead | None
     until: Sequence[str]
     kept: Kept | None
+    nearest: NearestTokens | None
 
     def pools(self, sampled: Sequence[_Sampled]) -> list[Pool]:
         """Return the pools of questions, fewer at a time where memory runs out."""
@@ -190,11 +194,15 @@ class _Reader:
 
     def _pools(self, sampled: Sequence[_Sampled]) -> list[Pool]:
         pools = [sorted(own.samples, key=lambda one: one.sample) for own in sampled]
-        if self.reward_model is None:
-            return [Pool(tuple(self._candidate(one) for one in pool)) for pool in pools]
+        near = self._near(pools)
         prompts = [own.prompt for own in sampled]
-        pools = self._scored(self.reward_model, prompts, pools)
-        found = [tuple(self._candidate(one) for one in pool) for pool in pools]
+        if self.reward_model is not None:
+            pools = self._scored(self.reward_model, prompts, pools)
+        found = [
+            tuple(map(self._candidate, pool, own)) for pool, own in zip(pools, near, strict=True)
+        ]
+        if self.reward_model is None:
+            return [Pool(own) for own in found]
         beams: list[tuple[Candidate, ...]] = [()] * len(pools)
         if self.settings.beams:
             searched = beam_search(self.model, self.reward_model, prompts, self.settings)
@@ -209,6 +217,14 @@ class _Reader:
             ]
         _warn_of_missing_rewards(found)
         return [Pool(*own) for own in zip(found, beams, strict=True)]
+
+    def _near(self, pools: Sequence[Sequence[Finished]]) -> Sequence[Sequence[Nearest | None]]:
+        if self.nearest is None:
+            return [[None] * len(pool) for pool in pools]
+        return [
+            [None if one.states is None else self.nearest.of(one.states) for one in pool]
+            for pool in pools
+        ]
 
     def _scored(
         self,
@@ -246,7 +262,7 @@ class _Reader:
             scored.append(sorted(known + new, key=lambda one: one.sample))
         return scored
 
-    def _candidate(self, sample: Finished) -> Candidate:
+    def _candidate(self, sample: Finished, nearest: Nearest | None = None) -> Candidate:
         text = self.tokenizer.decode(sample.text_ids)
         cuts = [text.find(stop) for stop in self.until if stop and stop in text]
         text = text[: min(cuts)] if cuts else text
@@ -261,6 +277,7 @@ class _Reader:
             reward=None if rewards is None else round(sum(rewards), 6),
             step_rewards=None if rewards is None else tuple(round(r, 6) for r in rewards),
             sample=sample.sample,
+            nearest=nearest,
         )
 
 

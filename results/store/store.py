@@ -146,7 +146,9 @@ class Store:
     def _keep(self, rows: Iterable[Row]) -> None:
         for row in rows:
             if isinstance(row, Sampled):
-                self._samples.setdefault(row.question, {}).setdefault(row.sample, row)
+                there = self._samples.setdefault(row.question, {})
+                if row.file is not None or row.sample not in there:
+                    there[row.sample] = row  # with its thoughts it serves more uses
             else:
                 own = self._scores.setdefault((row.question, row.reward_model), {})
                 own[row.sample] = row.step_rewards

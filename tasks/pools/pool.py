@@ -3,7 +3,8 @@
 A pool is what every estimator, vote and leaderboard row is computed from. Its JSON is
 `{"candidates": [{"text", "answer", "thoughts", "answer_tokens", "truncated"}, …]}`, with `sample`
 and with `question` where these are known, with `reward` and `step_rewards` where a reward model
-scored the candidates, and with `beams`, candidates too, where beam search was done beside.
+scored the candidates, with `nearest` where tokens near to their thoughts were asked for, and with
+`beams`, candidates too, where beam search was done beside.
 """
 
 import math
@@ -31,6 +32,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
         reward: the reward model's score; None where none was asked, NaN where it gave no number.
         step_rewards: the score of each thought, in order; NaN where a step has none.
         sample: its index among the question's samples; None where that is not known.
+        nearest: for each thought the vocabulary tokens that it is nearest to; None where they were
+            not asked for (`nearest_tokens=`).
     """
 
     text: str
@@ -41,6 +44,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     reward: float | None = None
     step_rewards: tuple[float, ...] | None = None
     sample: _Count | None = None
+    nearest: tuple[tuple[str, ...], ...] | None = None
 
 
 class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -131,6 +135,7 @@ def _finish(row: Any) -> Candidate:
         reward=None if row.reward is UNSET else _number(row.reward),
         step_rewards=row.step_rewards and tuple(map(_number, row.step_rewards)),
         sample=row.sample,
+        nearest=row.nearest,
     )
 
 

@@ -189,6 +189,8 @@ def _pool(pool: Pool, votes: Votes, gold: str, tolerance: Decimal) -> dict[str, 
         columns["weight"] = [_rounded(weight) for weight in weigh_votes(candidates, votes)]
     if any(c.step_rewards is not None for c in candidates):
         columns["steps"] = [_steps(c) for c in candidates]
+    if any(c.nearest is not None for c in candidates):
+        columns["nearest"] = [c.nearest for c in candidates]
     if pool.beams:
         judge = find_judge(pool.judge)
         columns["beams"] = [_beam(beam, gold, tolerance, judge) for beam in pool.beams]

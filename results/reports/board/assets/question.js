@@ -45,13 +45,13 @@ function candidateRows(pool, count) {
     const vote = at(pool.vote, place);
     return {
       number: place + 1, text, answer, vote, right: vote < 0 ? null : Boolean(pool.right[vote]),
-      reward: pool.reward?.[place] ?? null, steps: pool.steps?.[place] ?? null,
+      reward: pool.reward?.[place] ?? null, steps: pool.steps?.[place] ?? null, nearest: pool.nearest?.[place] ?? null,
       thoughts: at(pool.thoughts, place), tokens: at(pool.tokens, place),
       truncated: Boolean(at(pool.truncated, place)),
     };
   });
   const beams = (pool.beams ?? []).map(([text, answer, thoughts, tokens, truncated, reward, right, steps], place) => ({
-    number: `beam ${place + 1}`, text, answer, vote: null, right, reward, steps,
+    number: `beam ${place + 1}`, text, answer, vote: null, right, reward, steps, nearest: null,
     thoughts, tokens, truncated: Boolean(truncated),
   }));
   const all = [...rows, ...beams];
@@ -97,7 +97,16 @@ function showVotes(pool, candidates, row, place) {
 function showCandidates(candidates, place) {
   const rewarded = candidates.some((candidate) => candidate.reward !== null);
   const stepped = candidates.some((candidate) => candidate.steps !== null);
+  const named = candidates.some((candidate) => candidate.nearest !== null);
   const steps = (cell) => (cell.getValue() ?? []).map((step) => (step === null ? "–" : step.toFixed(2))).join("  ");
+  // A line for each thought: its nearest tokens, as text, so that a line break is seen as one.
+  const nearest = (cell) => {
+    const element = textElement("span", "");
+    (cell.getValue() ?? []).forEach((tokens) => {
+      element.append(textElement("div", tokens.map((token) => JSON.stringify(token)).join(" ")));
+    });
+    return element;
+  };
   const textCell = (cell) => {
     const element = textElement("span", cell.getValue());
     if (cell.getData().truncated) element.append(textElement("em", " (cut off)", "bad"));
@@ -113,6 +122,7 @@ function showCandidates(candidates, place) {
     amount("thoughts", "thoughts", { responsive: 2 }),
     amount("tokens", "tokens", { responsive: 2 }),
     ...(stepped ? [{ title: "reward of each thought", field: "steps", formatter: steps, headerSort: false, cssClass: "numbers", responsive: 3 }] : []),
+    ...(named ? [{ title: "nearest tokens of each thought", field: "nearest", formatter: nearest, headerSort: false, cssClass: "text", responsive: 3 }] : []),
     { title: "text", field: "text", minWidth: 100, cssClass: "text", formatter: textCell },
   ], { data: candidates, maxHeight: "60vh", index: "number" });
 }

@@ -62,8 +62,10 @@ MADE = {"model_args": {"pretrained": "me/tiny", "token": "secret"}, "limit": 40.
 
 
 def add_beams(sample):
-    """Give a sample a right and a wrong beam, with rewards for their thoughts."""
+    """Give a sample a right and a wrong beam, and its thoughts rewards and nearest tokens."""
     pool = json.loads(sample["resps"][0][0])
+    for candidate in pool["candidates"]:
+        candidate["nearest"] = [[HOSTILE, "two"]] * candidate["thoughts"]
     answers = (sample["target"], "-1")
     pool["beams"] = [{**pool["candidates"][0], "answer": answer} for answer in answers]
     sample["resps"] = [[json.dumps(pool)]]
@@ -491,6 +493,9 @@ def test_a_run_opens_and_a_question_is_found(board, open_page):
     assert votes == {answer: str(given.count(answer)) for answer in given}
     assert cells(page, "right", "#candidates")[8:] == ["✓ right", "✗ wrong"]
     assert all(len(text.split()) == 6 for text in cells(page, "steps", "#candidates"))
+    for text in cells(page, "nearest", "#candidates")[:8]:  # a line for each thought
+        assert [line[-5:] for line in text.split("\n") if "two" in line] == ['"two"'] * 6
+        assert text.count(f'"<script>{OWNED}</script>') == 6
     chosen = cells(page, "chosen", "#candidates")
     for name in ("voting", "best_of_n"):
         place = next(i for i, c in enumerate(candidates) if c is find_strategy(name).pick(pool))

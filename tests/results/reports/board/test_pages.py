@@ -39,8 +39,17 @@ def column(values, place):
     return values[place] if isinstance(values, list) else values
 
 
+def add_nearest(sample):
+    """Give every thought of a sample two nearest tokens."""
+    pool = json.loads(sample["resps"][0][0])
+    for candidate in pool["candidates"]:
+        candidate["nearest"] = [[HOSTILE, "b"]] * candidate["thoughts"]
+    sample["resps"] = [[json.dumps(pool)]]
+
+
 def test_every_candidate_is_on_the_page_as_it_was_logged(tmp_path):
     results = random_run(tmp_path / "run", rewards=True, steps=True, text=HOSTILE)
+    rewrite(log_of(results), lambda place, sample: add_nearest(sample))
     add_metric(results, "best_of_n@8", best_of_n)
     strategies = {"voting": "voting@8", "best_of_n": "best_of_n@8"}
     questions, pools, _ = write(tmp_path / "run", tmp_path, strategies)
@@ -63,6 +72,7 @@ def test_every_candidate_is_on_the_page_as_it_was_logged(tmp_path):
             assert column(pool["truncated"], place) == candidate.truncated
             assert pool["reward"][place] == pytest.approx(candidate.reward, abs=1e-6)
             assert pool["steps"][place] == pytest.approx(candidate.step_rewards, abs=0.0051)
+            assert pool["nearest"][place] == [[HOSTILE, "b"]] * candidate.thoughts
             vote = column(pool["vote"], place)
             assert (None if vote < 0 else pool["answers"][vote]) == candidate.answer
             assert bool(vote >= 0 and pool["right"][vote]) == (candidate.answer == sample["target"])
