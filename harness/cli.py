@@ -15,6 +15,7 @@ COMMANDS = {
     "base": "Fetch a language model to start from.",
     "bench": "Measure samples per second, and what the engine gains.",
     "check": "Fail if a run is worse than its baseline.",
+    "claims": "Test sentences about runs, as one report.",
     "compare": "Compare runs and strategies on the same questions.",
     "convert": "Write a training program's checkpoint in the released format.",
     "curve": "Draw coverage and voting accuracy against N.",
@@ -32,7 +33,7 @@ COMMANDS = {
 # What --help puts together; a command that is in none of these stands last.
 SECTIONS = {
     "Evaluate": ("eval", "sweep", "tasks"),
-    "Look at results": ("leaderboard", "compare", "check", "curve", "pool", "export"),
+    "Look at results": ("leaderboard", "compare", "check", "curve", "claims", "pool", "export"),
     "Train models": ("train", "annotate", "train-rm", "reward-table"),
 }
 # Everything after the name of a subcommand, --help included, belongs to another parser.

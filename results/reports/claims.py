@@ -1,0 +1,254 @@
+"""Sentences about runs, each held against paired numbers, all together tested once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pandas as pd
+import yaml
+
+from ...registry import near
+from ..errors import ResultsError
+from ..runs.align import Side, build_sides
+from ..runs.collect import runs_by_task
+from ..runs.metrics import k_of
+from ..runs.record import Problem, Run
+from ..statistics import drop_p_value, holm
+from .compare import compare_metrics
+from .comparison import Row
+from .table import percent, plus_minus, rounded
+
+VERDICTS = {"holds": "holds", "opposite": "the opposite holds", "open": "not shown"}
+"""What may come of a claim: p at most alpha in its direction, in the other, or larger."""
+
+
+class One(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One side of a claim.
+
+    Attributes:
+        run: a name in the file's `runs`.
+        metric: of it, or a strategy, see `find_metric`.
+    """
+
+    run: str
+    metric: str
+
+
+class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sentence and the two numbers that it is about.
+
+    Attributes:
+        says: the sentence.
+        a: one number.
+        b: the other.
+        expects: how a lies to b if the sentence is true.
+        tasks: that it is tested on; all that both runs have if not given.
+    """
+
+    says: str
+    a: One
+    b: One
+    expects: Literal["higher", "lower"] = "higher"
+    tasks: tuple[str, ...] = ()
+
+
+class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of claims.
+
+    Attributes:
+        runs: name -> folder of a run with its sample log, seen from the file.
+        claims: that are tested together.
+    """
+
+    runs: dict[str, str]
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What came of a claim on a task.
+
+    Attributes:
+        claim: that was tested.
+        task: it was tested on.
+        row: both numbers and their paired difference.
+        p: two-sided, adjusted for all tests of the file (Holm).
+        verdict: of `VERDICTS`.
+    """
+
+    claim: Claim
+    task: str
+    row: Row
+    p: float
+    verdict: str
+
+
+def read_claims(path: Path) -> Claims:
+    """Read a file of claims.
+
+    Raises:
+        ResultsError: no YAML, or no claims in it; a claim names a run that the file does not.
+    """
+    try:
+        found = msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Claims)
+    except (OSError, UnicodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        raise ResultsError(
+            f"{path} is no file of claims: {error}. It needs `runs` (a name and a folder each) and "
+            "`claims` (says, a and b with run and metric each)."
+        ) from error
+    if not found.claims:
+        raise ResultsError(f"{path} makes no claim.")
+    for claim in found.claims:
+        for name in (claim.a.run, claim.b.run):
+            if name not in found.runs:
+                raise ResultsError(
+                    f"{path}: {claim.says!r} names the run {name!r}; the file has "
+                    f"{', '.join(found.runs)}.{near(name, list(found.runs))}"
+                )
+    return found
+
+
+def find_runs(claims: Claims, folder: Path) -> tuple[dict[str, Mapping[str, Run]], list[Problem]]:
+    """Return the runs that a file names, by name and task, and what is not used of them.
+
+    Args:
+        claims: that name them.
+        folder: that their folders are seen from.
+
+    Raises:
+        ResultsError: a folder holds no run, or several of a task.
+    """
+    found: dict[str, Mapping[str, Run]] = {}
+    problems: list[Problem] = []
+    for name, where in claims.runs.items():
+        found[name], bad = runs_by_task(folder / where)
+        problems += bad
+    return found, problems
+
+
+def judge_claims(
+    claims: Sequence[Claim], runs: Mapping[str, Mapping[str, Run]], *, alpha: float = 0.05
+) -> list[Finding]:
+    """Test all claims on all their tasks.
+
+    Every test is exact and paired by question (`drop_p_value`, both ways), and all of them are
+    adjusted together, so that a file of claims that are all untrue says `holds` of any with a
+    probability of at most alpha.
+
+    Args:
+        claims: to test.
+        runs: by name and task.
+        alpha: largest adjusted p of what is shown.
+
+    Raises:
+        ResultsError: runs that share no task or cannot be paired, or a metric that is not there.
+    """
+    if not 0 < alpha < 1:
+        raise ResultsError(f"alpha={alpha!r}; it must lie between 0 and 1, as 0.05 does.")
+    tests = [(claim, task) for claim in claims for task in _tasks(claim, runs)]
+    rows, p_values = [], []
+    for claim, task in tests:
+        sides = _sides(claim, runs, task)
+        (row,) = compare_metrics(sides, claim.a.metric, claim.b.metric).metrics
+        a, b = (name.strip() for name in row.metric.split("−"))
+        first, second = sides[0].means[a], sides[-1].means[b]
+        rows.append(row)
+        p_values.append(min(1.0, 2 * min(drop_p_value(first, second), drop_p_value(second, first))))
+    return [
+        Finding(claim=claim, task=task, row=row, p=p, verdict=_verdict(claim, row, p <= alpha))
+        for (claim, task), row, p in zip(tests, rows, holm(p_values), strict=True)
+    ]
+
+
+def claims_table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Return findings as a table of numbers: a row a claim and task."""
+    return pd.DataFrame(
+        {
+            "claim": one.claim.says,
+            "task": one.task,
+            "a": f"{one.claim.a.run}: {one.claim.a.metric}",
+            "b": f"{one.claim.b.run}: {one.claim.b.metric}",
+            "a_mean": one.row.a,
+            "a_stderr": one.row.a_stderr,
+            "b_mean": one.row.b,
+            "b_stderr": one.row.b_stderr,
+            "difference": one.row.paired.difference,
+            "low": one.row.paired.low,
+            "high": one.row.paired.high,
+            "questions": one.row.paired.questions,
+            "p": one.p,
+            "verdict": VERDICTS[one.verdict],
+        }
+        for one in findings
+    )
+
+
+def claims_markdown(findings: Sequence[Finding], *, alpha: float) -> str:
+    """Return findings as a page of Markdown: what was tested and how, and a row each."""
+    head = ["claim", "task", "a", "b", "a − b (95%)", "n", "p", "verdict"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for one in findings:
+        row, paired = one.row, one.row.paired
+        ends = f"{percent(paired.low, signed=True)} to {percent(paired.high, signed=True)}"
+        cells = [
+            one.claim.says,
+            one.task.removeprefix("latent_tts_"),
+            f"{one.claim.a.run}, {one.claim.a.metric}: {plus_minus(row.a, row.a_stderr)}",
+            f"{one.claim.b.run}, {one.claim.b.metric}: {plus_minus(row.b, row.b_stderr)}",
+            f"{percent(paired.difference, signed=True)} ({ends})",
+            str(paired.questions),
+            _p(one.p),
+            f"**{VERDICTS[one.verdict]}**",
+        ]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    counts = [
+        f"{sum(one.verdict == key for one in findings)} {word}" for key, word in VERDICTS.items()
+    ]
+    return "\n".join(
+        [
+            f"{len(findings)} tests: {', '.join(counts)}. Numbers in per cent with their standard "
+            "errors over questions; differences are paired by question, with intervals by Bonett "
+            "and Price; p is of the exact two-sided paired test by sign flips, adjusted for all "
+            f"{len(findings)} tests together (Holm); shown is what has p ≤ {alpha:g}.",
+            "",
+            *lines,
+            "",
+        ]
+    )
+
+
+def _p(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else rounded(p, 4)
+
+
+def _tasks(claim: Claim, runs: Mapping[str, Mapping[str, Run]]) -> list[str]:
+    own, other = runs[claim.a.run], runs[claim.b.run]
+    shared = [task for task in own if task in other]
+    wanted = list(claim.tasks) or shared
+    if missing := [task for task in wanted if task not in shared]:
+        raise ResultsError(
+            f"{claim.says!r}: {claim.a.run} and {claim.b.run} have not both run "
+            f"{', '.join(missing)}; they share {', '.join(shared) or 'no task'}."
+        )
+    if not wanted:
+        raise ResultsError(f"{claim.says!r}: {claim.a.run} and {claim.b.run} share no task.")
+    return wanted
+
+
+def _sides(claim: Claim, runs: Mapping[str, Mapping[str, Run]], task: str) -> list[Side]:
+    one, other = runs[claim.a.run][task], runs[claim.b.run][task]
+    ks = k_of(claim.a.metric), k_of(claim.b.metric)
+    if one is other:
+        return build_sides([[one]], ks=[[*ks[0], *ks[1]]])
+    return build_sides(
+        [[replace(one, name=claim.a.run)], [replace(other, name=claim.b.run)]], ks=ks
+    )
+
+
+def _verdict(claim: Claim, row: Row, shown: bool) -> str:
+    if not shown:
+        return "open"
+    above = row.paired.difference > 0
+    return "holds" if above == (claim.expects == "higher") else "opposite"

@@ -1,0 +1,107 @@
+"""`latent-tts claims`: p and verdicts against scipy, and files that cannot be used."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+from scipy.stats import permutation_test
+
+from latent_tts.harness.commands.claims import claims
+from latent_tts.results import ResultsError
+from tests.results.made import make_pool, write_run
+
+GOLDS = [str(place) for place in range(1, 11)]
+GOOD = [[gold, gold, gold, "0"] for gold in GOLDS[:9]] + [["0", "0", "0", "0"]]
+BAD = [["0", "0", "0", gold] for gold in GOLDS]
+FILE = {
+    "runs": {"good": "good", "bad": "bad"},
+    "claims": [
+        {
+            "says": "Good | better.",
+            "a": {"run": "good", "metric": "voting"},
+            "b": {"run": "bad", "metric": "voting"},
+        },
+        {
+            "says": "Good covers less.",
+            "a": {"run": "good", "metric": "coverage@4"},
+            "b": {"run": "bad", "metric": "pass@4"},
+            "expects": "lower",
+        },
+        {
+            "says": "More samples cover less.",
+            "a": {"run": "bad", "metric": "pass@3"},
+            "b": {"run": "bad", "metric": "pass@1"},
+            "expects": "lower",
+        },
+    ],
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, answers in (("good", GOOD), ("bad", BAD)):
+        write_run(
+            tmp_path / name,
+            [(gold, make_pool(*own)) for gold, own in zip(GOLDS, answers, strict=True)],
+        )
+    return tmp_path
+
+
+def write(folder, **changes):
+    (folder / "claims.yaml").write_text(yaml.safe_dump(FILE | changes))
+    return folder / "claims.yaml"
+
+
+def test_claims_are_tested_exactly_and_together(folder):
+    done = CliRunner().invoke(
+        claims, [str(write(folder)), "--output", str(folder / "out")], catch_exceptions=False
+    )
+    assert done.exit_code == 0, done.output
+    table = pd.read_csv(folder / "out" / "claims.csv")
+    right = np.array([1.0] * 9 + [0.0])
+    pairs = [(right, np.zeros(10)), (right, np.ones(10)), (np.full(10, 0.75), np.full(10, 0.25))]
+    alone = [
+        permutation_test(
+            pair, lambda a, b: np.mean(a - b), permutation_type="samples", n_resamples=np.inf
+        ).pvalue
+        for pair in pairs
+    ]
+    assert alone == pytest.approx([2 / 2**9, 1.0, 2 / 2**10])
+    assert table["p"].tolist() == pytest.approx([4 / 2**9, 1.0, 6 / 2**10])  # Holm, by hand
+    assert table["difference"].tolist() == pytest.approx([0.9, -0.1, 0.5])
+    assert table["verdict"].tolist() == ["holds", "not shown", "the opposite holds"]
+    page = (folder / "out" / "claims.md").read_text()
+    assert page.startswith("3 tests: 1 holds, 1 the opposite holds, 1 not shown.")
+    assert "Good \\| better." in page
+    assert (folder / "out" / "latent_tts_arith.png").read_bytes()[:4] == b"\x89PNG"
+
+
+BAD_FILES = {
+    "no such run": ({"runs": {"good": "good"}}, "'bad'; the file has good"),
+    "no claims": ({"claims": []}, "makes no claim"),
+    "no list": ({"claims": 5}, "is no file of claims"),
+    "unknown word": ({"clams": []}, "is no file of claims"),
+    "no folder": ({"runs": {"good": "good", "bad": "nowhere"}}, "There is no"),
+    "no metric": (
+        {"claims": [FILE["claims"][0] | {"a": {"run": "good", "metric": "votng"}}]},
+        "no metric 'votng'",
+    ),
+    "no task": ({"claims": [FILE["claims"][0] | {"tasks": ["other"]}]}, "have not both run other"),
+    "large k": (
+        {"claims": [FILE["claims"][0] | {"a": {"run": "good", "metric": "voting@9"}}]},
+        "k = 9 is larger than the pool",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_what_cannot_be_tested_is_named_and_nothing_is_written(folder, case):
+    changes, message = BAD_FILES[case]
+    with pytest.raises(ResultsError, match=message):
+        CliRunner().invoke(
+            claims,
+            [str(write(folder, **changes)), "--output", str(folder / "out")],
+            catch_exceptions=False,
+        )
+    assert not (folder / "out").exists()
