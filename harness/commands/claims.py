@@ -8,13 +8,8 @@ import pandas as pd
 
 from ...results import Run, curve_table
 from ...results.reports.charts import curve_chart, save
-from ...results.reports.claims import (
-    claims_markdown,
-    claims_table,
-    find_runs,
-    judge_claims,
-    read_claims,
-)
+from ...results.reports.claims import find_runs, judge_claims, read_claims
+from ...results.reports.claims_text import claims_markdown, claims_table
 from ...results.runs.lm_eval_files import writing
 from . import HELP
 from .options import Output

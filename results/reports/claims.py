@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import pandas as pd
 import yaml
 
 from ...registry import near
 from ..errors import ResultsError
-from ..runs.align import Side, build_sides
+from ..runs.align import QuestionTable, Side, judge
 from ..runs.collect import runs_by_task
 from ..runs.metrics import k_of
 from ..runs.record import Problem, Run
+from ..runs.same import same_questions, same_version
 from ..statistics import drop_p_value, holm
 from .compare import compare_metrics
 from .comparison import Row
-from .table import percent, plus_minus, rounded
 
 VERDICTS = {"holds": "holds", "opposite": "the opposite holds", "open": "not shown"}
 """What may come of a claim: p at most alpha in its direction, in the other, or larger."""
@@ -148,9 +147,9 @@ def judge_claims(
     if not 0 < alpha < 1:
         raise ResultsError(f"alpha={alpha!r}; it must lie between 0 and 1, as 0.05 does.")
     tests = [(claim, task) for claim in claims for task in _tasks(claim, runs)]
-    rows, p_values = [], []
+    judged, rows, p_values = _Judged(tests, runs), [], []
     for claim, task in tests:
-        sides = _sides(claim, runs, task)
+        sides = judged.sides(claim, task)
         (row,) = compare_metrics(sides, claim.a.metric, claim.b.metric).metrics
         a, b = (name.strip() for name in row.metric.split("−"))
         first, second = sides[0].means[a], sides[-1].means[b]
@@ -160,67 +159,6 @@ def judge_claims(
         Finding(claim=claim, task=task, row=row, p=p, verdict=_verdict(claim, row, p <= alpha))
         for (claim, task), row, p in zip(tests, rows, holm(p_values), strict=True)
     ]
-
-
-def claims_table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """Return findings as a table of numbers: a row a claim and task."""
-    return pd.DataFrame(
-        {
-            "claim": one.claim.says,
-            "task": one.task,
-            "a": f"{one.claim.a.run}: {one.claim.a.metric}",
-            "b": f"{one.claim.b.run}: {one.claim.b.metric}",
-            "a_mean": one.row.a,
-            "a_stderr": one.row.a_stderr,
-            "b_mean": one.row.b,
-            "b_stderr": one.row.b_stderr,
-            "difference": one.row.paired.difference,
-            "low": one.row.paired.low,
-            "high": one.row.paired.high,
-            "questions": one.row.paired.questions,
-            "p": one.p,
-            "verdict": VERDICTS[one.verdict],
-        }
-        for one in findings
-    )
-
-
-def claims_markdown(findings: Sequence[Finding], *, alpha: float) -> str:
-    """Return findings as a page of Markdown: what was tested and how, and a row each."""
-    head = ["claim", "task", "a", "b", "a − b (95%)", "n", "p", "verdict"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for one in findings:
-        row, paired = one.row, one.row.paired
-        ends = f"{percent(paired.low, signed=True)} to {percent(paired.high, signed=True)}"
-        cells = [
-            one.claim.says,
-            one.task.removeprefix("latent_tts_"),
-            f"{one.claim.a.run}, {one.claim.a.metric}: {plus_minus(row.a, row.a_stderr)}",
-            f"{one.claim.b.run}, {one.claim.b.metric}: {plus_minus(row.b, row.b_stderr)}",
-            f"{percent(paired.difference, signed=True)} ({ends})",
-            str(paired.questions),
-            _p(one.p),
-            f"**{VERDICTS[one.verdict]}**",
-        ]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    counts = [
-        f"{sum(one.verdict == key for one in findings)} {word}" for key, word in VERDICTS.items()
-    ]
-    return "\n".join(
-        [
-            f"{len(findings)} tests: {', '.join(counts)}. Numbers in per cent with their standard "
-            "errors over questions; differences are paired by question, with intervals by Bonett "
-            "and Price; p is of the exact two-sided paired test by sign flips, adjusted for all "
-            f"{len(findings)} tests together (Holm); shown is what has p ≤ {alpha:g}.",
-            "",
-            *lines,
-            "",
-        ]
-    )
-
-
-def _p(p: float) -> str:
-    return "< 0.0001" if p < 0.0001 else rounded(p, 4)
 
 
 def _tasks(claim: Claim, runs: Mapping[str, Mapping[str, Run]]) -> list[str]:
@@ -237,14 +175,37 @@ def _tasks(claim: Claim, runs: Mapping[str, Mapping[str, Run]]) -> list[str]:
     return wanted
 
 
-def _sides(claim: Claim, runs: Mapping[str, Mapping[str, Run]], task: str) -> list[Side]:
-    one, other = runs[claim.a.run][task], runs[claim.b.run][task]
-    ks = k_of(claim.a.metric), k_of(claim.b.metric)
-    if one is other:
-        return build_sides([[one]], ks=[[*ks[0], *ks[1]]])
-    return build_sides(
-        [[replace(one, name=claim.a.run)], [replace(other, name=claim.b.run)]], ks=ks
-    )
+class _Judged:
+    """The runs of a file of claims question by question, each log read once."""
+
+    def __init__(
+        self, tests: Sequence[tuple[Claim, str]], runs: Mapping[str, Mapping[str, Run]]
+    ) -> None:
+        self._runs = runs
+        self._ks: dict[tuple[str, str], set[int]] = {}
+        for claim, task in tests:
+            for one in (claim.a, claim.b):
+                self._ks.setdefault((one.run, task), set()).update(k_of(one.metric))
+        self._tables: dict[tuple[str, str], QuestionTable] = {}
+
+    def sides(self, claim: Claim, task: str) -> list[Side]:
+        """Return the one or two sides of a claim, paired."""
+        names = list(dict.fromkeys((claim.a.run, claim.b.run)))
+        members = [self._runs[name][task] for name in names]
+        tables = [self._table(name, task) for name in names]
+        same_version(members)
+        same_questions(tables[0].questions, tables[-1].questions, names=(names[0], names[-1]))
+        order = tables[0].metrics.index
+        return [
+            Side(name, (run,), (table.metrics.loc[order],))
+            for name, run, table in zip(names, members, tables, strict=True)
+        ]
+
+    def _table(self, name: str, task: str) -> QuestionTable:
+        if (name, task) not in self._tables:
+            run = replace(self._runs[name][task], name=name)
+            self._tables[name, task] = judge(run, ks=sorted(self._ks[name, task]))
+        return self._tables[name, task]
 
 
 def _verdict(claim: Claim, row: Row, shown: bool) -> str:
