@@ -27,7 +27,7 @@ COMMANDS = {
     "reward-table": "Compare reward models with the vote on identical pools.",
     "sweep": "Try sampler strengths on validation problems.",
     "tasks": "Print the folder of the tasks, for lm_eval's --include_path.",
-    "train": "Train a backbone by a shipped checkpoint's recipe.",
+    "train": "Train a reasoner by a recipe, a YAML file.",
     "train-rm": "Train a reward model on labelled thoughts.",
 }
 # What --help puts together; a command that is in none of these stands last.

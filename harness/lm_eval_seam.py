@@ -1,7 +1,8 @@
 """All that is used of lm-eval beyond its public interface, and what differs between its versions.
 
-The rest of this room uses lm-eval's public names alone: `LM`, `Instance`, `Filter`, `mean`, and the
-methods of a task that subclasses override. The back-port, which may import nothing, has its own
+The rest of this room uses lm-eval's public names alone: `LM`, `Instance`, `CacheHook`, `Filter`,
+`TaskManager`, `mean`, `simple_parse_args_string`, and the methods of a task that subclasses
+override. The back-port, which may import nothing, has its own
 list: `WATCHED` in `backport/_latent_tts_backport.py`.
 
 What differs between 0.4.13 and 0.5.0.dev1 (neither discovers plugins by itself):

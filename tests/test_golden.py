@@ -31,7 +31,8 @@ def logged(run, task):
     return config["tasks"][task]["settings"], [row["doc"]["question"] for row in rows], pools
 
 
-def check(run, task, most):
+def check(run, task, most, *, count=None):
+    """Sample the first questions again, all their candidates or the first ones."""
     recorded, questions, expected = logged(run, task)
     model, tokenizer = (
         AutoLatentModel.from_pretrained("tiny-coconut"),
@@ -41,13 +42,15 @@ def check(run, task, most):
     others = set(parameters()) - set(read)  # these runs recorded all samplers' parameters
     settings = model.settings(
         **{k: v for k, v in recorded.items() if v is not None and k not in others}
+        | ({} if count is None else {"num_return_sequences": count})
     )
     found = sample_pools(model, tokenizer, questions[:most], settings)
     assert len(found) == len(expected[:most])
     for pool, old in zip(found, expected, strict=False):
         samples = [candidate.sample for candidate in pool.candidates]
         assert samples == list(range(settings.num_return_sequences))
-        assert [as_row(one) for one in pool.candidates] == [as_row(one) for one in old.candidates]
+        committed = old.candidates[: settings.num_return_sequences]
+        assert [as_row(one) for one in pool.candidates] == [as_row(one) for one in committed]
 
 
 def as_row(candidate):
@@ -82,3 +85,10 @@ def test_the_deterministic_run(task):
 @pytest.mark.parametrize(("run", "most"), [("noise", 500), ("dropout", 100)])
 def test_many_questions_of_sampled_runs(run, most):
     check(run, "latent_tts_arith", most)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("run", ["noise", "dropout"])
+def test_every_question_of_sampled_runs(run, task):
+    check(run, task, 500, count=3)

@@ -50,15 +50,14 @@ def published(
             finally:
                 process.kill()
     except (OSError, json.JSONDecodeError) as error:
-        raise ModelError(
-            f"The published code does not answer ({error}); what it said itself stands above. Has "
-            f"{command[0]} its requirements? Name another by --reference-python."
-        ) from error
+        message = f"The published code does not answer ({error}); what it said stands above. Has "
+        message += f"{command[0]} its requirements? Name another by --reference-python."
+        raise ModelError(message) from error
 
 
 def _ask(process: Any, given: LatentSettings) -> Any:
-    record, strength = given.record(), given.sampler.strength
-    question = {name: record[name] for name in ("latent_do_sample_by", strength)}
+    names = ("latent_do_sample_by", given.sampler.strength)
+    question = {name: given.record()[name] for name in names}
     question |= {"latent_do_sample": True, "count": given.num_return_sequences}
     print(json.dumps(question), file=process.stdin, flush=True)
     return json.loads(process.stdout.readline())

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ...models import AutoLatentModel, LatentSettings, tokenizer_of
 from ...models.identity import checkpoint_digest
+from ...results.reports.table import plus_minus
 from ...reward.labels import LabelledQuestion, label_questions
 from ...reward.shard_index import ShardIndex, questions_digest
 from ...reward.shards import Shards
@@ -165,7 +166,10 @@ def report(shards: Shards, settings: LatentSettings, asked: Sequence[Question]) 
     frame = frame.rename(columns={name: f"{name}@{count}" for name in ("coverage", "voting")})
     lines = [f"{len(frame)} of {shards.index.count} questions, N = {count}"]
     errors = frame.sem().fillna(0.0)
-    lines += [f"{name:>12} {frame[name].mean():.4f} ± {errors[name]:.4f}" for name in frame]
+    lines += [
+        f"{name:>12} {plus_minus(frame[name].mean(), errors[name], in_percent=False)}"
+        for name in frame
+    ]
     return "\n".join(lines)
 
 

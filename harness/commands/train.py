@@ -8,6 +8,7 @@ import click
 
 from ...models import SAMPLERS
 from ...models.training import OBJECTIVES, Lora, Plan
+from ...results.reports.table import plus_minus
 from ..training.recipe import TRAINED, read_recipe
 from ..training.run import train_recipe
 from . import HELP
@@ -39,7 +40,7 @@ def _setting_options(command: Any) -> Any:
 @click.option("--validation-count", type=int, help=f"Most questions of it. {_RECIPE}")
 @_setting_options
 def train(recipe: Path, output: Path | None, **overrides: Any) -> None:
-    """Train a model by RECIPE, a YAML file such as recipes/tiny-coconut.yaml.
+    """Train a model by RECIPE, a YAML file such as recipes/tiny-codi.yaml.
 
     Running the same command again goes on where an interrupted run stopped.
     """
@@ -48,6 +49,5 @@ def train(recipe: Path, output: Path | None, **overrides: Any) -> None:
     folder = output or Output(folder=True).convert(chosen.name, None, None)
     final = train_recipe(chosen, folder)
     if final:
-        click.echo(
-            "Validation accuracy {accuracy:.4f} ± {stderr:.4f} (n = {n:.0f}).".format(**final)
-        )
+        found = plus_minus(final["accuracy"], final["stderr"], in_percent=False)
+        click.echo(f"Validation accuracy {found} (n = {final['n']:.0f}).")

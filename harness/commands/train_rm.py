@@ -12,6 +12,7 @@ from transformers import set_seed
 
 from ...models import AutoLatentModel, tokenizer_of
 from ...models.identity import checkpoint_digest
+from ...results.reports.table import plus_minus
 from ...reward import LatentRewardModel, RewardError
 from ...reward.auto import check_finite
 from ...reward.batches import training_questions
@@ -123,8 +124,9 @@ def train_rm(
     (output / "measured.json").write_text(json.dumps(about, indent=2) + "\n")
     card = reward_card(output.name, pretrained, about, parameters=model.num_parameters())
     (output / "README.md").write_text(card)
+    found = plus_minus(recall, stderr, in_percent=False)
     click.echo(
         f"{len(questions)} of {len(data.learned)} questions have right and wrong trajectories. On "
-        f"{n} held-out pools recall@1 is {recall:.4f} ± {stderr:.4f}, between pass@1 "
+        f"{n} held-out pools recall@1 is {found}, between pass@1 "
         f"{measured['pass@1']:.4f} and coverage {measured['coverage']:.4f}."
     )

@@ -12,6 +12,7 @@ from ...models import BACKBONES, LatentGenerationConfig, latent_class
 from ...models.adapted import write_base
 from ...models.precision import read_dtype
 from ...models.training import Trained
+from ...results.reports.table import plus_minus
 from ..card import card_text
 from .recipe import Recipe
 
@@ -123,13 +124,17 @@ def _source(source: str | Mapping[str, Any]) -> str:
 def _curve(trained: Trained) -> str:
     """Return the rows of the card's table: what was measured, with the loss before it."""
     rows, loss = [], float("nan")
-    row = "| {step:,} | {minutes:.0f} | {loss:.3f} | {accuracy:.1%} ± {stderr:.1%} |"
+
+    def row(found: Mapping[str, float]) -> str:
+        accuracy = plus_minus(found["accuracy"], found["stderr"])
+        return "| {step:,} | {minutes:.0f} | {loss:.3f} | ".format(**found) + f"{accuracy} |"
+
     for entry in trained.log:
         loss = entry.get("loss", loss)
         if "eval_n" in entry and entry["step"] < trained.updates:
             found = {name.removeprefix("eval_"): value for name, value in entry.items()}
-            rows.append(row.format(**found | {"loss": loss, "step": int(entry["step"])}))
+            rows.append(row(found | {"loss": loss, "step": int(entry["step"])}))
     if trained.measured:
         last = {"step": trained.updates, "minutes": trained.minutes, "loss": loss}
-        rows.append(row.format(**last, **trained.measured))
+        rows.append(row({**last, **trained.measured}))
     return "\n".join(rows)

@@ -94,7 +94,7 @@ def read_recipe(path: Path, overrides: Mapping[str, Any]) -> Recipe:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"No recipe at {path}: {error}. Give a YAML file, such as recipes/tiny-coconut.yaml."
+            f"No recipe at {path}: {error}. Give a YAML file, such as recipes/tiny-codi.yaml."
         ) from error
     except yaml.YAMLError as error:
         raise ModelError(f"{path} is no YAML: {error}") from error

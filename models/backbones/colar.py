@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..errors import ModelError
 from .protocol import LatentBackbone
 
 
@@ -42,7 +43,8 @@ class LatentHead(nn.Module):
 
     def spread(self, hidden: torch.Tensor) -> torch.Tensor:
         """Map hidden states f[R, D] to the standard deviations of unscaled thoughts f[R, D]."""
-        assert self.log_std is not None, "the checkpoint has the mean alone"
+        if self.log_std is None:
+            raise ModelError("The latent head has the mean alone; it has no spread to draw from.")
         return self.log_std(self.fc(hidden)).exp()
 
 

@@ -11,7 +11,6 @@ from ..errors import ModelError
 from ..samplers import randomness
 from . import kernels
 
-_ANSWER_SITE = 1 << 20  # the address of answer sampling, beyond every dropout site
 _SAMPLED_ROWS = 64  # whose next tokens are sampled at once: a random number for every known token
 
 
@@ -67,7 +66,7 @@ def sampled_tokens(
         rows = slice(start, start + _SAMPLED_ROWS)
         every = logits(model, hidden[rows])
         uniform = randomness.uniform(
-            keys[rows], positions[rows], site=_ANSWER_SITE, size=every.shape[-1]
+            keys[rows], positions[rows], site=randomness.ANSWER_SITE, size=every.shape[-1]
         )
         # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
         scale = temperature[rows].unsqueeze(-1)

@@ -14,9 +14,11 @@ every device, so CPU and GPU draw the same bits.
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+
+from ..errors import ModelError
 
 # The constants of SplitMix64 as signed 64-bit integers.
 _GOLDEN = -7046029254386353131
@@ -24,7 +26,11 @@ _MIX_1 = -4658895280553007687
 _MIX_2 = -7723592293110705685
 _SITE = 2862933555777941757
 _LANES = 4
-_BRANCH_SITE = 1 << 21  # beyond the sites of dropout and of answers
+
+# Sites, the part of an address that says for what a number is drawn. Samplers have those below.
+ANSWER_SITE = 1 << 20  # tokens
+BRANCH_SITE = 1 << 21  # keys of completions and beams
+LATENT_SITE = 1 << 22  # a latent head's own distribution, while it is trained
 
 
 def _shift_xor(z: torch.Tensor, bits: int) -> torch.Tensor:
@@ -58,7 +64,7 @@ def branch_keys(keys: torch.Tensor, step: int, count: int) -> torch.Tensor:
     A branch's key is a random word of the trajectory that it leaves, at a site of its own, so the
     first branches of many are those of few, and no two branches share one.
     """
-    return _words(keys, torch.full_like(keys, step), _BRANCH_SITE, count)
+    return _words(keys, torch.full_like(keys, step), BRANCH_SITE, count)
 
 
 def _words(
@@ -121,7 +127,8 @@ def uniform(keys: torch.Tensor, positions: torch.Tensor, *, site: int, size: int
 class Draw:
     """Random numbers at the addresses of rows: what a sampler draws from.
 
-    A sampler that draws twice at a step gives each draw a `site` of its own.
+    A sampler that draws twice at a step gives each draw a `site` of its own, since one address has
+    one number.
 
     Attributes:
         keys: i64[R], the rows' keys.
@@ -130,15 +137,33 @@ class Draw:
 
     keys: torch.Tensor
     positions: torch.Tensor
+    _drawn: set[int] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def normal(self, size: int, *, site: int = 0) -> torch.Tensor:
-        """Return f64[R, size] standard normal numbers."""
-        return normal(self.keys, self.positions, site=site, size=size)
+        """Return f64[R, size] standard normal numbers.
+
+        Raises:
+            ModelError: the site was drawn from, or is none of a sampler's; so all others.
+        """
+        return normal(self.keys, self.positions, site=self._new(site), size=size)
 
     def uniform(self, size: int, *, site: int = 0) -> torch.Tensor:
         """Return f64[R, size] numbers in (0, 1)."""
-        return uniform(self.keys, self.positions, site=site, size=size)
+        return uniform(self.keys, self.positions, site=self._new(site), size=size)
 
     def bernoulli(self, size: int, *, p: float, site: int = 0) -> torch.Tensor:
         """Return bool[R, size], False with probability p."""
-        return bernoulli(self.keys, self.positions, site=site, size=size, p=p)
+        return bernoulli(self.keys, self.positions, site=self._new(site), size=size, p=p)
+
+    def _new(self, site: int) -> int:
+        if not 0 <= site < ANSWER_SITE:
+            raise ModelError(
+                f"site={site} of a sampler's draw; allowed are 0 to {ANSWER_SITE - 1}."
+            )
+        if site in self._drawn:
+            raise ModelError(
+                f"A sampler drew twice from site {site} at one step, which gives the same numbers "
+                "twice. Give each draw a site= of its own."
+            )
+        self._drawn.add(site)
+        return site

@@ -11,13 +11,11 @@ from torch.nn import functional
 
 from ...errors import ModelError
 from ...fields import choice, integer, real
-from ...samplers import Draw, Sampler
+from ...samplers import Draw, Sampler, randomness
 from ..batches import Sequences, pad_batch
 from ..course import Example, Turn, addressed
 from ..unroll import learned_loss, unroll
 from .protocol import Batch, Objective, encode
-
-_LATENT_SITE = 1 << 22  # of the latent head's own noise, beyond samplers' sites
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +151,12 @@ class ColarObjective(Objective):
         before = found.states.flatten(0, 1)[batch["latents"]]
         # The targets are what is read next; nothing is learned by moving them.
         wanted = flat.detach()[batch["next"]] / model.latent_embedding_std
-        drawn = Draw(draw.keys[batch["next"]], draw.positions[batch["next"]])
-        noise = drawn.normal(wanted.shape[-1], site=_LATENT_SITE).to(wanted.dtype)
+        noise = randomness.normal(
+            draw.keys[batch["next"]],
+            draw.positions[batch["next"]],
+            site=randomness.LATENT_SITE,
+            size=wanted.shape[-1],
+        ).to(wanted.dtype)
         log_std = model.lt_head.log_std or helpers["log_std"]
         return {
             "text": learned_loss(model, found.states, batch),

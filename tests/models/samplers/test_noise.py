@@ -96,9 +96,21 @@ def test_other_strengths_are_refused(std):
 
 def test_a_draw_has_the_numbers_of_its_rows_addresses():
     keys = torch.stack([sample_key(0, [3], sample) for sample in range(4)])
-    draw = Draw(keys, torch.arange(4))
     for name, options in (("normal", {}), ("uniform", {}), ("bernoulli", {"p": 0.3})):
+        draw = Draw(keys, torch.arange(4))
         found = getattr(draw, name)(9, site=5, **options)
         expected = getattr(randomness, name)(keys, torch.arange(4), site=5, size=9, **options)
         assert torch.equal(found, expected)
         assert not torch.equal(found, getattr(draw, name)(9, **options))  # site 0
+
+
+def test_a_site_is_drawn_from_once():
+    draw = Draw(torch.arange(3), torch.arange(3))
+    first = draw.uniform(4)
+    assert not torch.equal(first, draw.uniform(4, site=1))
+    for again in (lambda: draw.uniform(4), lambda: draw.normal(2, site=1)):
+        with pytest.raises(ModelError, match=r"drew twice from site [01] at one step"):
+            again()
+    for site in (-1, randomness.ANSWER_SITE):
+        with pytest.raises(ModelError, match=f"site={site} of a sampler's draw; allowed are 0 to"):
+            draw.bernoulli(2, p=0.5, site=site)
