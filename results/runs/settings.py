@@ -5,22 +5,8 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-_NO_SAMPLER_S = frozenset(
-    {
-        "latent_length",
-        "max_latent_length",
-        "latent_do_sample",
-        "latent_do_sample_by",
-        "seed",
-        "num_return_sequences",
-        "num_beams",
-        "num_beam_candidates",
-        "max_new_tokens",
-        "do_sample",
-        "temperature",
-    }
-)
-"""Settings that belong to no sampler, by which a sampler's own are known in old records."""
+_OLD_SAMPLERS = ("noise", "dropout")
+"""Of which records without `sampler_strength` hold the parameters, whichever was chosen."""
 
 
 class Known(msgspec.Struct):
@@ -78,13 +64,13 @@ def chosen_settings(settings: Mapping[str, object]) -> dict[str, object]:
     left_out = {"seed", "sampler_strength"} | (
         {"latent_do_sample_by"} if sampler is None else set()
     )
-    old = "sampler_strength" not in settings
+    if "sampler_strength" not in settings:
+        others = tuple(f"{name}_" for name in _OLD_SAMPLERS if name != sampler)
+        left_out |= {name for name in settings if name.startswith(others)}
     return {
         name: value
         for name, value in sorted(settings.items())
-        if value is not None
-        and name not in left_out
-        and (name in _NO_SAMPLER_S or _is_own(name, sampler, old=old))
+        if value is not None and name not in left_out
     }
 
 
@@ -95,17 +81,18 @@ def new_since(new: Mapping[str, object], old: Mapping[str, object]) -> set[str]:
     """
     if "sampler_strength" in old or "sampler_strength" not in new:
         return set()
-    return chosen_settings(new).keys() - chosen_settings(old).keys() - _NO_SAMPLER_S
+    added = chosen_settings(new).keys() - chosen_settings(old).keys()
+    return {name for name in added if _is_own(name, new.get("latent_do_sample_by"))}
 
 
-def _is_own(name: str, sampler: object, *, old: bool) -> bool:
-    return sampler is not None and (not old or name.startswith(f"{sampler}_"))
+def _is_own(name: str, sampler: object) -> bool:
+    return name.startswith(f"{sampler}_")
 
 
 def _strength(settings: Mapping[str, object], known: Known) -> float | None:
     name = known.sampler_strength
     if name is None:
-        own = (name for name in settings if _is_own(name, known.latent_do_sample_by, old=True))
+        own = (name for name in settings if _is_own(name, known.latent_do_sample_by))
         name = next((name for name in own if type(settings[name]) in (int, float)), None)
     if name is None:
         return None

@@ -72,3 +72,10 @@ def test_parameters_that_an_old_record_cannot_have_are_told():
     assert new_since({**NEW, "noise_shape": "flat"}, OLD) == {"noise_shape"}
     assert new_since({**NEW, "num_beams": 2}, OLD) == set()
     assert new_since(NEW, {**NEW, "noise_std": None}) == set()
+
+
+@pytest.mark.parametrize("record", [NEW, OLD, {**SHARED, "latent_do_sample": False}])
+def test_a_setting_that_this_version_does_not_know_tells_runs_apart(record):
+    assert chosen_settings({**record, "stop": "early"}) == chosen_settings(record) | {
+        "stop": "early"
+    }
