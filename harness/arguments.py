@@ -17,10 +17,10 @@ from .lm_eval_seam import logger
 
 # Arguments that are names, whatever they look like.
 NAMES = (
-    *("pretrained", "base", "thinking_speed", "revision"),
+    *("pretrained", "base", "adapter", "thinking_speed", "revision"),
     *("reward_model", "reward_revision", "store"),
 )
-_OPTIONAL = ("base", "thinking_speed", "reward_model", "store")
+_OPTIONAL = ("base", "adapter", "thinking_speed", "reward_model", "store")
 NO_STORE = "none"
 
 # What this project took once -> what to say to those who still give it.
@@ -37,6 +37,7 @@ class ModelArguments:
     Attributes:
         pretrained: a folder, a hub id, or the name of a checkpoint that ships.
         backbone: such as `coconut`, where the checkpoint's config.json does not tell.
+        adapter: folder or hub id of a peft adapter of the checkpoint, added to its weights.
         base, lora_alpha, thinking_speed, embeds_std: what the files of a training program do not
             say, see `models.formats.SourceOptions`.
         revision: of a hub repository.
@@ -65,6 +66,7 @@ class ModelArguments:
 
     pretrained: str = "tiny-coconut"
     backbone: str | None = None
+    adapter: str | None = None
     base: str | None = None
     lora_alpha: float | None = None
     thinking_speed: str | None = None

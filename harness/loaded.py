@@ -75,6 +75,7 @@ def load(
     model: GeneratesLatents = AutoLatentModel.from_pretrained(
         arguments.pretrained,
         backbone=arguments.backbone,
+        adapter=arguments.adapter,
         source=arguments.source(latent_length),
         revision=arguments.revision,
         dtype=arguments.dtype,

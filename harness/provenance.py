@@ -7,7 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..models.formats.files import commit_of, folder_of
+from ..models.formats.hub import commit_of, folder_of, weights_of
+from ..models.origin import Origin
 from ..results.runs.command import without_secrets
 
 _COMMANDS = frozenset({"lm_eval", "lm-eval", "latent-tts"})
@@ -16,23 +17,25 @@ _COMMANDS = frozenset({"lm_eval", "lm-eval", "latent-tts"})
 def checkpoint_record(model: Any, name: str, revision: str) -> dict[str, Any]:
     """Return a checkpoint's name and, of its weights, what tells them from others.
 
+    Its base and its adapter are named likewise, where it has them.
+
     Args:
         model: loaded from it.
         name: as the user gave it.
         revision: of a hub repository.
     """
     folder = folder_of(model.name_or_path, revision)
-    released = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-    files = {"weights": sorted(released)} | dict(getattr(model, "weight_files", {}))
-    base_commit = getattr(model, "base_commit", None)
+    origin = getattr(model, "origin", None) or Origin(files={"weights": weights_of(folder)})
+    commit = origin.commits.get("weights") or getattr(model.config, "_commit_hash", None)
+    others = [part for part in origin.files if part != "weights"]
     return {
         "name": name,
         "revision": revision,
-        "commit": getattr(model, "commit", None)
-        or getattr(model.config, "_commit_hash", None)
-        or commit_of(folder),
-        **({} if base_commit is None else {"base_commit": base_commit}),
-        **{f"{part}_sha256": _digest(found) for part, found in files.items()},
+        "commit": commit or commit_of(folder),
+        "weights_sha256": _digest(origin.files["weights"]),
+        **origin.names,
+        **{f"{part}_commit": origin.commits[part] for part in others if part in origin.commits},
+        **{f"{part}_sha256": _digest(origin.files[part]) for part in others},
     }
 
 

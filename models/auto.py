@@ -1,26 +1,27 @@
 """Find the backbone of a checkpoint and load it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, GenerationConfig
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
-from .adapted import load_adapted
+from .adapter_folder import load_adapter_folder
+from .adapters import Adapter, is_adapter
 from .backbones import BACKBONES
 from .backbones.tokens import LatentTokens
 from .errors import ModelError
 from .formats import Checkpoint, SourceOptions, open_source
 from .formats import read as read_source
 from .generation_config import LatentGenerationConfig
-from .joined import backbone_class, latent_class
-from .merge import load_adapter
+from .joined import latent_class
 from .names import resolve_checkpoint
+from .origin import Origin
 from .precision import choose_dtype
-from .side_files import load_config, load_generation_config, load_tokenizer
-from .weights import load_weights
+from .released import load_released
+from .weights import load_weights, read_patterns
 
 
 class AutoLatentModel:
@@ -47,9 +48,9 @@ class AutoLatentModel:
 
         Args:
             path_or_id: a folder, a file, a hub id, or the name of a checkpoint that ships
-                (`tiny-coconut`).
+                (`tiny-coconut`). A folder of a peft adapter is read with its base.
             backbone: a name in `BACKBONES`; found from config.json's `architectures` if None.
-            adapter: a folder or hub id of a peft adapter of this checkpoint, read on top of it.
+            adapter: a folder or hub id of a peft adapter of this checkpoint, added to its weights.
             source: what the files of some training programs do not say (`models.formats`).
             dtype: None or "auto" is float32 on CPU (bf16 is two orders slower on CPUs without it),
                 and elsewhere the checkpoint's own.
@@ -68,85 +69,54 @@ class AutoLatentModel:
                 devices.
         """
         name = resolve_checkpoint(str(path_or_id))
+        options = _with_backbone(source or SourceOptions(), backbone)
+        adapters = [] if adapter is None else [Adapter.find(str(adapter))]
         kwargs |= {"dtype": choose_dtype(dtype, device_map), "device_map": device_map}
-        options = replace(source or SourceOptions(), backbone=backbone)
-        foreign = open_source(name, revision)
-        if foreign is None:
-            model = _of_released(name, revision, options, ignore_weights, **kwargs)
-        else:
-            model = model_of(read_source(foreign, options), name, ignore_weights, **kwargs)
+        kwargs |= {"revision": revision, "ignore_weights": ignore_weights}
+        model = _load(name, options, adapters, kwargs)
         _refuse_scattered_weights(model, device_map)
-        if adapter is not None:
-            load_adapter(model, str(adapter))
         model.latent_tokens = LatentTokens.find(model, model.tokenizer)
         return model.eval()
 
 
-def _of_released(
-    name: str,
-    revision: str,
-    options: SourceOptions,
-    ignore_weights: str | Sequence[str],
-    **kwargs: Any,
-) -> Any:
-    """Return the model of a checkpoint in the released format."""
-    config = load_config(name, revision)
-    kind: Any = backbone_class(name, config, options.backbone)
-    stored = load_generation_config(name, revision)
-    adapted = Path(name, "adapter_config.json").is_file()
-    load: Callable[..., Any] = load_adapted if adapted else load_weights
-    model = load(
-        kind,
-        name,
-        what="checkpoint",
-        advice="It was not saved completely, its config.json belongs to another checkpoint, or "
-        "it is of another backbone (name the right one with backbone=).",
-        error=ModelError,
-        revision=revision,
-        ignore_weights=ignore_weights,
-        config=config,
-        # Kept from reading the file with its own class, which refuses N greedy answers.
-        generation_config=None if stored is None else GenerationConfig(),
-        **kwargs,
-    )
-    if stored is not None:
-        model.generation_config = stored
-    model.tokenizer = load_tokenizer(name, revision, missing_ok=True)
-    _apply(options, model)
-    return model
-
-
-def _apply(source: SourceOptions, model: Any) -> None:
-    """Let a released checkpoint think at another speed.
+def _with_backbone(source: SourceOptions, backbone: str | None) -> SourceOptions:
+    """Return the options with the backbone that was named, here or there.
 
     Raises:
-        ModelError: an option that has no meaning for it.
+        ModelError: two, and not the same.
     """
-    given = {name: value for name, value in vars(source).items() if value is not None}
-    fields = {"thinking_speed": "thinking_speed", "embeds_std": "latent_embedding_std"}
-    for name, value in given.items():
-        if name in ("backbone", "latent_length"):
-            continue
-        if name not in fields or model.backbone != "colar":
-            raise ModelError(
-                f"{name}={value!r} says of files of a training program what they leave out; "
-                f"{model.name_or_path!r} is a {model.backbone} checkpoint in the released format, "
-                "whose config.json has it. Leave it out."
-            )
-        setattr(model.config, fields[name], value)
+    if backbone is None:
+        return source
+    if source.backbone not in (None, backbone):
+        raise ModelError(f"backbone={backbone!r}, but source says backbone={source.backbone!r}.")
+    return replace(source, backbone=backbone)
 
 
-def model_of(
-    checkpoint: Checkpoint, name: str, ignore_weights: str | Sequence[str] = (), **kwargs: Any
+def _load(
+    name: str, options: SourceOptions, adapters: Sequence[Adapter], kwargs: Mapping[str, Any]
 ) -> Any:
-    """Return the model of a checkpoint that was read in another layout.
+    """Return the model of a checkpoint with adapters added to its weights."""
+    source = open_source(
+        name, kwargs["revision"], read_patterns(kwargs["ignore_weights"], ModelError)
+    )
+    alone = source is not None and is_adapter(source.root)
+    wanted = kwargs["dtype"]
+    if (adapters or alone) and wanted != "auto":  # to be rounded once, after they are added
+        kwargs = {**kwargs, "dtype": torch.float32}
+    if source is None:
+        model = load_released(name, options=options, **kwargs)
+    elif alone:
+        model = load_adapter_folder(Adapter(name, source.root), options, kwargs)
+    else:
+        model = _of_source(read_source(source, options), name, kwargs)
+    own = model.dtype if wanted == "auto" else wanted
+    for each in adapters:
+        model = each.merge_into(model.float())
+    return model.to(own) if adapters else model
 
-    Args:
-        checkpoint: read by `models.formats`.
-        name: of the source, for messages and records.
-        ignore_weights: names of weights that may be left unread.
-        **kwargs: for transformers' `from_pretrained`.
-    """
+
+def _of_source(checkpoint: Checkpoint, name: str, kwargs: Mapping[str, Any]) -> Any:
+    """Return the model of a checkpoint that was read in another layout."""
     trunk: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(checkpoint.config)]
     model: Any = load_weights(
         latent_class(BACKBONES[checkpoint.method], trunk),
@@ -154,7 +124,6 @@ def model_of(
         what="checkpoint",
         advice="Its layout is not the one that its names of weights suggest.",
         error=ModelError,
-        ignore_weights=ignore_weights,
         config=checkpoint.config,
         state_dict=dict(checkpoint.weights),
         **kwargs,
@@ -163,8 +132,15 @@ def model_of(
         eos_token_id=checkpoint.tokenizer.eos_token_id, **checkpoint.generation
     )
     model.tokenizer = checkpoint.tokenizer
-    model.weight_files = dict(checkpoint.files)
-    model.commit, model.base_commit = checkpoint.commit, checkpoint.base_commit
+    commits = {"weights": checkpoint.commit, "base": checkpoint.base.commit}
+    model.origin = Origin(
+        layout=checkpoint.layout,
+        files={"weights": checkpoint.files, **checkpoint.base.files()},
+        names={"base": checkpoint.base.name},
+        commits={part: commit for part, commit in commits.items() if commit is not None},
+        found=checkpoint.found,
+        left_out=checkpoint.left_out,
+    )
     return model
 
 

@@ -56,20 +56,32 @@ def backbone_class(name: str, config: PreTrainedConfig, backbone: str | None) ->
         )
     model: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     methods = BACKBONES.usable()
-    named = [key for key, method in methods.items() if _class_name(method, model) in architectures]
+    named = named_backbone(config)
     if backbone is not None:
         method = BACKBONES[backbone]
-        if named and backbone not in named:
+        if named not in (None, backbone):
             raise ModelError(
                 f"backbone={backbone!r}, but the checkpoint {name!r} says that it is "
-                f"{named[0]}: its architectures are {architectures}. Leave backbone= out."
+                f"{named}: its architectures are {architectures}. Leave backbone= out."
             )
         return latent_class(method, model)
-    if named:
-        return latent_class(BACKBONES[named[0]], model)
+    if named is not None:
+        return latent_class(BACKBONES[named], model)
     known = ", ".join(f"{_class_name(method, model)} ({key})" for key, method in methods.items())
     raise ModelError(
         f"The checkpoint {name!r} has architectures {architectures}, none of them a latent "
         f"reasoner known here: {known}. If it is one of these under another name, say so with "
         "backbone=."
     )
+
+
+def named_backbone(config: PreTrainedConfig) -> str | None:
+    """Return the name of the method that a config's `architectures` name, None for no method."""
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return None
+    model: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    named = config.architectures or []
+    found = (
+        key for key, method in BACKBONES.usable().items() if _class_name(method, model) in named
+    )
+    return next(found, None)

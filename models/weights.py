@@ -11,9 +11,15 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from ..errors import LatentTTSError
-from .formats.files import unwrapped_weights
+from .errors import ModelError
+from .formats.checkpoint import check_kinds, check_numbers
+from .formats.gate import gate_error, gates_among
+from .formats.hub import folder_of
+from .formats.side import stated
+from .formats.source import Source, unwrapped_weights
+from .formats.tensors import listed
+from .formats.wrapped import unwrapped
 
-_LISTED = 3
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 # Files beside a model that are read, that hold its own weights once more, or what training needs.
 _READ = (
@@ -54,8 +60,9 @@ def load_weights(
         LatentTTSError: of the given kind: files that cannot be read, weights that are missing or of
             another shape, and unread ones that `ignore_weights` does not name.
     """
-    patterns = _patterns(ignore_weights, error)
-    beside = [] if state_dict is not None else list(_unread_files(Path(name)))
+    patterns = read_patterns(ignore_weights, error)
+    stored = None if state_dict is not None else name
+    beside = [] if stored is None else list(_unread_files(Path(name)))
     try:
         state_dict = unwrapped_weights(name) if state_dict is None else state_dict
         path = name if state_dict is None else None
@@ -63,19 +70,52 @@ def load_weights(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
         where = f"{what} {name!r} (revision {revision!r})"
         raise error(f"The weights of the {where} cannot be loaded: {reason}") from reason
+    others = [*sorted(info["unexpected_keys"]), *beside]
+    unread = _unread(others, patterns)
+    if gates := _gates(Path(name), unread):
+        raise gate_error(name, gates, stated(Path(name)))
     if lacking := _lacking(info, new):
         raise error(
             f"The {what} {name!r} lacks weights that its config.json calls for: "
-            f"{_listed(lacking)}. {advice}"
+            f"{listed(lacking)}. {_cause(others, advice)}"
         )
-    if unread := _unread((*sorted(info["unexpected_keys"]), *beside), patterns):
+    if unread:
         raise error(
-            f"The {what} {name!r} holds weights that nobody reads: {_listed(unread)}. Its numbers "
+            f"The {what} {name!r} holds weights that nobody reads: {listed(unread)}. Its numbers "
             f"would be those of another model. {advice} Where they have no part in sampling, give "
             f"ignore_weights={unread[0].rpartition('.')[0]}.*"
         )
+    try:
+        _check_numbers(model, name, folder_of(name, revision) if stored else None)
+    except ModelError as reason:
+        raise error(str(reason)) from reason
     model.name_or_path = name
     return model
+
+
+def _cause(others: Sequence[str], advice: str) -> str:
+    """Return why weights may be missing, where a checkpoint holds others that nobody reads."""
+    if not others:
+        return f"It was not saved completely, or else: {advice}"
+    return (
+        f"It holds others that nobody reads: {listed(others)}. They may be the same under other "
+        f"names, which must then be those of the released format. Or else: {advice}"
+    )
+
+
+def _check_numbers(model: PreTrainedModel, name: str, folder: Path | None) -> None:
+    """Raise ModelError where weights are no finite numbers, or were none with a fraction in files.
+
+    Args:
+        model: that was loaded.
+        name: of it.
+        folder: of its files, where it was read from files; transformers makes floats of integers.
+    """
+    weights = dict(model.named_parameters())
+    check_numbers(weights, name)
+    if folder is not None and folder.is_dir():
+        kinds = unwrapped(Source(name, folder).kinds)
+        check_kinds({each: kind for each, kind in kinds.items() if each in weights}, name)
 
 
 def _read(kind: Any, path: str | None, **kwargs: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -94,6 +134,16 @@ def _read(kind: Any, path: str | None, **kwargs: Any) -> tuple[PreTrainedModel, 
 def _unread(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     """Return the names that no pattern allows to be left unread."""
     return [name for name in names if not any(fnmatchcase(name, one) for one in patterns)]
+
+
+def _gates(folder: Path, unread: Sequence[str]) -> list[str]:
+    """Return what is of a stop gate among weights and files that nobody reads."""
+    found = gates_among(unread)
+    for name in unread:
+        file = folder / name
+        if name not in found and file.suffix in _WEIGHTS and file.is_file():
+            found += gates_among(Source(name, file).names)
+    return found
 
 
 def _lacking(info: Mapping[str, Any], new: Sequence[str]) -> list[str]:
@@ -117,12 +167,8 @@ def _unread_files(folder: Path) -> Iterator[str]:
             yield file.name
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
-
-
-def _patterns(given: str | Iterable[str], error: type[LatentTTSError]) -> list[str]:
+def read_patterns(given: str | Iterable[str], error: type[LatentTTSError]) -> list[str]:
+    """Return the patterns in `ignore_weights`; `error` where it is something else."""
     patterns = given.split("+") if isinstance(given, str) else given
     if not isinstance(patterns, list | tuple) or not all(
         isinstance(one, str) and one.strip() for one in patterns

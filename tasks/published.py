@@ -41,6 +41,7 @@ class Published:
         paper: where it comes from.
         reported: which published numbers are on these very questions.
         hub: where it lies on the hub, None where it does not lie there in this selection.
+        place: where it lies elsewhere.
         judge: what its answers are, as its task's metadata say.
         golds: what its gold answers must be beyond that the judge can read them.
         also: another name of a file, as other repositories have it.
@@ -54,6 +55,7 @@ class Published:
     paper: str
     reported: str
     hub: Hub | None
+    place: str = "a local folder (data_dir)"
     also: Mapping[str, str] = field(default_factory=dict)
     judge: str = "number"
     golds: Golds | None = None
@@ -69,7 +71,7 @@ def _of_aime(answer: str) -> str | None:
     return str(int(answer)) if re.fullmatch("[0-9]{1,3}", answer) else None
 
 
-_LATENT_TTS = "LatentTTS (arXiv 2510.07745) and CoLaR (arXiv 2505.16552)"
+_LATENT_TTS, _COLAR = "LatentTTS (arXiv 2510.07745)", "CoLaR (arXiv 2505.16552)"
 
 _GSM_HARD = Published(
     title="GSM-Hard",
@@ -124,7 +126,9 @@ PUBLISHED: dict[str, Published] = {
         split="test",
         licence="MIT",
         paper="Cobbe et al. 2021, arXiv 2110.14168",
-        reported=f"{_LATENT_TTS}, COCONUT (arXiv 2412.06769), CODI (arXiv 2502.21074)",
+        reported=f"COCONUT (arXiv 2412.06769): GPT-2 34.1; CODI (arXiv 2502.21074): GPT-2 43.7, "
+        f"Llama-1B 55.6, all with 6 thoughts; {_COLAR}: Llama-1B 40.1; RoT (arXiv 2601.14750): "
+        f"4B 37.8; {_LATENT_TTS}: COCONUT's majority vote 33.6",
         hub=Hub(
             path="openai/gsm8k",
             config="main",
@@ -139,7 +143,7 @@ PUBLISHED: dict[str, Published] = {
         title="GSM-Hard, the selection of LatentTTS",
         size=1318,
         split="all but one",
-        reported=_LATENT_TTS,
+        reported=f"{_LATENT_TTS}: COCONUT's majority vote 6.1; {_COLAR}: Llama-1B 9.1",
         hub=None,
     ),
     "multiarith": _MULTIARITH,
@@ -148,7 +152,7 @@ PUBLISHED: dict[str, Published] = {
         title="MultiArith, the selection of LatentTTS",
         size=580,
         split="580 of all 600",
-        reported=_LATENT_TTS,
+        reported=f"{_LATENT_TTS}, Latent-SFT in it: 1B 93.4; {_COLAR}: Llama-1B 91.3",
         hub=None,
     ),
     "svamp": Published(
@@ -158,7 +162,7 @@ PUBLISHED: dict[str, Published] = {
         split="all",
         licence="MIT",
         paper="Patel et al. 2021, arXiv 2103.07191",
-        reported="CoLaR (arXiv 2505.16552), PAL (arXiv 2211.10435)",
+        reported=f"{_COLAR}: Llama-1B 54.9; PAL (arXiv 2211.10435)",
         hub=Hub(
             path="ChilleD/SVAMP",
             split="train+test",
@@ -213,7 +217,23 @@ PUBLISHED: dict[str, Published] = {
             split="test",
             read=lambda row: (row["problem"], row["answer"]),
         ),
-        licence="as its hub card says; problems of the Mathematical Association of America",
     ),
 }
 """Benchmark -> its set; the name is the task's without `latent_tts_`."""
+
+_ARITH = Published(
+    title="arithmetic word problems of two to four steps",
+    files=("arith",),
+    size=500,
+    split="test",
+    licence="MIT, that of latent-tts",
+    paper="this project: latent_tts.tasks.arith generates them",
+    reported="those of the checkpoints that ship (docs/zoo.md); of no paper",
+    hub=None,
+    place="the package",
+)
+SHIPPED: dict[str, Published] = {
+    "arith": _ARITH,
+    "arith_hard": replace(_ARITH, title="the same of other structures and larger numbers"),
+}
+"""Benchmarks whose questions lie in the package."""

@@ -8,10 +8,11 @@ from typing import Any
 import click
 import torch
 
-from ...models import ModelError, resolve_checkpoint
-from ...models.auto import model_of
-from ...models.formats import SourceOptions, open_source, read
+from ...models import AutoLatentModel, ModelError
+from ...models.described import described
+from ...models.formats import SourceOptions
 from ...models.formats.write import write_released
+from ...models.origin import RELEASED
 from . import HELP
 from .options import Output, source_options
 
@@ -22,6 +23,8 @@ _DTYPES = ("float32", "bfloat16", "float16")
 @click.argument("source")
 @click.option("--output", required=True, type=Output(folder=True), help="A new folder.")
 @click.option("--revision", default="main", show_default=True, help="Of a hub repository.")
+@click.option("--adapter", help="Folder or hub id of a peft adapter of SOURCE, to be merged.")
+@click.option("--ignore-weights", default="", help="Weights to leave out, joined by +.")
 @click.option(
     "--dtype",
     default="float32",
@@ -30,20 +33,32 @@ _DTYPES = ("float32", "bfloat16", "float16")
     help="Of the weights; samples are those of SOURCE in float32 only.",
 )
 @source_options
-def convert(source: str, output: Path, revision: str, dtype: str, **options: Any) -> None:
+def convert(
+    source: str,
+    output: Path,
+    revision: str,
+    adapter: str | None,
+    ignore_weights: str,
+    dtype: str,
+    **options: Any,
+) -> None:
     """Write the checkpoint SOURCE (a file, a folder or a hub id) in the released format.
 
     What --model_args call for with SOURCE itself is given here as options of the same names.
     """
-    found = open_source(resolve_checkpoint(source), revision)
-    if found is None:
-        raise ModelError(f"{source!r} is in the released format already, or is no checkpoint.")
-    checkpoint = read(found, SourceOptions(**options))
-    for fact in checkpoint.found:
+    model = AutoLatentModel.from_pretrained(
+        source,
+        adapter=adapter,
+        source=SourceOptions(**options),
+        revision=revision,
+        ignore_weights=ignore_weights or (),
+        dtype=getattr(torch, dtype),
+    )
+    if model.origin.layout == RELEASED and adapter is None:
+        raise ModelError(f"{source!r} is in the released format already: nothing to convert.")
+    facts = described(model)
+    for fact in facts:
         click.echo(fact)
-    for pattern in checkpoint.left_out:
-        click.echo(f"left out: {pattern}")
-    model = model_of(checkpoint, source, dtype=getattr(torch, dtype))
     command = shlex.join(["latent-tts", "convert", *sys.argv[2:]])
-    write_released(model, checkpoint, output, source=source, command=command)
+    write_released(model, output, facts=facts, source=source, command=command)
     click.echo(output)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from ...results.errors import ResultsError
 from ...results.export import (
@@ -18,12 +19,17 @@ from ...results.runs.collect import runs_by_task
 from . import HELP
 from .problems import tell
 
-FORMATS = ("scorio", "every_eval_ever", "eval_results")
+# Format -> the options that it alone reads.
+FORMATS = {
+    "scorio": {"candidates"},
+    "every_eval_ever": {"model", "organization", "relation"},
+    "eval_results": {"dataset", "task_id", "metric", "percent", "source_url"},
+}
 
 
 @click.command(context_settings=HELP)
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--to", "form", required=True, type=click.Choice(FORMATS), help="The format.")
+@click.option("--to", "form", required=True, type=click.Choice(list(FORMATS)), help="The format.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="See above.")
 @click.option("--task", help="Which task of the run, where it has several.")
 @click.option("--candidates", type=click.IntRange(min=1), help="scorio: the first ones alone.")
@@ -56,6 +62,7 @@ def export(
     of the same name beside it. every_eval_ever: OUTPUT is the folder that holds data/.
     eval_results: OUTPUT is the folder of the model's repository; .eval_results/ is made in it.
     """
+    _check_options(form)
     run = _chosen(run_folder, task)
     there = run.config.samples
     if candidates is not None and there is not None and candidates > there:
@@ -91,6 +98,23 @@ def export(
             source_url=source_url,
         )
     click.echo(path)
+
+
+def _check_options(form: str) -> None:
+    """Raise ResultsError for an option of another format, which nobody would read."""
+    context = click.get_current_context()
+    for other, options in FORMATS.items():
+        for name in sorted(options if other != form else ()):
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                own = ", ".join(_flag(each) for each in sorted(FORMATS[form]))
+                raise ResultsError(
+                    f"{_flag(name)} is of --to {other}; --to {form} reads --task and {own}. Leave "
+                    "it out."
+                )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _chosen(folder: Path, task: str | None) -> Run:

@@ -2,20 +2,20 @@
 
 import click
 
-from ...tasks.published import PUBLISHED
+from ...tasks.published import PUBLISHED, SHIPPED
 from ..benchmarks import task_folder
 from . import HELP
 
 
 @click.command(context_settings=HELP)
-@click.option("--long", "listed", is_flag=True, help="List the published sets instead.")
+@click.option("--long", "listed", is_flag=True, help="List all sets of questions instead.")
 def tasks(listed: bool) -> None:
     """Print the folder of the tasks, for lm_eval's --include_path."""
     if not listed:
         click.echo(task_folder())
         return
-    for name, one in PUBLISHED.items():
-        where = f"hub: {one.hub.path}, {one.hub.split}" if one.hub else "a local folder (data_dir)"
+    for name, one in (PUBLISHED | SHIPPED).items():
+        where = f"hub: {one.hub.path}, {one.hub.split}" if one.hub else one.place
         click.echo(
             f"latent_tts_{name}: {one.title}\n"
             f"  questions: {one.size:,} ({one.split}); judge: {one.judge}\n"

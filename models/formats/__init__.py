@@ -2,23 +2,23 @@
 
 A layout is recognised from the names of the weights and turned into a `Checkpoint`: config,
 weights and tokenizer in the released format, in memory. `AutoLatentModel.from_pretrained` makes a
-model of it, and `latent-tts convert` writes it, so both give the same samples.
+model of it, and `latent-tts convert` writes that model, so both give the same samples.
 """
 
-import json
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from ..errors import ModelError
-from .adapter import AdapterFolder
+from .checkpoint import Checkpoint, Layout, check_numbers, check_options
 from .coconut import CoconutStateDict
 from .codi import CodiStateDict
 from .colar import ColarLightning
-from .files import Source
-from .layout import Checkpoint, Layout, SourceOptions
+from .gate import gate_error, gate_files, gates_among
+from .hub import fetch
+from .latent_sft import check_run_folder
+from .options import SourceOptions
+from .side import model_type, stated
+from .source import Source
 
 __all__ = [
     "LAYOUTS",
@@ -27,39 +27,29 @@ __all__ = [
     "Source",
     "SourceOptions",
     "find_layout",
+    "open_source",
     "read",
 ]
 
-LAYOUTS: tuple[Layout, ...] = (
-    AdapterFolder(),
-    CodiStateDict(),
-    ColarLightning(),
-    CoconutStateDict(),
-)
-
-_SMALL = ["*.json", "*.yaml", "tokenizer*", "vocab*", "merges*"]
-_LARGE = ["*.safetensors", "*.bin", "*.ckpt", "checkpoint_*"]
+LAYOUTS: tuple[Layout, ...] = (CodiStateDict(), ColarLightning(), CoconutStateDict())
 
 
-def open_source(name: str, revision: str = "main") -> Source | None:
+def open_source(name: str, revision: str = "main", ignored: Sequence[str] = ()) -> Source | None:
     """Return the files of a checkpoint that is not in the released format, or None.
 
     Args:
         name: a file, a folder, or a hub id, whose files are fetched.
         revision: of a hub repository.
+        ignored: patterns of names of weights that may be left unread.
     """
-    path = Path(name).expanduser()
-    if path.is_file():
-        return Source(name, path)
-    if not path.is_dir():
-        try:
-            path = Path(snapshot_download(name, revision=revision, allow_patterns=_SMALL))
-            if not _model_type(path):
-                path = Path(snapshot_download(name, revision=revision, allow_patterns=_LARGE))
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
-            return None  # transformers says what is wrong with a name
-    source = Source(name, path)
-    return source if not _model_type(path) or _is_raw(source) else None
+    path = fetch(name, revision)
+    if path is None:
+        return None
+    source = Source(name, path, tuple(ignored))
+    if path.is_file() or not model_type(path):
+        return source
+    raw = any(layout.recognises(source) for layout in LAYOUTS)
+    return source if raw else None
 
 
 def find_layout(source: Source) -> Layout:
@@ -68,18 +58,11 @@ def find_layout(source: Source) -> Layout:
     Raises:
         ModelError: no file of weights, or weights of none of the layouts.
     """
-    if source.root.is_dir() and (source.root / "lora_adapter").is_dir():
-        raise ModelError(
-            f"{source.name!r} is a run folder of Latent-SFT. Its model is the merged one in "
-            f"{source.root / 'hf'}; the backbone that reads it, latent_sft, is not here yet."
-        )
-    if any(name.startswith("stop_gate.") for name in source.names):
-        raise ModelError(
-            f"{source.name!r} has a stop gate (stop_gate.*, SLPO, arXiv 2607.19691), whose rule is "
-            "not published in a form that could be followed here, so it is not guessed. To think a "
-            "fixed number of thoughts without it, give a folder with config.json and "
-            "backbone=coconut (or codi), latent_length= and ignore_weights=stop_gate.*"
-        )
+    check_run_folder(source.name, source.root)
+    gates = gates_among(source.names)
+    gates += [name for name in gate_files(source.folder) if not source.leaves(name)]
+    if gates:
+        raise gate_error(source.name, gates, stated(source.folder))
     for layout in LAYOUTS:
         if layout.recognises(source):
             return layout
@@ -96,7 +79,7 @@ def find_layout(source: Source) -> Layout:
         holds = f"weights such as {', '.join(sorted(source.names)[:3]) or 'none at all'}"
     raise ModelError(
         f"{source.name!r} is in no known layout: it holds {holds} and no config.json of a latent "
-        f"reasoner. Tried were: {tried}."
+        f"reasoner. Tried were: a peft adapter (adapter_config.json); {tried}."
     )
 
 
@@ -104,20 +87,17 @@ def read(source: Source, options: SourceOptions) -> Checkpoint:
     """Return a source's checkpoint in the released format.
 
     Raises:
-        ModelError: an unknown layout, or what its `read` raises.
+        ModelError: an unknown layout, an option that contradicts it or that it does not read,
+            weights that are no finite numbers, or what the layout's `read` raises.
     """
-    checkpoint = find_layout(source).read(source, options)
-    return replace(checkpoint, commit=source.commit)
-
-
-def _model_type(folder: Path) -> str | None:
-    """Return what config.json says that a folder's model is; None for a missing or empty file."""
-    try:
-        return json.loads((folder / "config.json").read_text()).get("model_type")
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
-def _is_raw(source: Source) -> bool:
-    """Return whether weights beside a config.json are in the layout of a training program."""
-    return any(layout.recognises(source) for layout in LAYOUTS)
+    layout = find_layout(source)
+    check_options(layout, source, options)
+    check_numbers(source.tensors, source.name)
+    checkpoint = layout.read(source, options)
+    if checkpoint.reads_base:
+        check_numbers(checkpoint.weights, f"{source.name} with base={checkpoint.base.name}")
+    return replace(
+        checkpoint,
+        commit=source.commit,
+        left_out=(*checkpoint.left_out, *source.left_out),
+    )

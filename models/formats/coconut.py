@@ -9,8 +9,11 @@ from typing import ClassVar
 import torch
 
 from ..errors import ModelError
-from .files import Source
-from .layout import Base, Checkpoint, SourceOptions, known_length, leave_out
+from .asked import known_length, leave_out
+from .base import Base
+from .checkpoint import Checkpoint
+from .options import SourceOptions
+from .source import Source
 
 _PREFIX = "base_causallm."
 _MARKERS = ("<|start-latent|>", "<|end-latent|>", "<|latent|>")
@@ -22,6 +25,8 @@ class CoconutStateDict:
     """`checkpoint_<n>` without suffix."""
 
     title: ClassVar[str] = "COCONUT's state dict (base_causallm.*)"
+    method: ClassVar[str] = "coconut"
+    reads: ClassVar[frozenset[str]] = frozenset({"base", "latent_length"})
 
     def recognises(self, source: Source) -> bool:
         """Return whether the language model lies under `base_causallm.`."""
@@ -40,7 +45,7 @@ class CoconutStateDict:
             what="a state dict of COCONUT, which names neither its config nor its tokenizer.",
             example="openai-community/gpt2",
         )
-        length = known_length(options, source)
+        length = known_length(options, source.name)
         tensors, left_out = leave_out(source.tensors, _AUXILIARY)
         copy = tensors.pop("embedding.weight", None)
         strange = [name for name in tensors if not name.startswith(_PREFIX)]
@@ -50,11 +55,6 @@ class CoconutStateDict:
             )
         weights = {name.removeprefix(_PREFIX): each for name, each in tensors.items()}
         embedding = base.embedding(weights, source)
-        if not torch.isfinite(embedding).all():
-            raise ModelError(
-                f"{source.name!r} holds embeddings that are no finite numbers: its training "
-                "diverged. Take an earlier checkpoint."
-            )
         if copy is not None and not torch.equal(copy, embedding):
             raise ModelError(
                 f"{source.name!r} holds two input embeddings that differ, embedding.weight and "
@@ -65,19 +65,16 @@ class CoconutStateDict:
         names = {first + index: text for index, text in enumerate(_MARKERS)}
         base.name_tokens(names, len(embedding), source)
         base.config.update({"latent_prompt_prefix": base.prefix()})
-        base.check(weights, source)
+        copies = base.check(weights, source)
+        if copy is not None:
+            copies = ("embedding.weight (the input embedding once more)", *copies)
         return Checkpoint(
-            method="coconut",
-            config=base.config,
+            method=self.method,
+            layout=self.title,
+            base=base,
             weights=weights,
-            tokenizer=base.tokenizer,
-            base_commit=base.commit,
             generation={"latent_length": length, "max_new_tokens": length + 1 + _ANSWER},
-            files={"weights": source.weight_files},
-            found=(
-                f"{self.title} on {base.config.model_type} of base {base.name}",
-                f"markers {', '.join(_MARKERS)} with ids from {first}",
-                f"number of thoughts: {length}",
-            ),
-            left_out=left_out,
+            files=source.weight_files,
+            found=(f"markers have the ids from {first} on",),
+            left_out=(*left_out, *copies),
         )

@@ -10,9 +10,12 @@ from typing import ClassVar
 import torch
 
 from ..errors import ModelError
-from .files import Source
-from .layout import Base, Checkpoint, SourceOptions, known_alpha, leave_out
+from .asked import known_alpha, leave_out
+from .base import Base
+from .checkpoint import Checkpoint
 from .lora import merge_lora
+from .options import SourceOptions
+from .source import Source
 
 _PREFIX = "codi.base_model.model."
 _AUXILIARY = ("decoder.", "pj_in.", "pj_out.")  # SIM-CoT's decoder of training
@@ -25,6 +28,8 @@ class CodiStateDict:
     """`pytorch_model.bin` or safetensors with `codi.*` and `prj.*`."""
 
     title: ClassVar[str] = "CODI's state dict (codi.base_model.model.*)"
+    method: ClassVar[str] = "codi"
+    reads: ClassVar[frozenset[str]] = frozenset({"base", "latent_length", "lora_alpha"})
 
     def recognises(self, source: Source) -> bool:
         """Return whether the language model lies under `codi.`."""
@@ -63,32 +68,26 @@ class CodiStateDict:
             rows,
             source,
         )
-        base.check(weights, source)
+        copies = base.check(weights, source)
         fields, head = _projector(projector, base.config.get_text_config().hidden_size, source)
         base.config.update(
             {"latent_prompt_prefix": base.prefix(), "collapse_spaces": True, **fields}
         )
         length = _THOUGHTS if options.latent_length is None else options.latent_length
         return Checkpoint(
-            method="codi",
-            config=base.config,
+            method=self.method,
+            layout=self.title,
+            base=base,
             weights={**weights, **head},
-            tokenizer=base.tokenizer,
-            base_commit=base.commit,
             generation={
                 "latent_length": length,
                 "max_new_tokens": length + 1 + _ANSWER,
                 # Ids between the base's last token and its vocabulary's end are padding.
                 "suppress_tokens": [*range(known, first), first + 2],
             },
-            files={"weights": source.weight_files},
-            found=(
-                f"{self.title} on {base.config.model_type} of base {base.name}",
-                merged,
-                f"ids {first}, {first + 1}, {first + 2} are pad, start and end of thoughts",
-                f"number of thoughts: {length}",
-            ),
-            left_out=left_out,
+            files=source.weight_files,
+            found=(merged, f"ids {first}, {first + 1}, {first + 2} are pad, start and end"),
+            left_out=(*left_out, *copies),
         )
 
 

@@ -7,9 +7,13 @@ pickled objects of omegaconf.
 from typing import ClassVar
 
 from ..errors import ModelError
-from .files import Source, find_setting
-from .layout import Base, Checkpoint, SourceOptions, known_alpha
+from .asked import known_alpha
+from .base import Base
+from .checkpoint import Checkpoint
+from .lightning import find_number, find_setting
 from .lora import merge_lora
+from .options import SPEEDS, SourceOptions
+from .source import Source
 
 _PREFIXES = ("llm.base_model.model.", "llm.")
 _HEAD = "latent_policy."
@@ -30,6 +34,10 @@ class ColarLightning:
     """`last.ckpt` with `latent_policy.*`."""
 
     title: ClassVar[str] = "CoLaR's Lightning file (latent_policy.*)"
+    method: ClassVar[str] = "colar"
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {"base", "embeds_std", "latent_length", "lora_alpha", "thinking_speed"}
+    )
 
     def recognises(self, source: Source) -> bool:
         """Return whether there is a latent policy."""
@@ -61,7 +69,9 @@ class ColarLightning:
                 f"{source.name!r} is no file of CoLaR: it "
                 + (f"holds {strange[0]}." if strange else "lacks latent_policy.mean.weight.")
             )
-        stated = find_setting(source.settings, "lora_alpha")
+        stated = None
+        if options.lora_alpha is None:
+            stated = find_number(source.settings, "lora_alpha", source.name)
         alpha = known_alpha(options, source, inner, stated=stated, published=_ALPHA)
         weights, merged = merge_lora(
             {**base.weights(), **inner}, base.trunk(), alpha=alpha, names=(source.name, base.name)
@@ -86,29 +96,28 @@ class ColarLightning:
             }
         )
         return Checkpoint(
-            method="colar",
-            config=base.config,
+            method=self.method,
+            layout=self.title,
+            base=base,
             weights={**weights, **head},
-            tokenizer=base.tokenizer,
-            base_commit=base.commit,
-            generation={
-                "max_latent_length": _THOUGHTS,
-                "max_new_tokens": _THOUGHTS + 1 + _ANSWER,
-            },
-            files={"weights": source.weight_files, "base": base.files()},
-            found=(
-                f"{self.title} on {base.config.model_type} of base {base.name}",
-                merged,
-                f"thinking speed {speed}, standard deviation of embeddings {std:g}",
-                f"at most {_THOUGHTS} thoughts, at least 1",
-            ),
+            generation=_lengths(options),
+            files=source.weight_files,
+            reads_base=True,
+            found=(merged, f"thoughts are scaled by {std:g}, the embeddings' standard deviation"),
         )
+
+
+def _lengths(options: SourceOptions) -> dict[str, object]:
+    """Return how long thinking and answer may be: as many thoughts as asked for, else up to 64."""
+    length = options.latent_length
+    name, most = ("max_latent_length", _THOUGHTS) if length is None else ("latent_length", length)
+    return {name: most, "max_new_tokens": most + 1 + _ANSWER}
 
 
 def _embeds_std(options: SourceOptions, source: Source, base: Base) -> float:
     if options.embeds_std is not None:
         return options.embeds_std
-    model = str(find_setting(source.settings, "model_id") or base.name)
+    model = str(find_setting(source.settings, "model_id", source.name) or base.name)
     known = model.rstrip("/").rpartition("/")[2].lower()
     if known not in _STDS:
         raise ModelError(
@@ -119,6 +128,19 @@ def _embeds_std(options: SourceOptions, source: Source, base: Base) -> float:
 
 
 def _speed(options: SourceOptions, source: Source) -> str:
-    """Return the thinking speed: asked for, else of the file's settings, else the published one."""
-    given = options.thinking_speed or find_setting(source.settings, "compression_factor")
-    return str(given or _SPEED)
+    """Return the thinking speed: asked for, else of the file's settings, else the published one.
+
+    Raises:
+        ModelError: the file says one that is none.
+    """
+    if options.thinking_speed is not None:
+        return str(options.thinking_speed)
+    stated = find_setting(source.settings, "compression_factor", source.name)
+    if isinstance(stated, float) and stated.is_integer():
+        stated = int(stated)
+    if stated is not None and str(stated) not in SPEEDS:
+        raise ModelError(
+            f"{source.name!r} says compression_factor={stated!r} in its settings; a thinking speed "
+            f"is one of {', '.join(SPEEDS)}. Give thinking_speed=."
+        )
+    return str(stated or _SPEED)

@@ -57,7 +57,7 @@ def merge_lora(
                 "lora_A and lora_B belong together. The file is incomplete."
             )
         shapes = tuple(tuple(pair[which].shape) for which in "AB")
-        if any(len(shape) != 2 for shape in shapes) or shapes[0][0] != shapes[1][1]:
+        if any(len(shape) != 2 or 0 in shape for shape in shapes) or shapes[0][0] != shapes[1][1]:
             raise ModelError(
                 f"The low-rank update of {module!r} in {source!r} has lora_A of shape {shapes[0]} "
                 f"and lora_B of shape {shapes[1]}; they must be [r, in] and [out, r] of one rank r."

@@ -1,25 +1,23 @@
-"""Write a checkpoint of a training program as a folder in the released format."""
+"""Write a model that was loaded from any layout as a folder in the released format."""
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..errors import ModelError
-from .layout import Checkpoint
 
 
 def write_released(
-    model: Any, checkpoint: Checkpoint, folder: Path, *, source: str, command: str
+    model: Any, folder: Path, *, facts: Sequence[str], source: str, command: str
 ) -> None:
     """Write model, tokenizer and card; the folder appears when all of it is there.
 
     Args:
-        model: made of `checkpoint`.
-        checkpoint: what was read.
+        model: with its tokenizer.
         folder: must not exist, or be empty.
+        facts: what the model is, for the card.
         source: name of the source, for the card.
         command: that writes it, for the card.
 
@@ -35,8 +33,9 @@ def write_released(
         raise ModelError(f"{str(folder)!r} cannot be written: {error}") from error
     try:
         model.save_pretrained(unfinished)
-        checkpoint.tokenizer.save_pretrained(unfinished)
-        card = _card(model, checkpoint, source=source, command=command)
+        if model.tokenizer is not None:
+            model.tokenizer.save_pretrained(unfinished)
+        card = _card(model, facts, source=source, command=command)
         (unfinished / "README.md").write_text(card, encoding="utf-8")
         unfinished.chmod(0o755)
         if folder.is_dir():
@@ -48,16 +47,12 @@ def write_released(
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _card(model: Any, checkpoint: Checkpoint, *, source: str, command: str) -> str:
-    facts = [
-        *checkpoint.found,
-        *(f"left out: {pattern}" for pattern in checkpoint.left_out),
-        f"{sum(weight.numel() for weight in model.parameters()):,} parameters in "
-        f"{str(_dtype(model)).removeprefix('torch.')}",
-    ]
-    listed = "\n".join(f"- {fact}" for fact in facts)
+def _card(model: Any, facts: Sequence[str], *, source: str, command: str) -> str:
+    size = sum(weight.numel() for weight in model.parameters())
+    precision = str(model.dtype).removeprefix("torch.")
+    listed = "\n".join(f"- {fact}" for fact in (*facts, f"{size:,} parameters in {precision}"))
     return f"""---
-tags: [latent-reasoning, {checkpoint.method}]
+tags: [latent-reasoning, {model.backbone}]
 ---
 
 # {model.config.architectures[0]}
@@ -68,7 +63,3 @@ Converted from `{source}`, whose licence holds for it, by
 
 {listed}
 """
-
-
-def _dtype(model: Any) -> torch.dtype:
-    return next(model.parameters()).dtype

@@ -15,6 +15,8 @@ from ..runs.metrics import find_metric
 from .fields import published_set
 from .files import write_new
 
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
 
 def write_eval_result(
     run: Run,
@@ -41,13 +43,18 @@ def write_eval_result(
         The file.
 
     Raises:
-        ResultsError: no data set is known, a part of it was asked, there is no such metric, or the
-            file is there already or cannot be written.
+        ResultsError: no data set is known or its name is none, a part of it was asked, there is
+            no such metric, or the file is there already or cannot be written.
     """
     if run.limited:
         raise ResultsError(
             f"{run.name} asked {run.questions} of {run.task_questions} questions (--limit): that "
             "is no result on the benchmark. Run all of them."
+        )
+    if dataset is not None and not _REPOSITORY.fullmatch(dataset):
+        raise ResultsError(
+            f"--dataset {dataset!r} must be org/name, as on the hub: letters, digits and .-_ in "
+            "both parts."
         )
     published = published_set(run)
     hub = published.hub if published else None

@@ -90,6 +90,7 @@ def model_info(run: Run, model: str) -> dict[str, object]:
         "checkpoint": config.checkpoint,
         "revision": config.revision,
         "weights_sha256": config.weights_sha256,
+        **config.parts,
         "parameters": config.parameters,
         "dtype": config.dtype,
     }

@@ -17,6 +17,27 @@ class Model(msgspec.Struct, omit_defaults=True):
     revision: str | None = None
     commit: str | None = None
     weights_sha256: str | None = None
+    base: str | None = None
+    base_commit: str | None = None
+    base_sha256: str | None = None
+    base_tokenizer_sha256: str | None = None
+    adapter: str | None = None
+    adapter_commit: str | None = None
+    adapter_sha256: str | None = None
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What was read beside the checkpoint itself: its base and its adapter, with digests."""
+        found = {
+            "base": self.base,
+            "base_commit": self.base_commit,
+            "base_sha256": self.base_sha256,
+            "base_tokenizer_sha256": self.base_tokenizer_sha256,
+            "adapter": self.adapter,
+            "adapter_commit": self.adapter_commit,
+            "adapter_sha256": self.adapter_sha256,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class Throughput(msgspec.Struct):

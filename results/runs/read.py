@@ -124,8 +124,9 @@ def _read_config(config: Config, made: Made, own: Sampled, repeats: int) -> RunC
     count = known.num_return_sequences
     return RunConfig(
         backbone=made.backbone,
-        checkpoint=str(checkpoint.name),
+        checkpoint="+".join([str(checkpoint.name), *filter(None, [checkpoint.adapter])]),
         weights_sha256=checkpoint.weights_sha256,
+        parts=checkpoint.parts,
         revision=checkpoint.commit or checkpoint.revision,
         parameters=config.model_num_parameters,
         sampler=sampler,

@@ -24,6 +24,7 @@ class RunConfig:
             where another program made the candidates.
         checkpoint: the name that was given for it.
         weights_sha256: digest of its weights; of the pool file where that was imported.
+        parts: its base and its adapter, where it has them, with their digests.
         revision: of a hub repository.
         parameters: of the backbone, a count.
         sampler: its name; `temperature` where only the text is sampled; `none`, `unknown`.
@@ -45,6 +46,7 @@ class RunConfig:
     backbone: str | None
     checkpoint: str
     weights_sha256: str | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
     revision: str | None = None
     parameters: int | None = None
     sampler: str
@@ -136,6 +138,7 @@ class Run:
             self.judge,
             config.checkpoint,
             config.weights_sha256,
+            tuple(config.parts.items()),
             config.revision,
             config.samples,
             config.reward_model,

@@ -80,10 +80,10 @@ def test_an_adapter_is_part_of_a_checkpoints_identity(written):
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ("of another size", "mismatched_sizes"),
-        ("of another kind", "Target modules .* not found in the base model"),
-        ("missing", ""),
-        ("no adapter", "adapter model file not found"),
+        ("of another size", "do not fit .*size mismatch"),
+        ("of another kind", "do not fit .*Target modules .* not found in the base model"),
+        ("missing", "is not there. Give the folder or hub id of a peft adapter"),
+        ("no adapter", "has no adapter_config.json. Give the folder"),
     ],
 )
 def test_an_adapter_of_another_model_is_refused(written, tmp_path, given, why):
@@ -98,8 +98,7 @@ def test_an_adapter_of_another_model_is_refused(written, tmp_path, given, why):
     elif given == "of another kind":
         other = "Llama" if trunk == "GPT2" else "GPT2"
         write_adapter(adapter, write_on_trunk(tmp_path / "other", kind, other), other)
-    message = rf"adapter='.*' cannot be read: .*{why}.* Give .* a peft adapter that was trained on"
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=f"(?s){adapter}.*{why}"):
         AutoLatentModel.from_pretrained(base, backbone=kind, adapter=adapter)
 
 
@@ -110,5 +109,5 @@ def test_an_adapter_with_fewer_or_other_weights_is_refused(written, tmp_path):
     shutil.copytree(adapter, tmp_path / "adapter")
     config["target_modules"] = config["target_modules"][:1]
     (tmp_path / "adapter/adapter_config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="does not fit"):
+    with pytest.raises(ModelError, match="do not fit"):
         AutoLatentModel.from_pretrained(base, backbone=kind, adapter=tmp_path / "adapter")

@@ -458,6 +458,26 @@ def test_padding_does_not_count_as_a_prompts_length(backbones):
     assert backbones["coconut"].model.generate(prompt, mask).shape[0] == 1
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["transformer.h.1.mlp.c_fc.bias", "transformer.wte.weight"])
+def test_weights_that_are_no_finite_numbers_are_refused(copy, name, value):
+    def spoil(tensors):
+        tensors[name][3] = value
+
+    message = rf"no finite numbers, .*diverged: {re.escape(name)}\. Take an earlier"
+    with pytest.raises(ModelError, match=message):
+        AutoLatentModel.from_pretrained(edit_weights(copy("coconut"), spoil))
+
+
+def test_weights_of_eight_bits_are_refused(copy):
+    def round_off(tensors):
+        name = "projector.1.weight"
+        tensors[name] = (tensors[name] * 100).to(torch.int8)
+
+    with pytest.raises(ModelError, match=r"with a fraction: projector.1.weight \(I8\)\. Numbers"):
+        AutoLatentModel.from_pretrained(edit_weights(copy("codi"), round_off))
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -471,11 +491,9 @@ def test_padding_does_not_count_as_a_prompts_length(backbones):
     ],
 )
 def test_broken_weights_are_an_error_not_an_answer(copy, backbones, name, value, message):
-    def spoil(tensors):
-        # An embedding that no prompt holds spoils the logits alone.
-        tensors[name][5 if "wte" in name else slice(None)] = value
-
-    model = AutoLatentModel.from_pretrained(edit_weights(copy("coconut"), spoil))
+    model = AutoLatentModel.from_pretrained(copy("coconut"))
+    with torch.no_grad():  # an embedding that no prompt holds spoils the logits alone
+        dict(model.named_parameters())[name][5 if "wte" in name else slice(None)] = value
     prompts = torch.tensor([backbones["coconut"].prompts(1)[0]] * 2)
     assert not (prompts == 5).any()
     with pytest.raises(ModelError, match=message + ".*precision .torch.float32.* dtype=float32"):

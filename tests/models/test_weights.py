@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from latent_tts.models import AutoLatentModel, ModelError
 from tests.checkpoints import edit_config, edit_weights
 
+PROBE = {"probe.weight": torch.ones(1, 48), "probe.bias": torch.ones(1)}
 GATE = {"stop_gate.weight": torch.ones(1, 48), "stop_gate.bias": torch.ones(1)}
 
 
@@ -32,13 +33,15 @@ def logged():
     logging.getLogger("transformers").removeHandler(handler)
 
 
-def test_unread_weights_are_an_error_that_names_them(gated, logged):
+def test_unread_weights_are_an_error_that_names_them(checkpoints, tmp_path, logged):
+    folder = shutil.copytree(checkpoints["coconut"], tmp_path / "probed")
+    edit_weights(folder, lambda tensors: tensors.update(PROBE))
     message = (
-        r"The checkpoint .*gated' holds weights that nobody reads: stop_gate\.bias, "
-        r"stop_gate\.weight\. Its .* ignore_weights=stop_gate\.\*"
+        r"The checkpoint .*probed' holds weights that nobody reads: probe\.bias, "
+        r"probe\.weight\. Its .* ignore_weights=probe\.\*"
     )
     with pytest.raises(ModelError, match=message) as caught:
-        AutoLatentModel.from_pretrained(gated)
+        AutoLatentModel.from_pretrained(folder)
     assert len(str(caught.value)) < 600
     assert not logged
 
@@ -64,7 +67,7 @@ def test_ignore_weights_lists_exceptions(gated, checkpoints, exceptions, logged)
 
 @pytest.mark.parametrize("exceptions", ["stop_gate.bias", ["probe.*"], "stop_gate"])
 def test_what_no_exception_names_is_refused(gated, exceptions):
-    with pytest.raises(ModelError, match=r"nobody reads: stop_gate\."):
+    with pytest.raises(ModelError, match=r"has a stop gate \(stop_gate\."):
         AutoLatentModel.from_pretrained(gated, ignore_weights=exceptions)
 
 
@@ -96,16 +99,16 @@ def test_a_checkpoint_read_as_another_backbone(checkpoints, tmp_path):
 
 def test_an_adapter_that_is_not_read(checkpoints, tmp_path):
     folder = shutil.copytree(checkpoints["coconut"], tmp_path / "x")
-    save_file(GATE, folder / "adapter_model.safetensors")  # without its adapter_config.json
+    save_file(PROBE, folder / "adapter_model.safetensors")  # without its adapter_config.json
     with pytest.raises(ModelError, match=r"nobody reads: adapter_model\.safetensors\. .* ignore_w"):
         AutoLatentModel.from_pretrained(folder)
     AutoLatentModel.from_pretrained(folder, ignore_weights="adapter_model.safetensors")
 
 
-@pytest.mark.parametrize("name", ["projector.safetensors", "stop_gate.pt"])
+@pytest.mark.parametrize("name", ["projector.safetensors", "probe.pt"])
 def test_a_file_of_weights_beside_the_model(checkpoints, tmp_path, name):
     folder = shutil.copytree(checkpoints["coconut"], tmp_path / "x")
-    save_file(GATE, folder / name)
+    save_file(PROBE, folder / name)
     with pytest.raises(ModelError, match=rf"nobody reads: {re.escape(name)}\. .* ignore_w"):
         AutoLatentModel.from_pretrained(folder)
     AutoLatentModel.from_pretrained(folder, ignore_weights=f"{name.split('.')[0]}.*")

@@ -266,7 +266,10 @@ def test_every_published_set_has_a_task_and_a_source():
         assert f"latent_tts_{name}" in tasks
         assert callable(getattr(sources, name))
         assert task_judge(name) == PUBLISHED[name].judge
-    assert CliRunner().invoke(tasks_command, ["--long"]).output.count("licence:") == len(PUBLISHED)
+    listed = CliRunner().invoke(tasks_command, ["--long"]).output
+    assert listed.count("licence:") == listed.count("numbers on") == len(PUBLISHED) + 2
+    assert "latent_tts_arith_hard:" in listed
+    assert "latent_tts_arith:" in listed
 
 
 @pytest.mark.parametrize("given", [7, 0, 1e3, True, ["a"]])

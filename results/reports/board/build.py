@@ -181,6 +181,7 @@ def _facts(run: Run) -> dict[str, str]:
         "checkpoint": config.checkpoint,
         "revision": config.revision,
         "weights": config.weights_sha256,
+        **{name.replace("_", " "): value for name, value in config.parts.items()},
         "backbone": config.backbone,
         "parameters": None if config.parameters is None else f"{config.parameters:,}",
         "prompt format": config.prompt_format,

@@ -57,15 +57,15 @@ def edit(path, folder, change):
 
 
 def test_no_base(coconut, codi, colar):
-    for path in (coconut, codi, colar):
+    for path, given in ((coconut, {"latent_length": 4}), (codi, {"lora_alpha": 8}), (colar, {})):
         with pytest.raises(ModelError, match=r"Give base=, a folder or hub id"):
-            load(path, latent_length=4, lora_alpha=8)
+            load(path, **given)
 
 
 def test_a_base_that_does_not_fit(coconut, codi, llama, tmp_path):
-    for path in (coconut, codi):
+    for path, given in ((coconut, {"latent_length": 4}), (codi, {"lora_alpha": 8})):
         with pytest.raises(ModelError, match=r"not the base of that checkpoint"):
-            load(path, base=str(llama), latent_length=4, lora_alpha=8)
+            load(path, base=str(llama), **given)
     wider = write_base(tmp_path / "wider", "GPT2", bos=False, n_embd=64)
     with pytest.raises(ModelError, match=r"has shape \(263, 32\) in .*\(263, 64\) in the base"):
         load(coconut, base=str(wider), latent_length=4)
@@ -145,7 +145,7 @@ def test_half_a_low_rank_update_and_one_of_another_base(codi, base, tmp_path):
 
 def test_what_is_no_checkpoint(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(ModelError, match=r"no file of weights that torch can read|not read"):
+    with pytest.raises(ModelError, match=r"no file of weights: .* a text that begins with 'hello'"):
         load(tmp_path / "notes.txt")
     with pytest.raises(ModelError, match=r"it holds no file of weights .*Tried were: a peft"):
         load(tmp_path)
@@ -266,7 +266,7 @@ def test_weights_of_a_training_that_diverged(coconut, base, tmp_path):
     def change(tensors):
         tensors.update({name: torch.full_like(each, torch.nan) for name, each in tensors.items()})
 
-    with pytest.raises(ModelError, match="embeddings that are no finite numbers"):
+    with pytest.raises(ModelError, match=r"no finite numbers, .*: base_causallm.*Take an earlier"):
         load(edit(coconut, tmp_path, change), base=str(base), latent_length=4)
 
 
