@@ -1,18 +1,24 @@
 """What an `LM` of this project is apart from sampling: one of several processes, and no chat."""
 
-from typing import Any, NoReturn
+import os
+from typing import NoReturn
 
 import torch
-from accelerate import PartialState
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from ..models import ModelError
+from .lm_eval_seam import logger
 from .processes import process_state
+from .team import Team
 
 
 class ProcessLM(LM):
     """An `LM` whose questions may be spread over processes, and which refuses what is not its kind.
+
+    To lm-eval it is one process of one (`rank`, `world_size`): the first process asks all questions
+    in their order and writes the results, the others answer what they can (`shared.py`). lm-eval
+    itself would deal out the questions beforehand, and log them in another order.
 
     Args:
         device: where one process alone computes; several divide the accelerators.
@@ -20,24 +26,17 @@ class ProcessLM(LM):
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
-        self.process: PartialState = process_state(cpu=device.type == "cpu")
-        several = self.process.num_processes > 1 and device.type != "cpu"
-        self._computes_on = self.process.device if several else device
+        state = process_state(cpu=device.type == "cpu")
+        self.team = Team(state)
+        if self.team.size == 1:
+            _warn_of_accelerate()
+        several = self.team.size > 1 and device.type != "cpu"
+        self._computes_on: torch.device = state.device if several else device
 
     @property
     def device(self) -> torch.device:
         """Where this process computes."""
         return self._computes_on
-
-    @property
-    def rank(self) -> int:
-        """This process's number."""
-        return self.process.process_index
-
-    @property
-    def world_size(self) -> int:
-        """How many processes share the questions."""
-        return self.process.num_processes
 
     def loglikelihood(self, requests: list[Instance]) -> NoReturn:
         """Refuse: a latent reasoner has no likelihood of a given text after sampled thoughts."""
@@ -50,26 +49,6 @@ class ProcessLM(LM):
         """Refuse, as `loglikelihood` does."""
         self.loglikelihood(requests)
 
-    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the tensors of all processes, concatenated."""
-        if self.world_size <= 1:
-            return tensor
-        from accelerate.utils import gather
-
-        return gather(tensor)
-
-    def gather_object(self, obj: Any, dst: int = 0) -> list[Any] | None:
-        """Return the objects of all processes on process `dst`, None on the others."""
-        if self.world_size <= 1:
-            return [obj]
-        objects: list[Any] | None = [None] * self.world_size if self.rank == dst else None
-        torch.distributed.gather_object(obj, objects, dst=dst)
-        return objects
-
-    def barrier(self) -> None:
-        """Wait for all processes."""
-        self.process.wait_for_everyone()
-
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
     ) -> NoReturn:
@@ -77,4 +56,15 @@ class ProcessLM(LM):
         raise ModelError(
             "--apply_chat_template cannot be used: a latent reasoner has a prompt format of its "
             "own, which is applied by itself. Leave the flag out."
+        )
+
+
+def _warn_of_accelerate() -> None:
+    """Say that `accelerate launch --cpu` starts one process, however many it is asked for."""
+    wanted = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
+    if wanted and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
+        logger.warning(
+            "`accelerate launch --cpu` was asked for several processes and started one, since it "
+            "leaves those of CPUs to mpirun. This process does all the work. For several type "
+            "`torchrun --nproc_per_node 2 -m lm_eval …` instead."
         )

@@ -27,10 +27,15 @@ def heed_flags(arguments: Mapping[str, Any], defaults: dict[str, Any]) -> dict[s
         given |= as_typed(given, [texts] if isinstance(texts, str) else texts)
         if "device" not in flags:
             defaults.pop("device", None)  # lm-eval's own, cuda:0
-        if runs_plainly() and "output_path" in flags:
-            SavedResults(flags["output_path"]).finish_at_exit()
     given.setdefault("pretrained", ModelArguments.pretrained)
     return given
+
+
+def watch_results() -> None:
+    """Let lm-eval's own command end with an error where it could not save its results."""
+    path = (running_flags() or {}).get("output_path")
+    if runs_plainly() and path is not None:
+        SavedResults(path).finish_at_exit()
 
 
 def check_flags(flags: Mapping[str, Any]) -> None:

@@ -3,21 +3,14 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
-from ..models import LatentBackbone, LatentSettings, Trajectory
-from ..models.identity import SAMPLING_VERSION, checkpoint_digest
-from ..results.store import Sampled, Scored, Store
+from ..models import Trajectory
+from ..models.identity import checkpoint_digest
+from ..results.store import Beam, Sampled, Scored, Searched, Store
 from ..reward.model import LatentRewardHead
-from .lm_eval_seam import logger
-
-# Of settings, what does not change which sample an index has.
-_COUNTS = ("num_return_sequences", "num_beams", "num_beam_candidates")
-_LINE, _NUMBER = 160, 2  # bytes of a sample's line without answer, and of a thought's number
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,6 @@ class Kept:
 
     Attributes:
         store: where they lie.
-        taken: samples that were found there so far.
     """
 
     def __init__(
@@ -81,7 +73,7 @@ class Kept:
             reward_model: that of the run, if any; a sample without its reward or thoughts is none.
             need_thoughts: whether a sample without thoughts is none, scored or not.
         """
-        self.store, self.taken = store, 0
+        self.store = store
         self._keep_thoughts, self._need_thoughts = keep_thoughts, need_thoughts
         self._scored = None if reward_model is None else checkpoint_digest(reward_model)
 
@@ -101,11 +93,10 @@ class Kept:
                 if thoughts is None:
                     continue
                 states = torch.from_numpy(thoughts)
-            rewards = None if own is None else tuple(math.nan if r is None else r for r in own)
+            rewards = None if own is None else _read(own)
             found.append(
                 Finished(sample, row.answer_ids, row.thoughts, row.truncated, states, rewards)
             )
-        self.taken += len(found)
         return found
 
     def keep(self, prompt: Sequence[int], samples: Sequence[Finished]) -> None:
@@ -133,98 +124,55 @@ class Kept:
         if self._scored is None or not samples:
             return
         question = _question(prompt)
-        rewards = (
-            tuple(r if math.isfinite(r) else None for r in one.step_rewards or ())
-            for one in samples
-        )
         self.store.append_scores(
-            [
-                Scored(question, one.sample, self._scored, own)
-                for one, own in zip(samples, rewards, strict=True)
-            ]
+            [Scored(question, one.sample, self._scored, _written(one)) for one in samples]
         )
+
+    def find_beams(self, prompt: Sequence[int], beams: tuple[int, int]) -> list[Finished] | None:
+        """Return the beams that a search of a question ended with; None if none has ended.
+
+        Args:
+            prompt: token ids.
+            beams: how many, and how many candidates of each.
+        """
+        found = self.store.searched(_question(prompt), self._search(beams))
+        if found is None:
+            return None
+        return [
+            Finished(
+                rank,
+                one.answer_ids,
+                one.thoughts,
+                one.truncated,
+                step_rewards=_read(one.step_rewards),
+            )
+            for rank, one in enumerate(found.beams)
+        ]
+
+    def keep_beams(
+        self, prompt: Sequence[int], beams: tuple[int, int], found: Sequence[Finished]
+    ) -> None:
+        """Keep what a beam search of a question found.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        rows = tuple(
+            Beam(one.thoughts, one.answer_ids, one.truncated, _written(one)) for one in found
+        )
+        self.store.append_scores([Searched(_question(prompt), self._search(beams), rows)])
+
+    def _search(self, beams: tuple[int, int]) -> str:
+        return f"{beams[0]} of {beams[1]} by {self._scored}"
+
+
+def _written(sample: Finished) -> tuple[float | None, ...]:
+    return tuple(r if math.isfinite(r) else None for r in sample.step_rewards or ())
+
+
+def _read(rewards: Sequence[float | None]) -> tuple[float, ...]:
+    return tuple(math.nan if reward is None else reward for reward in rewards)
 
 
 def _question(prompt: Sequence[int]) -> str:
     return hashlib.blake2b(",".join(map(str, prompt)).encode(), digest_size=12).hexdigest()
-
-
-class Stores:
-    """The stores of one model in one folder: one for each setting that its tasks ask for."""
-
-    def __init__(
-        self,
-        root: Path,
-        model: LatentBackbone,
-        reward_model: LatentRewardHead | None,
-        *,
-        keep_thoughts: bool,
-        need_thoughts: bool = False,
-    ) -> None:
-        """Take the folder as it is.
-
-        Args:
-            root: the folder.
-            model: whose samples.
-            reward_model: that of the run, if any.
-            keep_thoughts: whether to keep thoughts too.
-            need_thoughts: whether a sample without thoughts is none.
-        """
-        self._root, self._reward_model = root, reward_model
-        self._need_thoughts = need_thoughts
-        self._size = model.config.get_text_config().hidden_size if keep_thoughts else 0
-        self._identity = {
-            "checkpoint": checkpoint_digest(model),
-            "config": _config(model),
-            "backbone": model.backbone,
-            "prompt_format": model.format_prompt("{question}"),
-            "tokens": asdict(model.latent_tokens),
-            "dtype": str(model.dtype),
-            "sampling": SAMPLING_VERSION,
-        }
-        self._opened: dict[LatentSettings, Kept] = {}
-
-    def of(self, settings: LatentSettings, *, questions: int) -> Kept:
-        """Return what is kept under a setting, and tell what is there.
-
-        Args:
-            settings: of the samples.
-            questions: that are asked, for the space that they need.
-
-        Raises:
-            StoreError: the store cannot be read, or the disk has too little room.
-        """
-        key = settings.without_beams()
-        if key not in self._opened:
-            record = {name: v for name, v in settings.record().items() if name not in _COUNTS}
-            store = Store(self._root, self._identity | {"settings": record})
-            each = _LINE + 4 * settings.max_new_tokens
-            each += _NUMBER * self._size * settings.thought_limit
-            store.check_space(questions * settings.num_return_sequences * each)
-            if len(store):
-                logger.info("The store %s holds %d samples already.", store.folder, len(store))
-            elif other := store.nearest():
-                logger.warning(
-                    "The store %s holds samples of other settings, of which none is taken: %s.",
-                    self._root,
-                    other,
-                )
-            self._opened[key] = Kept(
-                store,
-                keep_thoughts=bool(self._size),
-                reward_model=self._reward_model,
-                need_thoughts=self._need_thoughts,
-            )
-        return self._opened[key]
-
-
-def _config(model: LatentBackbone) -> str:
-    """Return a digest of the model's config, wherever it was loaded from."""
-    config: dict[str, Any] = model.config.to_dict()
-    own = {
-        name: value
-        for name, value in config.items()
-        if name not in ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
-    }
-    text = repr(sorted(own.items(), key=lambda item: item[0]))
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

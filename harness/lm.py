@@ -1,5 +1,6 @@
 """lm-eval's `LM` interface: what `--model latent_tts` is."""
 
+import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,14 +16,16 @@ from ..models import ModelError
 from .arguments import read_device, split_arguments
 from .base import ProcessLM
 from .cache import ResponseCache
-from .command_line import as_typed, check_prompts, default_store, heed_flags
+from .command_line import as_typed, check_prompts, default_store, heed_flags, watch_results
 from .errors import hide_traceback
-from .lm_eval_seam import cached_responses, evaluate_arguments
+from .lm_eval_seam import cached_responses, evaluate_arguments, runs_lm_eval
 from .loaded import load
 from .options import RequestOptions, read_options
 from .provenance import checkpoint_record, typed_command, versions
 from .requests import AskedQuestion, assign_responses, group_requests, is_ours
 from .responses import Asked, Report, respond
+from .shared import help_out
+from .team import Shift
 
 DEFAULT_SEED = 1234  # lm-eval's own
 
@@ -74,7 +77,13 @@ class LatentLM(ProcessLM):
         if isinstance(arg_dict, dict):
             # lm-eval names the folder of results after what stands here; else at random.
             arg_dict.update(given)
-        return cls(**{"seed": torch.initial_seed()} | defaults | given)
+        lm = cls(**{"seed": torch.initial_seed()} | defaults | given)
+        if runs_lm_eval() and not lm.team.leads:
+            with lm.team.begin() as shift:
+                help_out(lm._loaded, shift)
+            sys.exit(0)  # the first process does all that is left
+        watch_results()
+        return lm
 
     @classmethod
     def create_from_arg_string(
@@ -100,12 +109,21 @@ class LatentLM(ProcessLM):
         Raises:
             ModelError: a wrong setting, or a prompt that is too long.
         """
+        with self.team.begin() as shift:
+            if not self.team.leads:
+                help_out(self._loaded, shift)
+                responses: list[str] = shift.told("responses")
+                return responses
+            return shift.told("responses", self._respond(requests, shift, hidden=disable_tqdm))
+
+    def _respond(self, requests: list[Instance], shift: Shift, *, hidden: bool) -> list[str]:
+        """Return the responses to requests, with the help of other processes."""
         if not all(map(is_ours, requests)):  # a task of this project refuses by itself
             check_prompts(evaluate_arguments(), dashes="")
         questions = group_requests(requests)
         asked = [(question, self._question_options(question)) for question in questions]
-        started, hidden = time.perf_counter(), disable_tqdm or self.rank != 0
-        report = respond(self._loaded, asked, cache=self._cache, hidden=hidden)
+        started = time.perf_counter()
+        report = respond(self._loaded, asked, cache=self._cache, hidden=hidden, shift=shift)
         self._note(asked, report, seconds=time.perf_counter() - started)
         answered = [(question, report.responses[i]) for i, question in enumerate(questions)]
         return assign_responses(answered, len(requests))
@@ -144,7 +162,7 @@ class LatentLM(ProcessLM):
         """Record how each task was answered, and how fast if anything was sampled for it."""
         settings = {question.task: options.settings.record() for question, options in asked}
         speed = {"tasks_together": sorted(settings), "seconds": round(seconds, 3)}
-        speed |= {"samples": report.drawn}
+        speed |= {"samples": report.drawn, "processes": self.team.size}
         for name, own in settings.items():
             self._tasks[name] = {"settings": own}
             if report.drawn:
@@ -161,7 +179,7 @@ class LatentLM(ProcessLM):
         super().set_cache_hook(cache_hook)
         store = cached_responses(cache_hook)
         self._cache = None
-        if store is None:
+        if store is None or not self.team.leads:
             return
         record, names = self._record(), ("checkpoint", "reward_model", "settings", "aggregation")
         own = {name: record[name] for name in names} | {"dtype": str(self.model.dtype)}
@@ -182,7 +200,6 @@ class LatentLM(ProcessLM):
             "latent_tts": self._record()
             | {
                 "tasks": self._tasks,
-                "processes": self.world_size,
                 "device": str(self.model.device),
                 "command": typed_command(),
                 "versions": versions(),

@@ -13,9 +13,9 @@ from ..reward import LatentRewardModel
 from ..reward.auto import check_pair
 from ..reward.model import LatentRewardHead
 from .arguments import NO_STORE, ModelArguments
-from .kept import Stores
 from .nearest import NearestTokens
 from .saving import check_writable
+from .stores import Stores
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,8 +39,7 @@ class AskedQuestion:
         id: the question's own id, else its number in the task; None where lm-eval gives neither.
         arguments: the prompt and the generation settings, as the task gave them.
         repeats: how many responses lm-eval wants.
-        indices: of its requests, in order. More of them than `repeats` are padding, which
-            several processes add so that each has as many.
+        indices: of its requests, in order; more of them than `repeats` get the same responses.
     """
 
     task: str
@@ -90,7 +89,7 @@ def _question(request: Instance, indices: Sequence[int]) -> AskedQuestion:
 def assign_responses(
     answered: Iterable[tuple[AskedQuestion, Sequence[str]]], count: int
 ) -> list[str]:
-    """Return one response for each request; padding gets the same ones again.
+    """Return one response for each request; what is more than `repeats` gets the same ones again.
 
     Args:
         answered: each question with its `repeats` responses.

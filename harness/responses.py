@@ -1,7 +1,7 @@
 """Responses to questions: from the cache, by samples, or wrong for a prompt that is too long."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -16,7 +16,8 @@ from .loaded import Loaded
 from .options import RequestOptions
 from .quality import Quality
 from .requests import AskedQuestion
-from .sample import sample_pools
+from .shared import Group, lead
+from .team import Shift
 
 Asked = tuple[AskedQuestion, RequestOptions]
 
@@ -37,15 +38,21 @@ class Report:
 
 
 def respond(
-    loaded: Loaded, asked: Sequence[Asked], *, cache: ResponseCache | None, hidden: bool
+    loaded: Loaded,
+    asked: Sequence[Asked],
+    *,
+    cache: ResponseCache | None,
+    hidden: bool,
+    shift: Shift,
 ) -> Report:
-    """Answer questions.
+    """Answer questions, with the help of other processes.
 
     Args:
         loaded: what samples are made with.
         asked: each question with its options.
         cache: where responses are kept, if anywhere.
         hidden: show no progress and say nothing of what is run.
+        shift: of the processes that share the work; this is the first.
 
     Raises:
         ModelError: prompts that are too long, unless they are to be skipped.
@@ -71,56 +78,27 @@ def respond(
         _announce(loaded, asked, waiting=sum(map(len, groups.values())), long=report.long)
     with tqdm(total=len(asked), desc="Sampling", unit="question", disable=hidden) as bar:
         bar.update(len(report.responses))
-
-        def finish(index: int, pool: Pool) -> None:
-            question, options = asked[index]
-            report.responses[index] = _texts(pool, options, question)
+        for done in lead(loaded, shift, [_group(asked, *group) for group in groups.items()]):
+            question, options = asked[done.index]
+            report.responses[done.index] = _texts(done.pool, options, question)
+            report.drawn += done.drawn
             if cache is not None:  # at once, so that a run that is killed loses nothing
-                cache.put(question.arguments, report.responses[index][0])
-            quality.note(question.task, pool)
+                cache.put(question.arguments, report.responses[done.index][0])
+            quality.note(question.task, done.pool)
             bar.update()
-
-        for (options, repeats), members in groups.items():
-            questions = {index: asked[index][0] for index in members}
-            report.drawn += _sample(loaded, options, repeats, questions, finish)
     if not hidden:
         quality.warn(loaded.model.format_prompt("{question}"))
     return report
 
 
-def _sample(
-    loaded: Loaded,
-    options: RequestOptions,
-    repeats: int,
-    questions: Mapping[int, AskedQuestion],
-    finish: Callable[[int, Pool], None],
-) -> int:
-    """Sample questions that share options: once, with `repeats` times more candidates.
-
-    Returns:
-        How many samples were drawn, and not found in the store.
-    """
-    settings, indices = options.settings, list(questions)
-    if repeats > 1:
-        settings = replace(settings, num_return_sequences=settings.num_return_sequences * repeats)
-    kept = None
-    if loaded.stores is not None:
-        kept = loaded.stores.of(settings, questions=len(questions))
-    before = kept.taken if kept else 0
-    sample_pools(
-        loaded.model,
-        loaded.tokenizer,
-        [question.prompt for question in questions.values()],
-        settings,
-        reward_model=loaded.reward_model,
-        batch_size=loaded.arguments.questions_together,
-        until=options.until,
-        kept=kept,
-        nearest=loaded.nearest,
-        done=lambda place, pool: finish(indices[place], pool),
-    )
-    taken = kept.taken - before if kept else 0
-    return len(questions) * settings.num_return_sequences - taken
+def _group(
+    asked: Sequence[Asked], key: tuple[RequestOptions, int], indices: Sequence[int]
+) -> Group:
+    """Return questions that share options: sampled once, with `repeats` times more candidates."""
+    options, repeats = key
+    count = options.settings.num_return_sequences * repeats
+    settings = replace(options.settings, num_return_sequences=count)
+    return Group(settings, options.until, {index: asked[index][0].prompt for index in indices})
 
 
 def _texts(pool: Pool, options: RequestOptions, question: AskedQuestion) -> list[str]:

@@ -1,25 +1,29 @@
 """From questions to pools: tokenise, sample, score, decode."""
 
-import logging
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import pandas as pd
-import torch
 
-from ..models import LatentBackbone, LatentSettings, Trajectory, sample
-from ..models.engine.budget import in_parts
-from ..reward import beam_search
+from ..models import LatentBackbone, LatentSettings, sample
 from ..reward.model import LatentRewardHead
-from ..tasks import Candidate, Pool, Question, pool_metrics
+from ..tasks import Pool, Question, pool_metrics
 from .kept import Finished, Kept
-from .nearest import Nearest, NearestTokens
-
-logger = logging.getLogger(__name__)
+from .pools import Answered, Reader, Sampled
 
 _SCORED_TOGETHER = 512  # trajectories: more gain no speed
+
+
+class Turns(Protocol):
+    """Whose turn the questions are: an iterator over those that this process answers."""
+
+    def __iter__(self) -> Iterator[int]:
+        """Return their numbers, where the question that costs most has number 0."""
+
+    def share(self) -> int:
+        """Return how many may be begun and not finished."""
 
 
 def sample_pools(
@@ -33,12 +37,8 @@ def sample_pools(
     reward_model: LatentRewardHead | None = None,
     until: Sequence[str] = (),
     kept: Kept | None = None,
-    nearest: NearestTokens | None = None,
-    done: Callable[[int, Pool], None] | None = None,
 ) -> list[Pool]:
-    """Sample `num_return_sequences` candidates for every question.
-
-    What is in a batch changes no sample, so running out of memory goes on with less in it.
+    """Return `num_return_sequences` candidates for every question: a pool each, in their order.
 
     Args:
         model: a backbone.
@@ -50,83 +50,121 @@ def sample_pools(
         reward_model: scores every candidate; None for no rewards.
         until: texts that end an answer; what follows them is cut off.
         kept: where finished samples are taken from and added to.
-        nearest: finds the tokens that thoughts are near to; None for no such tokens.
-        done: called with each question's index and pool as soon as it is there.
-
-    Returns:
-        One pool a question, in the order of `questions`.
 
     Raises:
         ModelError: a prompt that does not fit, or hidden states that are not finite.
         RewardError: a prompt that does not fit the reward model. Questions without any reward that
             is a number are warned of and go on.
     """
+    reader = Reader(model, tokenizer, settings, reward_model, until, kept)
+    found = {own.index: own.pool for own in answer(reader, questions, batch_size=batch_size)}
+    pools = [found[index] for index in range(len(questions))]
+    return [
+        pool if ids is None else Pool(pool.candidates, pool.beams, ids[index])
+        for index, pool in enumerate(pools)
+    ]
+
+
+def answer(
+    reader: Reader,
+    questions: Sequence[str],
+    *,
+    batch_size: int | None = None,
+    turns: Turns | None = None,
+) -> Iterator[Answered]:
+    """Yield the pool of each question as soon as it is there.
+
+    What is in a batch changes no sample, so running out of memory goes on with less in it.
+
+    Args:
+        reader: what samples are made with, and how they are read.
+        questions: texts, without the backbone's prompt format.
+        batch_size: most questions in the batch; None for as many as fit.
+        turns: which questions are answered here, where processes share them.
+
+    Raises:
+        ModelError, RewardError: as `sample_pools`.
+    """
     if not questions:
-        return []
-    prompts = [model.encode_prompt(tokenizer, question) for question in questions]
-    reader = _Reader(model, tokenizer, settings, reward_model, until, kept, nearest)
-    count, together = settings.num_return_sequences, 1
-    if reward_model is not None:
-        most = min(model.engine_options.max_rows or _SCORED_TOGETHER, _SCORED_TOGETHER)
+        return
+    prompts = [reader.model.encode_prompt(reader.tokenizer, question) for question in questions]
+    together = 1
+    if reader.reward_model is not None:
+        most = min(reader.model.engine_options.max_rows or _SCORED_TOGETHER, _SCORED_TOGETHER)
+        count = reader.settings.num_return_sequences
         together = min(batch_size or len(prompts), -(-most // count))
-    pools: dict[int, Pool] = {}
-    complete: list[_Sampled] = []
-
-    def finish(last: bool) -> None:
-        if len(complete) < together and not last:
-            return
-        for own, pool in zip(complete, reader.pools(complete), strict=True):
-            pool = Pool(pool.candidates, pool.beams, None if ids is None else ids[own.index])
-            pools[own.index] = pool
-            if done is not None:
-                done(own.index, pool)
-        complete.clear()
-
-    for own in _samples(model, prompts, settings, batch_size=batch_size, kept=kept):
+    complete: list[Sampled] = []
+    for own in _samples(reader, prompts, turns=turns, batch_size=batch_size):
         complete.append(own)
-        finish(last=len(pools) + len(complete) == len(prompts))
-    return [pools[index] for index in range(len(questions))]
+        if len(complete) == together:
+            yield from reader.answered(complete)
+            complete.clear()
+    yield from reader.answered(complete)
 
 
 def _samples(
-    model: LatentBackbone,
+    reader: Reader,
     prompts: Sequence[Sequence[int]],
-    settings: LatentSettings,
     *,
+    turns: Turns | None,
     batch_size: int | None,
-    kept: Kept | None,
-) -> Iterator["_Sampled"]:
+) -> Iterator[Sampled]:
     """Yield the samples of each prompt as soon as all of them are there."""
-    count = settings.num_return_sequences
-    # Longest first, so that a lack of memory shows at once; those of like length share a batch.
-    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
-    lacking: dict[tuple[int, ...], list[_Sampled]] = {}
-    for index in order:
-        own = _Sampled(index, prompts[index])
-        own.samples.extend(() if kept is None else kept.find(prompts[index], count))
-        there = {one.sample for one in own.samples}
-        missing = tuple(sample for sample in range(count) if sample not in there)
-        if missing:
-            lacking.setdefault(missing, []).append(own)
-        else:
-            yield own
-    for missing, members in lacking.items():
-        drawn: list[list[Finished]] = [[] for _ in members]
-        for trajectory in sample(
-            model,
-            [own.prompt for own in members],
-            settings.without_beams(),
-            samples=missing,
-            batch_size=batch_size,
-        ):
-            own, new = members[trajectory.question], drawn[trajectory.question]
-            new.append(Finished.of(trajectory))
-            if len(new) < len(missing):
-                continue
-            if kept is not None:
-                kept.keep(own.prompt, new)
-            own.samples.extend(new)
-            yield own
+    own_turns = _Lacking(prompts, reader, turns)
+    for trajectory in sample(
+        reader.model,
+        prompts,
+        reader.settings.without_beams(),
+        turns=own_turns,
+        batch_size=batch_size,
+    ):
+        while own_turns.complete:
+            yield own_turns.complete.popleft()
+        own = own_turns.begun[trajectory.question]
+        own.drawn.append(Finished.of(trajectory))
+        if len(own.drawn) < own.lacks:
+            continue
+        if reader.kept is not None:
+            reader.kept.keep(own.prompt, own.drawn)
+        yield own_turns.begun.pop(trajectory.question)
+    yield from own_turns.complete
+
+
+class _Lacking:
+    """Which samples are drawn, namely those that the store lacks; see the engine's `Turns`.
+
+    Attributes:
+        begun: questions of which some are to be drawn, by their indices.
+        complete: questions of which all samples were found.
+    """
+
+    def __init__(
+        self, prompts: Sequence[Sequence[int]], reader: Reader, turns: Turns | None
+    ) -> None:
+        # Longest first, so that a lack of memory shows at once; those of like length share a batch.
+        self._order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+        self._prompts, self._reader, self._turns = prompts, reader, turns
+        self.begun: dict[int, Sampled] = {}
+        self.complete: deque[Sampled] = deque()
+
+    def __iter__(self) -> Iterator[tuple[int, Sequence[int]]]:
+        count = self._reader.settings.num_return_sequences
+        for number in range(len(self._order)) if self._turns is None else self._turns:
+            index = self._order[number]
+            kept, prompt = self._reader.kept, self._prompts[index]
+            found = [] if kept is None else kept.find(prompt, count)
+            there = {one.sample for one in found}
+            missing = [sample for sample in range(count) if sample not in there]
+            own = Sampled(index, prompt, tuple(found), len(missing))
+            if missing:
+                self.begun[index] = own
+                yield index, missing
+            else:
+                self.complete.append(own)
+
+    def share(self) -> int:
+        """Return how many prompts may be in the batch."""
+        return sys.maxsize if self._turns is None else self._turns.share()
 
 
 def sampled_metrics(
@@ -162,132 +200,3 @@ def sampled_metrics(
         )
         for pool, question in zip(pools, questions, strict=True)
     )
-
-
-@dataclass(frozen=True)
-class _Sampled:
-    """A question's index, its prompt's token ids, and its samples."""
-
-    index: int
-    prompt: Sequence[int]
-    samples: list[Finished] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """What turns samples into pools: rewards, beam search, and the tokenizer."""
-
-    model: LatentBackbone
-    tokenizer: Any
-    settings: LatentSettings
-    reward_model: LatentRewardHead | None
-    until: Sequence[str]
-    kept: Kept | None
-    nearest: NearestTokens | None
-
-    def pools(self, sampled: Sequence[_Sampled]) -> list[Pool]:
-        """Return the pools of questions, fewer at a time where memory runs out."""
-        parts = in_parts(
-            len(sampled), len(sampled), lambda part: self._pools(sampled[part]), what="questions"
-        )
-        return [pool for _, found in parts for pool in found]
-
-    def _pools(self, sampled: Sequence[_Sampled]) -> list[Pool]:
-        pools = [sorted(own.samples, key=lambda one: one.sample) for own in sampled]
-        near = self._near(pools)
-        prompts = [own.prompt for own in sampled]
-        if self.reward_model is not None:
-            pools = self._scored(self.reward_model, prompts, pools)
-        found = [
-            tuple(map(self._candidate, pool, own)) for pool, own in zip(pools, near, strict=True)
-        ]
-        if self.reward_model is None:
-            return [Pool(own) for own in found]
-        beams: list[tuple[Candidate, ...]] = [()] * len(pools)
-        if self.settings.beams:
-            searched = beam_search(self.model, self.reward_model, prompts, self.settings)
-            beams = [
-                tuple(
-                    self._candidate(
-                        replace(Finished.of(beam.trajectory), step_rewards=beam.step_rewards)
-                    )
-                    for beam in own
-                )
-                for own in searched
-            ]
-        _warn_of_missing_rewards(found)
-        return [Pool(*own) for own in zip(found, beams, strict=True)]
-
-    def _near(self, pools: Sequence[Sequence[Finished]]) -> Sequence[Sequence[Nearest | None]]:
-        if self.nearest is None:
-            return [[None] * len(pool) for pool in pools]
-        return [
-            [None if one.states is None else self.nearest.of(one.states) for one in pool]
-            for pool in pools
-        ]
-
-    def _scored(
-        self,
-        reward_model: LatentRewardHead,
-        prompts: Sequence[Sequence[int]],
-        pools: Sequence[Sequence[Finished]],
-    ) -> list[list[Finished]]:
-        """Return the samples with their rewards, of which those that are not known are computed."""
-        unscored = [
-            Trajectory(
-                question=number,
-                sample=one.sample,
-                thoughts=torch.as_tensor(one.states).to(self.model.device, self.model.dtype),
-                answer_ids=one.answer_ids,
-                truncated=one.truncated,
-            )
-            for number, pool in enumerate(pools)
-            for one in pool
-            if one.step_rewards is None
-        ]
-        found = reward_model.score_trajectories(prompts, unscored)
-        rewards = {
-            (one.question, one.sample): tuple(own) for one, own in zip(unscored, found, strict=True)
-        }
-        scored = []
-        for number, (prompt, pool) in enumerate(zip(prompts, pools, strict=True)):
-            new = [
-                replace(one, step_rewards=rewards[number, one.sample])
-                for one in pool
-                if one.step_rewards is None
-            ]
-            if self.kept is not None:
-                self.kept.keep_scores(prompt, new)
-            known = [one for one in pool if one.step_rewards is not None]
-            scored.append(sorted(known + new, key=lambda one: one.sample))
-        return scored
-
-    def _candidate(self, sample: Finished, nearest: Nearest | None = None) -> Candidate:
-        text = self.tokenizer.decode(sample.text_ids)
-        cuts = [text.find(stop) for stop in self.until if stop and stop in text]
-        text = text[: min(cuts)] if cuts else text
-        rewards = sample.step_rewards
-        return Candidate(
-            text=text,
-            answer=self.model.read_answer(text),
-            thoughts=sample.thoughts,
-            answer_tokens=len(sample.answer_ids),
-            truncated=sample.truncated and not cuts,
-            # From the sixth decimal on they depend on what else was in the batch.
-            reward=None if rewards is None else round(sum(rewards), 6),
-            step_rewards=None if rewards is None else tuple(round(r, 6) for r in rewards),
-            sample=sample.sample,
-            nearest=nearest,
-        )
-
-
-def _warn_of_missing_rewards(pools: Sequence[Sequence[Candidate]]) -> None:
-    unscored = sum(
-        not any(math.isfinite(candidate.reward or 0.0) for candidate in pool) for pool in pools
-    )
-    if unscored:
-        logger.warning(
-            "%d questions have no reward that is a number: what needs one counts as wrong for them "
-            "(the metric `unscored`). Is the precision too low? Try dtype=float32.",
-            unscored,
-        )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ...models import SAMPLERS
 from ...models.formats import SourceOptions
+from ...results.csv_text import csv_text
 from ...tasks.judges import JUDGES
 from ..docstrings import described
 from ..saving import check_writable
@@ -163,14 +164,15 @@ def other_parameters(given: Mapping[str, Any], chosen: Mapping[str, Any]) -> dic
     return {name: given[name] for name in names if given.get(name) is not None}
 
 
-def save_table(table: pd.DataFrame, output: Path, **options: Any) -> None:
+def save_table(table: pd.DataFrame, output: Path, *, float_format: str | None = None) -> None:
     """Write a table as CSV; one that cannot be written is printed, so that it is not lost.
 
     Raises:
         OSError: it could not be written.
     """
+    text = csv_text(table, float_format=float_format)
     try:
-        table.to_csv(output, index=False, **options)
+        output.write_text(text, encoding="utf-8")
     except OSError:
-        click.echo(table.to_csv(index=False, **options))
+        click.echo(text)
         raise

@@ -5,7 +5,7 @@ enough for the processor, and leave it one by one. Every row's randomness is add
 sees another, so what is in the batch changes no sample.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -30,7 +30,11 @@ class Batch:
     """
 
     def __init__(
-        self, model: LatentBackbone, settings: LatentSettings, source: Source, most_work: int
+        self,
+        model: LatentBackbone,
+        settings: LatentSettings,
+        source: Source,
+        most_work: Callable[[], int],
     ) -> None:
         self._model, self._source, self._most_work = model, source, most_work
         self.budget = Budget(
@@ -133,20 +137,31 @@ class Batch:
 
     def _next_wave(self) -> tuple[list[int], list[int]] | None:
         """Take work and the samples of each from the queue; None if no more rows fit."""
+        begun, most_work = {work for work, _ in self._samples.values()}, self._most_work()
+        if not self._waiting.at_hand:
+            late = len(begun) >= most_work
+            if self._rows is not None and (late or not self._room(self._source.sharing, most_work)):
+                return None  # before more is asked for, which another process may have room for
         if not self._waiting:
             return None
         index, samples = self._waiting.first
-        most = min(self.budget.rows, self._most_work * len(samples))
-        if self._most_work > 1 or most < len(samples):
+        late = index not in begun and len(begun) >= most_work
+        most = self._room(len(samples), most_work)
+        if not most or (late and self._rows is not None):
+            return None
+        return self._waiting.take(most, begun=begun, most_work=most_work)
+
+    def _room(self, samples: int, most_work: int) -> int:
+        """Return how many rows the next wave may have, of work with so many samples; 0 for none."""
+        most = min(self.budget.rows, most_work * samples)
+        if most_work > 1 or most < samples:
             # Two waves, so that one joins while the other ends.
             most = max(1, most // 2)
-        begun = {work for work, _ in self._samples.values()}
         if self._rows is not None:
-            late = index not in begun and len(begun) >= self._most_work
             full = self.budget.rows - len(self._rows) < most
-            if late or full or not self.budget.fits(self._rows.cache.positions, most):
-                return None
-        return self._waiting.take(most, begun=begun, most_work=self._most_work)
+            if full or not self.budget.fits(self._rows.cache.positions, most):
+                return 0
+        return most
 
     def _join(self, stepper: Stepper, wave: list[int], samples: list[int]) -> None:
         """Read what is shared and let the samples of each work join the batch."""

@@ -1,6 +1,9 @@
 """Samples of questions as work for the scheduler: what `generate` and every evaluation run."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -16,6 +19,39 @@ from .step import Stepper
 from .trial import check_model
 
 
+class Turns(Protocol):
+    """Which samples of which prompts are drawn here, in order.
+
+    It is asked for the next when there is room, so that processes may share the prompts.
+    """
+
+    def __iter__(self) -> Iterator[tuple[int, Sequence[int]]]:
+        """Return an iterator over a prompt's index and the indices of its samples, one or more."""
+
+    def share(self) -> int:
+        """Return how many prompts may be in the batch, of which as many are left for others."""
+
+
+@dataclass(frozen=True)
+class EveryTurn:
+    """The same samples of every prompt: `Turns` of a process that is alone.
+
+    Attributes:
+        count: of prompts.
+        samples: of each.
+    """
+
+    count: int
+    samples: Sequence[int]
+
+    def __iter__(self) -> Iterator[tuple[int, Sequence[int]]]:
+        return ((index, self.samples) for index in range(self.count))
+
+    def share(self) -> int:
+        """Return that nobody else waits."""
+        return sys.maxsize
+
+
 def sample(
     model: LatentBackbone,
     prompts: Sequence[Sequence[int]],
@@ -23,6 +59,7 @@ def sample(
     *,
     samples: Sequence[int] | None = None,
     batch_size: int | None = None,
+    turns: Turns | None = None,
 ) -> Iterator[Trajectory]:
     """Sample trajectories of every prompt.
 
@@ -32,6 +69,7 @@ def sample(
         settings: resolved settings.
         samples: indices of the samples of each prompt; 0 to N - 1 if None.
         batch_size: most prompts in the batch; as many as fit if None.
+        turns: which samples of which prompts, where not all of them are to be drawn here.
 
     Yields:
         Each trajectory as soon as it is done; prompts begin in the order in which they are given.
@@ -45,28 +83,46 @@ def sample(
     if not numbers or min(numbers) < 0:
         raise ModelError(f"samples={samples!r}; allowed are indices of at least 0, one or more.")
     check_prompts(model, prompts, settings)
-    source = Candidates(prompts, numbers, own_prompts=settings.sampler.prompt_varies)
-    for _, trajectory in run(model, settings, source, most_work=batch_size):
+    turns = EveryTurn(len(prompts), numbers) if turns is None else turns
+    source = Candidates(
+        prompts, turns, sharing=len(numbers), own_prompts=settings.sampler.prompt_varies
+    )
+    most = sys.maxsize if batch_size is None else batch_size
+    for _, trajectory in run(
+        model, settings, source, most_work=lambda: min(most, source.turns.share())
+    ):
         yield trajectory
 
 
 class Candidates:
-    """N samples of each of some prompts; see `scheduler.Source`."""
+    """Samples of some prompts; see `scheduler.Source`."""
 
     def __init__(
-        self, prompts: Sequence[Sequence[int]], samples: Sequence[int], *, own_prompts: bool
+        self,
+        prompts: Sequence[Sequence[int]],
+        turns: Turns,
+        *,
+        sharing: int,
+        own_prompts: bool,
     ) -> None:
-        """Take what is to be sampled; with `own_prompts` each sample reads its prompt by itself."""
+        """Take what is to be sampled.
+
+        Args:
+            prompts: token ids.
+            turns: which samples of them.
+            sharing: samples of a prompt at most.
+            own_prompts: whether each sample reads its prompt by itself.
+        """
         lengths = [len(prompt) for prompt in prompts]
         self.longest = max(lengths)
-        self.sharing, self.own_prompts = len(samples), own_prompts
-        self._prompts, self._samples = prompts, samples
+        self.sharing, self.own_prompts = sharing, own_prompts
+        self._prompts, self.turns = prompts, turns
         # The prompt that was read last, for other samples of the same question.
         self._read: tuple[Sequence[int], torch.Tensor, Prompts] | None = None
 
     def work(self) -> Iterable[tuple[int, Sequence[int]]]:
-        """Return every prompt with all samples."""
-        return ((index, self._samples) for index in range(len(self._prompts)))
+        """Return the prompts whose turn it is, with their samples."""
+        return self.turns
 
     def together(self, index: int) -> int:
         """Return the same for all: any prompts may be read together."""

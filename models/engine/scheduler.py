@@ -4,7 +4,7 @@ Where memory runs out, all rows go back to the queue and half as many join.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..backbones.protocol import LatentBackbone
 from ..settings import LatentSettings
@@ -20,7 +20,7 @@ def run(
     settings: LatentSettings,
     source: Source,
     *,
-    most_work: int | None = None,
+    most_work: Callable[[], int] = lambda: sys.maxsize,
 ) -> Iterator[tuple[int, Trajectory]]:
     """Do all that a source has to do.
 
@@ -28,7 +28,8 @@ def run(
         model: the backbone.
         settings: resolved settings.
         source: what is to be done.
-        most_work: of how much of it rows are in the batch at most; as much as fits if None.
+        most_work: returns of how much of it rows may be in the batch now; as much as fits if not
+            given.
 
     Yields:
         The index of the work and the trajectory of each row, as soon as it is done.
@@ -36,7 +37,7 @@ def run(
     Raises:
         ModelError: hidden states or logits that are not finite.
     """
-    batch = Batch(model, settings, source, most_work or sys.maxsize)
+    batch = Batch(model, settings, source, most_work)
     while batch.work_left:
         short = False
         try:

@@ -44,19 +44,35 @@ class Source(Protocol):
 
 
 class Waiting:
-    """A source's work that is not in the batch, in order."""
+    """A source's work that is not in the batch, in order.
+
+    Work is asked for when there is room for it and no sooner, since processes may share it.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._left = deque((index, list(samples)) for index, samples in source.work())
+        self._work = iter(source.work())
+        self._left: deque[tuple[int, list[int]]] = deque()
 
     def __bool__(self) -> bool:
+        return self.at_hand or self._ask()
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether there is work that was asked for already."""
         return bool(self._left)
 
     @property
     def first(self) -> tuple[int, Sequence[int]]:
         """The work that comes next, and its samples."""
         return self._left[0]
+
+    def _ask(self) -> bool:
+        """Ask for one more piece of work; return whether there is one."""
+        for index, samples in self._work:
+            self._left.append((index, list(samples)))
+            return True
+        return False
 
     def put_back(self, left: Mapping[int, list[int]]) -> None:
         """Put samples at the head, work by work, with what waits of the same work."""
@@ -84,7 +100,9 @@ class Waiting:
             return [index], samples[:each]
         wave, kind = [index], self._source.together(index)
         free = most_work - len(begun | {index})
-        while len(wave) < most // len(samples) and self._left:
+        while len(wave) < most // len(samples):
+            if not self.at_hand and (free < 1 or not self._ask()):
+                break
             index, others = self._left[0]
             free -= index not in begun
             if free < 0 or others != samples or self._source.together(index) != kind:

@@ -1,5 +1,6 @@
 """The lines of a store's files: JSON Lines, each with a checksum of its own."""
 
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +22,12 @@ class Header(msgspec.Struct, frozen=True, tag="store", tag_field="kind"):
     Attributes:
         version: of the format.
         identity: digest of what made the samples.
+        byte_order: of the machine that wrote, by which digests of weights differ.
     """
 
     version: int
     identity: str
+    byte_order: str = "little"
 
 
 class Sampled(msgspec.Struct, frozen=True, tag="sampled", tag_field="kind"):
@@ -63,9 +66,39 @@ class Scored(msgspec.Struct, frozen=True, tag="scored", tag_field="kind"):
     step_rewards: tuple[float | None, ...]
 
 
-Row = Sampled | Scored
+class Beam(msgspec.Struct, frozen=True):
+    """A beam that a search ended with.
+
+    Attributes:
+        thoughts: how many.
+        answer_ids: tokens of the answer.
+        truncated: whether the answer was cut off before its end.
+        step_rewards: of each thought; None stands for what is no number.
+    """
+
+    thoughts: int
+    answer_ids: tuple[int, ...]
+    truncated: bool
+    step_rewards: tuple[float | None, ...]
+
+
+class Searched(msgspec.Struct, frozen=True, tag="searched", tag_field="kind"):
+    """What a beam search of a question found.
+
+    Attributes:
+        question: as of samples.
+        search: of how many beams and candidates, guided by which reward model.
+        beams: the best first.
+    """
+
+    question: str
+    search: str
+    beams: tuple[Beam, ...]
+
+
+Row = Sampled | Scored | Searched
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Header | Sampled | Scored)
+_decoder = msgspec.json.Decoder(Header | Row)
 
 
 def encode_line(row: Header | Row) -> bytes:
@@ -104,6 +137,12 @@ def read_rows(path: Path, identity: str) -> Iterator[Row]:
                 raise StoreError(
                     f"{path} is of version {row.version} and of samples {row.identity}; read are "
                     f"version {VERSION} and samples {identity}. Put it aside, or give another "
+                    "store=."
+                )
+            if row.byte_order != sys.byteorder:
+                raise StoreError(
+                    f"{path} was written on a machine of another byte order ({row.byte_order}-"
+                    f"endian; this one is {sys.byteorder}-endian). Put it aside, or give another "
                     "store=."
                 )
         else:

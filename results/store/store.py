@@ -1,27 +1,35 @@
 """A store: a folder for each identity, in it a file for each program that ever wrote."""
 
-import hashlib
 import json
 import os
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from ...differences import differences
 from ...files import write_at_once
 from .appended import Appended
-from .rows import VERSION, Header, Row, Sampled, Scored, StoreError, encode_line, read_rows
+from .rows import (
+    VERSION,
+    Header,
+    Row,
+    Sampled,
+    Scored,
+    Searched,
+    StoreError,
+    encode_line,
+    read_rows,
+)
+from .thoughts import content_digest, read_thoughts, write_thoughts
 
 _IDENTITY = "identity.json"
 _THOUGHTS = "thoughts"
@@ -49,12 +57,14 @@ class Store:
             StoreError: what lies there cannot be read, or is damaged.
         """
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
-        text = json.dumps(self._identity, sort_keys=True)
-        self._digest = _digest(text.encode())
+        self._digest = _digest_of(self._identity)
         self.folder = root / self._digest
         self._samples: dict[str, dict[int, Sampled]] = {}
         self._scores: dict[tuple[str, str], dict[int, tuple[float | None, ...]]] = {}
+        self._searched: dict[tuple[str, str], Searched] = {}
         self._file: Appended | None = None
+        self._writer = 0  # process that opened it: one that forks later must not share it
+        self._check_about()
         for path in sorted(self.folder.glob("*.jsonl")):
             self._keep(read_rows(path, self._digest))
         self.others = [path for path in sorted(root.glob(f"*/{_IDENTITY}")) if path != self._about]
@@ -66,6 +76,27 @@ class Store:
     def _about(self) -> Path:
         return self.folder / _IDENTITY
 
+    @property
+    def _header(self) -> Header:
+        return Header(VERSION, self._digest, sys.byteorder)
+
+    def _check_about(self) -> None:
+        """Raise StoreError where the file that says what made the samples says something else."""
+        try:
+            there = json.loads(self._about.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{self._about} cannot be read: {error}. Put {self.folder} aside, or give another "
+                "store=."
+            ) from error
+        if _digest_of(there) != self._digest:
+            raise StoreError(
+                f"{self._about} has another digest ({_digest_of(there)}) than its folder says, so "
+                "it was changed. Put the folder aside, or give another store=."
+            )
+
     def samples(self, question: str) -> Mapping[int, Sampled]:
         """Return the finished samples of a question by their indices."""
         return self._samples.get(question, {})
@@ -73,6 +104,10 @@ class Store:
     def scores(self, question: str, reward_model: str) -> Mapping[int, tuple[float | None, ...]]:
         """Return the step rewards of a question's samples, by one reward model."""
         return self._scores.get((question, reward_model), {})
+
+    def searched(self, question: str, search: str) -> Searched | None:
+        """Return what a beam search of a question found; None where none has ended."""
+        return self._searched.get((question, search))
 
     def thoughts(self, row: Sampled) -> NDArray[np.float16] | None:
         """Return a sample's thoughts f16[T, D]; None where they are not kept.
@@ -82,7 +117,7 @@ class Store:
         """
         if row.file is None:
             return None
-        return _read_thoughts(self.folder / _THOUGHTS / row.file)[str(row.sample)]
+        return read_thoughts(self.folder / _THOUGHTS / row.file)[str(row.sample)]
 
     def nearest(self) -> str | None:
         """Return what differs from the likest other identity that the store holds, in words."""
@@ -90,7 +125,8 @@ class Store:
         for path in self.others:
             try:
                 theirs = json.loads(path.read_text(encoding="utf-8"))
-                found.append("; ".join(differences(theirs, self._identity).values()))
+                words = "; ".join(differences(theirs, self._identity).values())
+                found.append("".join(one if one.isprintable() else "?" for one in words))
             except (OSError, ValueError, AttributeError):
                 continue
         return min(found, key=len, default=None)
@@ -121,16 +157,13 @@ class Store:
         """
         if thoughts is not None and rows:
             tensors = {str(row.sample): own for row, own in zip(rows, thoughts, strict=True)}
-            content = save(tensors)
-            file = f"{rows[0].question}-{_digest(content)}.safetensors"
             with self._explained():
-                (self.folder / _THOUGHTS).mkdir(parents=True, exist_ok=True)
-                write_at_once(self.folder / _THOUGHTS / file, content)
+                file = write_thoughts(self.folder / _THOUGHTS, rows[0].question, tensors)
             rows = [msgspec.structs.replace(row, file=file) for row in rows]
         self._write(rows)
 
-    def append_scores(self, scores: Sequence[Scored]) -> None:
-        """Keep what a reward model says of finished samples.
+    def append_scores(self, scores: Sequence[Scored | Searched]) -> None:
+        """Keep what a reward model says of finished samples, or what beam searches found.
 
         Raises:
             StoreError: as `append`.
@@ -149,14 +182,16 @@ class Store:
                 there = self._samples.setdefault(row.question, {})
                 if row.file is not None or row.sample not in there:
                     there[row.sample] = row  # with its thoughts it serves more uses
+            elif isinstance(row, Searched):
+                self._searched[row.question, row.search] = row
             else:
                 own = self._scores.setdefault((row.question, row.reward_model), {})
                 own[row.sample] = row.step_rewards
 
     def _write(self, rows: Sequence[Row]) -> None:
         with self._explained():
-            if self._file is None:
-                self._file = self._begin()
+            if self._file is None or self._writer != os.getpid():
+                self._file, self._writer = self._begin(), os.getpid()
             self._file.append(b"".join(map(encode_line, rows)))
         self._keep(rows)
 
@@ -166,7 +201,9 @@ class Store:
             text = json.dumps(self._identity, indent=2, sort_keys=True)
             write_at_once(self._about, f"{text}\n".encode())
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
-        return Appended(self.folder / name, encode_line(Header(VERSION, self._digest)))
+        return Appended(
+            self.folder / name, encode_line(Header(VERSION, self._digest, sys.byteorder))
+        )
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -181,24 +218,5 @@ class Store:
             ) from error
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
-
-
-@lru_cache(maxsize=4)
-def _read_thoughts(path: Path) -> dict[str, NDArray[np.float16]]:
-    """Return the thoughts f16[T, D] of a question's samples, by their indices.
-
-    Raises:
-        StoreError: the file is missing or damaged.
-    """
-    try:
-        content = path.read_bytes()
-        if _digest(content) != path.stem.rpartition("-")[2]:
-            raise StoreError(f"{path} is damaged: its digest is not that of its name.")
-        return load(content)
-    except (OSError, SafetensorError, StoreError) as error:
-        raise StoreError(
-            f"Thoughts that the store holds cannot be read: {error} Put the store aside, or give "
-            "another store=."
-        ) from error
+def _digest_of(identity: object) -> str:
+    return content_digest(json.dumps(identity, sort_keys=True).encode())

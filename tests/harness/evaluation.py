@@ -75,6 +75,20 @@ def evaluate(
     )
 
 
+def timeless(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What a run wrote, without times and machines: its results, and its sample logs by task."""
+    (file,) = folder.rglob("results_*.json")
+    results = json.loads(file.read_text())
+    for name in ("date", "start_time", "end_time", "total_evaluation_time_seconds"):
+        results.pop(name, None)
+    results.pop("pretty_env_info", None)
+    for task in results["config"]["latent_tts"]["tasks"].values():
+        task.pop("throughput", None)
+    results["config"]["latent_tts"].pop("command")
+    logs = {path.name.rsplit("_", 1)[0]: path.read_bytes() for path in folder.rglob("samples_*")}
+    return results, logs
+
+
 def pools(results: dict[str, Any], task: str = "latent_tts_gsm8k") -> list[Pool]:
     """The logged pools of a task, in the order of its questions."""
     samples = sorted(results["samples"][task], key=lambda sample: sample["doc_id"])

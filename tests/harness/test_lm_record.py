@@ -45,7 +45,6 @@ def test_the_results_file_says_what_produced_the_numbers(run_command, checkpoint
     assert ours["backbone"] == "coconut"
     assert ours["prompt_format"] == "{question}\n<|start-latent|>"
     assert ours["aggregation"] == "voting"
-    assert ours["processes"] == 1
     assert ours["device"] == "cpu"
     assert ours["versions"] == {
         name: version(name) for name in ("latent-tts", "lm-eval", "torch", "transformers")
@@ -72,6 +71,7 @@ def test_the_results_file_says_what_produced_the_numbers(run_command, checkpoint
         assert task["throughput"] == {
             "tasks_together": ["latent_tts_gsm8k", "latent_tts_multiarith"],
             "samples": 2 * 5 * 4,
+            "processes": 1,
         }
     assert results["n-samples"]["latent_tts_gsm8k"]["effective"] == 5
     table = capsys.readouterr().out

@@ -23,7 +23,7 @@ def never_sampled(monkeypatch):
     def generate(*args, **kwargs):
         raise AssertionError("candidates were sampled")
 
-    monkeypatch.setattr("latent_tts.harness.responses.sample_pools", generate)
+    monkeypatch.setattr("latent_tts.harness.shared.answer", generate)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import logging
 import pytest
 import torch
 
-from latent_tts.harness.sample import sample_pools
+from latent_tts.harness.pools import Reader
+from latent_tts.harness.sample import answer, sample_pools
 from latent_tts.models import AutoLatentModel, EngineOptions, ModelError, load_tokenizer
 from latent_tts.models.engine.prompts import pad_left
 from tests.harness.evaluation import question
@@ -33,15 +34,11 @@ def loaded(request, checkpoints):
 
 def test_every_question_gets_its_own_pool_in_order(loaded):
     model, tokenizer, settings = loaded
-    places, found = [], {}
-
-    def done(place, pool):
-        places.append(place)
-        found[place] = pool
-
-    pools = sample_pools(model, tokenizer, QUESTIONS, settings, batch_size=3, done=done)
-    assert pools == [found[place] for place in range(10)]
-    assert len(places) == 10
+    reader = Reader(model, tokenizer, settings)
+    done = list(answer(reader, QUESTIONS, batch_size=3))
+    pools = sample_pools(model, tokenizer, QUESTIONS, settings, batch_size=3)
+    assert sorted(own.index for own in done) == list(range(10))
+    assert all(own.pool == pools[own.index] and own.drawn == 2 for own in done)
     for place in (0, 5, 9):
         assert sample_pools(model, tokenizer, [QUESTIONS[place]], settings) == [pools[place]]
     assert len(set(pools)) > 3
@@ -180,31 +177,20 @@ def test_running_out_of_memory_while_sampling_changes_no_pool(loaded, caplog):
             raise OUT_OF_MEMORY
 
     hook = model.base_model.register_forward_pre_hook(limited, with_kwargs=True)
-    indices = []
     try:
-        pools = sample_pools(
-            model, tokenizer, QUESTIONS, settings, done=lambda index, _: indices.append(index)
-        )
+        pools = sample_pools(model, tokenizer, QUESTIONS, settings)
     finally:
         hook.remove()
     assert pools == expected
-    assert sorted(indices) == list(range(10))
     assert "going on with 10 samples in a batch" in caplog.text
 
 
 def test_a_prompt_that_does_not_fit_fails_before_anything_is_found(loaded):
     model, tokenizer, settings = loaded
-    found = []
+    long = "How many pens are there? " * 20
+    found = answer(Reader(model, tokenizer, settings), [*QUESTIONS, long], batch_size=1)
     with pytest.raises(ModelError, match=r"positions; .* has 192"):
-        sample_pools(
-            model,
-            tokenizer,
-            [*QUESTIONS, "How many pens are there? " * 20],
-            settings,
-            batch_size=1,
-            done=lambda place, pool: found.append(place),
-        )
-    assert found == []
+        next(found)
 
 
 def test_the_engines_options_bound_what_is_scored_at_once(loaded, reward_model, monkeypatch):

@@ -1,6 +1,7 @@
 """Runs go on from the store: nothing is sampled twice, and nothing else changes."""
 
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,9 +9,10 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from latent_tts.harness.kept import Stores
 from latent_tts.harness.sample import sample_pools
+from latent_tts.harness.stores import Stores
 from latent_tts.models import AutoLatentModel, load_tokenizer
 from tests.harness.evaluation import BENCHMARKS, evaluate, pools, question
 from tests.reward.checkpoints import random_reward_model
@@ -109,6 +111,39 @@ def test_rewards_are_kept_and_other_models_score_kept_thoughts(loaded, reads, tm
             assert one.text == two.text
             assert one.reward == pytest.approx(two.reward, abs=2e-2)
             assert one.reward != two.reward or one.reward == 0  # half precision
+
+
+def test_a_search_is_not_repeated(loaded, reads, tmp_path):
+    model, _ = loaded
+    first, other = (random_reward_model(model, seed) for seed in (0, 1))
+    beams = {"num_beams": 2, "num_beam_candidates": 2}
+    expected = sampled(loaded, None, reward_model=first, **beams)
+    assert all(pool.beams for pool in expected)
+    assert sampled(loaded, tmp_path, reward_model=first, **beams) == expected
+    reads.clear()
+    assert sampled(loaded, tmp_path, reward_model=first, **beams) == expected
+    assert reads == []
+    assert [pool.beams for pool in sampled(loaded, tmp_path, reward_model=first)] == [()] * 6
+    more = {"num_beams": 1, "num_beam_candidates": 4}
+    assert sampled(loaded, tmp_path, reward_model=first, **more) == sampled(
+        loaded, None, reward_model=first, **more
+    )
+    assert sampled(loaded, tmp_path, reward_model=other, **beams) == sampled(
+        loaded, None, reward_model=other, **beams
+    )
+
+
+def test_a_checkpoint_that_changed_on_disk_takes_nothing(checkpoints, tmp_path):
+    folder = shutil.copytree(checkpoints["coconut"], tmp_path / "model")
+    load = AutoLatentModel.from_pretrained
+    sampled((load(folder), load_tokenizer(str(folder))), tmp_path / "store")
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in sorted(weights) if weights[name].is_floating_point())
+    weights[name].view(-1)[0] += 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    model = load(folder)
+    stores = Stores(tmp_path / "store", model, None, keep_thoughts=False)
+    assert len(stores.of(settings_of(model), questions=1).store) == 0
 
 
 def test_without_thoughts_another_reward_model_samples_anew(loaded, reads, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ...csv_text import csv_text
 from ...errors import ResultsError
 from ...runs.collect import collect
 from ...runs.command import without_secrets
@@ -81,7 +82,7 @@ def build_board(paths: Iterable[Path], folder: Path, *, processes: int = 2) -> B
     _remove_stale(pages, keep=set(slugs.values()))
     write_text(folder / "assets" / "runs.js", f"const RUNS = {in_script(_by_task(slugs))};\n")
     rows["page"] = [slugs.get((row.run, row.task)) for row in rows.itertuples()]
-    write_text(folder / "leaderboard.csv", rows.to_csv(index=False))
+    write_text(folder / "leaderboard.csv", csv_text(rows))
     context = {"problems": problems, "pictures": pictures, "runs": runs, "tables": _tables(rows)}
     write_text(folder / "leaderboard.md", render("leaderboard.md.jinja", **context))
     data = {

@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from latent_tts.models import EngineOptions, sample
-from latent_tts.models.engine.candidates import Candidates
+from latent_tts.models.engine.candidates import Candidates, EveryTurn
 from latent_tts.models.engine.scheduler import run
 from tests.marks import slow_but
 from tests.models.engine.passes import watching
@@ -67,10 +67,11 @@ def test_a_batch_is_full_and_no_fuller(backbones, monkeypatch, count, max_rows, 
     settings = backbone.model.settings(**settings, num_return_sequences=count)
     expected = backbone.sample(settings)
     monkeypatch.setattr(backbone.model, "engine_options", EngineOptions(max_rows=max_rows))
-    source = Begun(backbone.prompts(5), range(count), own_prompts=False)
+    turns = EveryTurn(5, range(count))
+    source = Begun(backbone.prompts(5), turns, sharing=count, own_prompts=False)
     found, passes, prompts = {}, [], []
     with watching(backbone.model, passes.append):
-        for _, one in run(backbone.model, settings, source, most_work=batch_size):
+        for _, one in run(backbone.model, settings, source, most_work=lambda: batch_size or 9):
             found[one.question, one.sample] = one
             ended = [name for name in source.begun if sum(name == at for at, _ in found) == count]
             prompts.append(len(source.begun) - len(ended))

@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from latent_tts.results.store import Sampled, Scored, Store, StoreError
+from latent_tts.results.store import Beam, Sampled, Scored, Searched, Store, StoreError
+from latent_tts.results.store.appended import Appended
 
 IDENTITY = {"checkpoint": "c0", "settings": {"noise_std": 0.6, "seed": 1}}
 
@@ -104,6 +105,62 @@ def test_a_file_of_another_version_or_store(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(StoreError, match=r"version 2 and of samples \w+; read are version 1"):
         Store(tmp_path / "c", IDENTITY)
+
+
+def test_a_store_of_another_byte_order(tmp_path, monkeypatch):
+    other = {"little": "big", "big": "little"}[sys.byteorder]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "byteorder", other)
+        filled(tmp_path, 0)
+    with pytest.raises(StoreError, match=rf"{the_file(tmp_path).name} was .* \({other}-endian;"):
+        Store(tmp_path, IDENTITY)
+
+
+@pytest.mark.parametrize("content", [b'{"checkpoint": "c9"}', b"{", b"[1]", b"\xff"])
+def test_a_changed_identity_is_named(tmp_path, content):
+    store = filled(tmp_path, 0)
+    (store.folder / "identity.json").write_bytes(content)
+    with pytest.raises(StoreError, match=r"identity\.json (has another digest|cannot be read)"):
+        Store(tmp_path, IDENTITY)
+
+
+def test_two_writers_never_share_a_file(tmp_path):
+    path = tmp_path / "one.jsonl"
+    Appended(path, b"first\n")
+    with pytest.raises(FileExistsError):
+        Appended(path, b"second\n")
+    assert path.read_bytes() == b"first\n"
+
+
+def test_a_process_that_was_forked_writes_a_file_of_its_own(tmp_path):
+    store = Store(tmp_path, IDENTITY)
+    store.append([row(0)])
+    child = os.fork()
+    if not child:
+        store.append([row(1)])
+        os._exit(0)
+    store.append([row(2)])
+    assert os.waitpid(child, 0)[1] == 0
+    assert sorted(Store(tmp_path, IDENTITY).samples("q")) == [0, 1, 2]
+    assert len(list(tmp_path.glob("*/*.jsonl"))) == 2
+
+
+def test_what_a_hostile_store_says_does_not_reach_the_terminal(tmp_path):
+    filled(tmp_path, 0, identity={"\x1b[2Ja\n": "\x1b[31m", "checkpoint": "c0"})
+    said = Store(tmp_path, {"checkpoint": "c0"}).nearest()
+    assert said.isprintable()
+    assert "was '\\x1b[31m'" in said
+
+
+def test_beams_come_back(tmp_path):
+    store = Store(tmp_path, IDENTITY)
+    found = Searched("q", "2 of 3 by rm", (Beam(2, (5, 6), False, (0.5, None)),))
+    store.append_scores([found])
+    again = Store(tmp_path, IDENTITY)
+    assert again.searched("q", "2 of 3 by rm") == found
+    assert again.searched("q", "2 of 2 by rm") is None
+    assert again.searched("p", "2 of 3 by rm") is None
+    assert len(again) == 0
 
 
 def test_thoughts_come_back_and_damaged_ones_are_named(tmp_path):

@@ -1,0 +1,90 @@
+"""Questions that several processes answer, each taking the next when it has room."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..models import LatentSettings
+from .loaded import Loaded
+from .pools import Answered, Reader
+from .sample import answer
+from .team import Shift
+
+
+@dataclass(frozen=True)
+class Group:
+    """Questions that are answered under the same settings.
+
+    Attributes:
+        settings: of their samples.
+        until: texts that end an answer.
+        questions: their texts by their indices.
+    """
+
+    settings: LatentSettings
+    until: tuple[str, ...]
+    questions: Mapping[int, str]
+
+    @property
+    def cost(self) -> int:
+        """How much a question costs, next to those of other groups."""
+        return self.settings.num_return_sequences * self.settings.max_new_tokens
+
+
+def lead(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[Answered]:
+    """Yield what all processes answer, as soon as the first process knows of it.
+
+    Args:
+        loaded: what samples are made with.
+        shift: of the processes; this is the first.
+        groups: the questions.
+
+    Raises:
+        LostProcessError: another process has failed.
+    """
+    groups = shift.told("job", sorted(groups, key=lambda group: -group.cost))
+    left = sum(len(group.questions) for group in groups)
+    for own in _answer(loaded, shift, groups):
+        for done in (own, *shift.handed_in()):
+            yield done
+            left -= 1
+    while left:
+        shift.wait()
+        for done in shift.handed_in():
+            yield done
+            left -= 1
+
+
+def help_out(loaded: Loaded, shift: Shift) -> None:
+    """Answer questions of which the first process leads.
+
+    Raises:
+        LostProcessError: the first process has failed.
+    """
+    for own in _answer(loaded, shift, shift.told("job")):
+        shift.hand_in(own)
+
+
+def _answer(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[Answered]:
+    """Yield what this process answers."""
+    for number, group in enumerate(groups):
+        indices, settings = list(group.questions), group.settings
+        kept = None
+        if loaded.stores is not None:
+            kept = loaded.stores.of(settings, questions=len(indices))
+        reader = Reader(
+            loaded.model,
+            loaded.tokenizer,
+            settings,
+            loaded.reward_model,
+            group.until,
+            kept,
+            loaded.nearest,
+        )
+        turns = shift.turns(f"{number}", len(indices))
+        for own in answer(
+            reader,
+            list(group.questions.values()),
+            batch_size=loaded.arguments.questions_together,
+            turns=turns,
+        ):
+            yield replace(own, index=indices[own.index])

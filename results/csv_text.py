@@ -1,0 +1,28 @@
+"""Tables as CSV that a spreadsheet shows and never computes."""
+
+import re
+from collections.abc import Hashable
+
+import pandas as pd
+
+# What a spreadsheet takes for a formula: names of runs and texts of files are other people's.
+_FORMULA = re.compile(r"[=+@\t\r\n]|-(?!\s*\.?\d[\d.]*(e[+-]?\d+)?\s*$)", re.IGNORECASE)
+
+
+def csv_text(table: pd.DataFrame, *, float_format: str | None = None) -> str:
+    """Return a table as CSV, in which a text that would be a formula begins with an apostrophe.
+
+    Args:
+        table: without its index.
+        float_format: of numbers, as pandas takes it.
+    """
+    harmless = table.rename(columns=_harmless)
+    for place, kind in enumerate(harmless.dtypes):
+        if not pd.api.types.is_numeric_dtype(kind):
+            harmless.isetitem(place, harmless.iloc[:, place].map(_harmless))
+    text: str = harmless.to_csv(index=False, float_format=float_format)
+    return text
+
+
+def _harmless(value: Hashable) -> Hashable:
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
