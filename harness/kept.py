@@ -169,7 +169,7 @@ class Stores:
             "config": _config(model),
             "backbone": model.backbone,
             "prompt_format": model.format_prompt("{question}"),
-            "tokens": asdict(model.latent_tokens),
+            "tokens": _tokens(model),
             "dtype": str(model.dtype),
             "sampling": SAMPLING_VERSION,
         }
@@ -204,6 +204,12 @@ class Stores:
                 store, keep_thoughts=bool(self._size), reward_model=self._reward_model
             )
         return self._opened[key]
+
+
+def _tokens(model: LatentBackbone) -> dict[str, Any]:
+    """Return the markers, as stores had them before there were any of several tokens."""
+    found = asdict(model.latent_tokens)
+    return {name: value for name, value in found.items() if name != "after_end" or value}
 
 
 def _config(model: LatentBackbone) -> str:

@@ -71,7 +71,7 @@ def find_layout(source: Source) -> Layout:
     if source.root.is_dir() and (source.root / "lora_adapter").is_dir():
         raise ModelError(
             f"{source.name!r} is a run folder of Latent-SFT. Its model is the merged one in "
-            f"{source.root / 'hf'}; the backbone that reads it, latent_sft, is not here yet."
+            f"{source.root / 'hf'}: give that folder, and backbone=latent_sft."
         )
     if any(name.startswith("stop_gate.") for name in source.names):
         raise ModelError(

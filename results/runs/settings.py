@@ -18,6 +18,15 @@ _NO_SAMPLER_S = frozenset(
         "max_new_tokens",
         "do_sample",
         "temperature",
+        "top_p",
+        "top_k",
+        "mixture_size",
+        "mixture_temperature",
+        "mixture_top_k",
+        "mixture_top_p",
+        "mixture_min_p",
+        "cold_stop_entropy",
+        "cold_stop_steps",
     }
 )
 """Settings that belong to no sampler, by which a sampler's own are known in old records."""
