@@ -32,7 +32,8 @@ def prompt_room(
     reward_model: LatentRewardHead | None = None,
 ) -> int:
     """Return the most tokens that a prompt may have."""
-    room = position_limit(model) - settings.thought_limit - 2  # the end marker and an answer
+    after = len(model.latent_tokens.ending) + 1  # the end marker and an answer
+    room = position_limit(model) - settings.thought_limit - after
     if reward_model is None:
         return room
     return min(room, position_limit(reward_model) - settings.thought_limit)

@@ -8,8 +8,10 @@ from ..models import EngineOptions, LatentSettings, ModelError
 from ..models.settings import check_names
 from ..tasks import MAX_CANDIDATES, find_strategy
 
-# Settings that lm-eval's tasks carry for other models. They mean nothing while answers are greedy.
-_SAMPLING_ONLY = ("top_p", "top_k", "min_p", "typical_p", "repetition_penalty")
+# Settings that lm-eval's tasks carry for other models. They mean nothing while answers are greedy;
+# of those of sampling, the first two are ours too.
+_NUCLEUS = ("top_p", "top_k")
+_SAMPLING_ONLY = ("min_p", "typical_p", "repetition_penalty")
 _OURS = (
     "until",
     "return_pool",
@@ -17,6 +19,7 @@ _OURS = (
     "aggregation",
     "max_gen_toks",
     "max_tokens",
+    *_NUCLEUS,
     *_SAMPLING_ONLY,
 )
 
@@ -76,8 +79,10 @@ def read_options(
     if samples and unused:
         raise ModelError(
             f"{unused[0]}={own[unused[0]]!r} with do_sample=true: answers are sampled with "
-            "temperature alone. Leave it out."
+            "temperature, top_p and top_k alone. Leave it out."
         )
+    if samples:
+        given |= {name: own[name] for name in _NUCLEUS if name in own}
     merged = _merge(given, model_args)
     limit = own.get("max_gen_toks", own.get("max_tokens"))
     if limit is not None and "max_new_tokens" not in given:
@@ -85,7 +90,8 @@ def read_options(
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ModelError(f"max_gen_toks={limit!r}; allowed is a whole number of at least 1.")
         thoughts = model.settings(**(merged | {"max_new_tokens": 1 << 30})).thought_limit
-        merged["max_new_tokens"] = thoughts + 1 + limit
+        marker = len(model.latent_tokens.ending)
+        merged["max_new_tokens"] = thoughts + marker + limit
     settings = model.settings(**merged)
     if own.get("return_pool"):
         _check_count(settings.num_return_sequences, least=own.get("min_candidates", 1))

@@ -47,7 +47,7 @@ class Stores:
             "config": _config(model),
             "backbone": model.backbone,
             "prompt_format": model.format_prompt("{question}"),
-            "tokens": asdict(model.latent_tokens),
+            "tokens": _tokens(model),
             "dtype": str(model.dtype),
             "sampling": SAMPLING_VERSION,
         }
@@ -87,6 +87,12 @@ class Stores:
                 need_thoughts=self._need_thoughts,
             )
         return self._opened[key]
+
+
+def _tokens(model: LatentBackbone) -> dict[str, Any]:
+    """Return the markers, as stores had them before there were any of several tokens."""
+    found = asdict(model.latent_tokens)
+    return {name: value for name, value in found.items() if name != "after_end" or value}
 
 
 def _config(model: LatentBackbone) -> str:

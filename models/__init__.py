@@ -2,6 +2,7 @@
 
 from .auto import AutoLatentModel
 from .backbones import BACKBONES, LatentBackbone
+from .backbones.mixture import Mixing, Mixture
 from .engine.candidates import sample
 from .errors import ModelError
 from .fields import choice, flag, integer, real
@@ -28,6 +29,8 @@ __all__ = [
     "LatentGenerateOutput",
     "LatentGenerationConfig",
     "LatentSettings",
+    "Mixing",
+    "Mixture",
     "ModelError",
     "Reading",
     "Sampler",

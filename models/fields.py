@@ -1,6 +1,7 @@
 """Fields of settings that know what they allow, and the check of a whole dataclass."""
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -73,6 +74,13 @@ def real(default: float, *, least: float = 0.0, below: float = math.inf) -> Any:
 def integer(default: int | None, *, least: int | None = None, optional: bool = False) -> Any:
     """Return a dataclass field for an integer."""
     return _field(default, integer_range(least=least, optional=optional))
+
+
+def share(default: float) -> Any:
+    """Return a dataclass field for a number above 0 and at most 1."""
+    smallest = sys.float_info.min
+    allowed = real_range(least=smallest, below=math.nextafter(1.0, 2.0))
+    return _field(default, Allowed("allowed is a number above 0 and at most 1", allowed.holds))
 
 
 def choice(*names: str) -> Any:

@@ -8,6 +8,7 @@ from transformers import GenerationConfig
 from ..registry import near
 from .errors import ModelError
 from .samplers import parameters
+from .settings import mixing_names
 
 # Of transformers' own fields, those that a checkpoint's generation_config.json may set. Not
 # do_sample and temperature: a latent reasoner's file often is its base model's, made for chat, and
@@ -25,6 +26,7 @@ def latent_fields() -> tuple[str, ...]:
         "latent_do_sample",
         "latent_do_sample_by",
         *parameters(),
+        *mixing_names(),
         "num_beam_candidates",
         "seed",
     )
@@ -44,7 +46,7 @@ class LatentGenerationConfig(GenerationConfig):
         max_latent_length: most thoughts of a backbone that stops by itself.
         latent_do_sample: whether thoughts are sampled; False is deterministic.
         latent_do_sample_by: a name in `SAMPLERS`; each sampler's class documents its parameters,
-            which are fields here too.
+            which are fields here too, as are those of a backbone's `mixing`.
         num_beam_candidates: next thoughts that each of `num_beams` beams proposes in beam search
             guided by a reward model (arXiv 2510.07745, section 4).
         seed: with question and sample index, the address of every random number.

@@ -20,6 +20,7 @@ class LatentGenerateOutput(ModelOutput):
         latent_thoughts: f[B * N, T, D], the input embeddings that were fed as thoughts, zero beyond
             a row's length.
         latent_lengths: i64[B * N], thoughts of each row.
+        marker_lengths: i64[B * N], tokens of the end marker.
         answer_lengths: i64[B * N], answer tokens of each row, the end-of-sequence token included.
         truncated: bool[B * N], whether the answer was cut off before its end.
     """
@@ -27,6 +28,7 @@ class LatentGenerateOutput(ModelOutput):
     sequences: torch.Tensor | None = None
     latent_thoughts: torch.Tensor | None = None
     latent_lengths: torch.Tensor | None = None
+    marker_lengths: torch.Tensor | None = None
     answer_lengths: torch.Tensor | None = None
     truncated: torch.Tensor | None = None
 
@@ -37,7 +39,7 @@ class LatentGenerateOutput(ModelOutput):
         """Return the trajectories, padded, after the prompts i64[R, P] that they come from."""
         tokens = model.latent_tokens
         new = [
-            [tokens.placeholder] * len(one.thoughts) + [tokens.end, *one.answer_ids]
+            [tokens.placeholder] * len(one.thoughts) + [*tokens.ending, *one.answer_ids]
             for one in trajectories
         ]
         width = max(map(len, new))
@@ -50,6 +52,7 @@ class LatentGenerateOutput(ModelOutput):
             sequences=torch.cat((input_ids, padded.to(device)), dim=1),
             latent_thoughts=thoughts,
             latent_lengths=torch.tensor([len(one.thoughts) for one in trajectories], device=device),
+            marker_lengths=torch.full((len(new),), len(tokens.ending), device=device),
             answer_lengths=torch.tensor(
                 [len(one.answer_ids) for one in trajectories], device=device
             ),
@@ -58,13 +61,17 @@ class LatentGenerateOutput(ModelOutput):
 
     def answer_ids(self) -> list[list[int]]:
         """Return each row's answer tokens, without the end-of-sequence token."""
-        sequences, starts, counts, cut = (
+        sequences, thoughts, markers, counts, cut = (
             torch.as_tensor(field).tolist()
-            for field in (self.sequences, self.latent_lengths, self.answer_lengths, self.truncated)
+            for field in (
+                *(self.sequences, self.latent_lengths, self.marker_lengths),
+                *(self.answer_lengths, self.truncated),
+            )
         )
-        new = max(start + 1 + count for start, count in zip(starts, counts, strict=True))
+        starts = [sum(pair) for pair in zip(thoughts, markers, strict=True)]
+        new = max(start + count for start, count in zip(starts, counts, strict=True))
         rows = []
         for ids, start, count, is_cut in zip(sequences, starts, counts, cut, strict=True):
-            first = len(ids) - new + start + 1  # after the end marker
+            first = len(ids) - new + start  # after the end marker
             rows.append(ids[first : first + count - (not is_cut)])
         return rows

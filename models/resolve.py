@@ -7,10 +7,11 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from .backbones import LatentBackbone
+from .backbones.mixture import Mixing
 from .errors import ModelError
 from .fields import integer_range
 from .samplers import SAMPLERS, Sampler, parameters
-from .settings import DETERMINISTIC, LatentSettings, check_names, setting_names
+from .settings import DETERMINISTIC, LatentSettings, check_names, mixing_names, setting_names
 
 _LENGTHS = frozenset({"latent_length", "max_latent_length"})
 _DEFAULT_SAMPLER = "dropout"
@@ -33,12 +34,15 @@ def resolve_settings(
     """
     check_names(overrides)
     given = [_given(source) for source in (overrides, *sources)]
+    if any("latent_do_sample_by" in source for source in given[:-1]):
+        given[-1].pop("latent_do_sample", None)  # who names a sampler wants it
     user, own = given[:2], _first(given[2:])
     chosen = _first(given)
     asked = any("num_return_sequences" in source for source in user)
     if not asked:
         _count_beams(chosen)
-    settings = LatentSettings(sampler=_sampler(chosen, backbone), **chosen)
+    sampler, mixing = _sampler(chosen, backbone), _mixing(chosen, backbone)
+    settings = LatentSettings(sampler=sampler, mixing=mixing, **chosen)
     if not settings.stochastic_by_choice and not asked and settings.beams is None:
         # A checkpoint's own N is meant for sampling; one deterministic answer is enough.
         settings = replace(settings, num_return_sequences=1)
@@ -95,8 +99,37 @@ def _sampler(chosen: dict[str, Any], backbone: LatentBackbone) -> Sampler:
     return made[kind.name] if samples else DETERMINISTIC
 
 
+def _mixing(chosen: dict[str, Any], backbone: LatentBackbone) -> Mixing | None:
+    """Take what says how thoughts are mixed out of the chosen settings.
+
+    Raises:
+        ModelError: the backbone mixes nothing, or not in this way.
+    """
+    given = {name: chosen.pop(name) for name in mixing_names() if name in chosen}
+    own = () if backbone.mixing is None else fields(backbone.mixing)
+    unread = given.keys() - {field.name for field in own}
+    if unread:
+        name, lacks = min(unread), "mixes none" if backbone.mixing is None else "mixes otherwise"
+        raise ModelError(
+            f"{name}={given[name]!r} says how tokens are mixed to a thought, and "
+            f"{backbone.backbone} {lacks}. Leave it out."
+        )
+    return None if backbone.mixing is None else replace(backbone.mixing, **given)
+
+
 def _check_backbone(settings: LatentSettings, backbone: LatentBackbone) -> None:
     settings.sampler.check(backbone)
+    tokens = getattr(backbone, "latent_tokens", None)  # none before a checkpoint is loaded
+    needed = settings.thought_limit + (1 if tokens is None else len(tokens.ending)) + 1
+    if settings.max_new_tokens < needed:
+        raise ModelError(
+            f"max_new_tokens={settings.max_new_tokens} counts thoughts, the tokens of "
+            f"{backbone.end_marker!r} and answer tokens; with up to {settings.thought_limit} "
+            f"thoughts it must be at least {needed}."
+        )
+    if settings.mixing is not None:
+        vocabulary = backbone.config.get_text_config().vocab_size
+        settings.mixing.check(vocabulary, backbone.name_or_path)
     if settings.max_latent_length is not None and not backbone.chooses_length:
         raise ModelError(
             f"max_latent_length={settings.max_latent_length} for {backbone.backbone}, which thinks "
@@ -116,10 +149,12 @@ def _warn_of_unread(settings: LatentSettings, asked: Mapping[str, Any]) -> None:
             "choose the sampler that it is for.",
             stacklevel=4,
         )
-    if not settings.do_sample and asked.get("temperature", 1.0) not in (0, 1):
+    neutral = {"temperature": (0, 1), "top_p": (1,), "top_k": (0,)}
+    answers = {k: asked[k] for k, same in neutral.items() if asked.get(k, same[0]) not in same}
+    if not settings.do_sample and answers:
         warnings.warn(
-            f"temperature={settings.temperature} changes nothing while answers are greedy. Leave "
-            "it out, or ask for do_sample=true.",
+            f"{_listed(answers)} changes nothing while answers are greedy. Leave it out, or ask "
+            "for do_sample=true.",
             stacklevel=4,
         )
 

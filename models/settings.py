@@ -5,12 +5,18 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ..registry import near
-from .backbones import LatentBackbone
+from .backbones import BACKBONES, LatentBackbone
+from .backbones.mixture import Mixing
 from .errors import ModelError
-from .fields import check_fields, flag, integer, real
+from .fields import check_fields, flag, integer, real, share
 from .samplers import Sampler, parameters
 
 DETERMINISTIC = Sampler()
+# Of the settings, those that are recorded by what they hold.
+_PARTS = frozenset({"sampler", "mixing"})
+# Settings that earlier runs did not record, and what those runs had: at that value they are left
+# out of records, so that old and new runs compare.
+_SINCE = {"top_p": 1.0, "top_k": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,9 @@ class LatentSettings:
     max_new_tokens: int = integer(128, least=1)
     do_sample: bool = flag(False)
     temperature: float = real(1.0)
+    top_p: float = share(1.0)
+    top_k: int = integer(0, least=0)
+    mixing: Mixing | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -96,6 +105,11 @@ class LatentSettings:
         return length if length is not None else 0
 
     @property
+    def answer_temperature(self) -> float:
+        """Temperature of the answers' distribution; 1 where they are greedy."""
+        return self.temperature if self.do_sample else 1.0
+
+    @property
     def latent_do_sample(self) -> bool:
         """Whether thoughts are sampled."""
         return type(self.sampler) is not Sampler
@@ -114,7 +128,10 @@ class LatentSettings:
 
         `sampler_strength` names the parameter that reports label the run by.
         """
-        own = {name: value for name, value in vars(self).items() if name != "sampler"}
+        own = {name: value for name, value in vars(self).items() if name not in _PARTS}
+        own = {name: value for name, value in own.items() if value != _SINCE.get(name, "")}
+        if self.mixing is not None:
+            own |= vars(self.mixing)
         own["latent_do_sample"] = self.latent_do_sample
         if self.latent_do_sample:
             own |= {"latent_do_sample_by": self.sampler.name, **self.sampler.record()}
@@ -124,8 +141,14 @@ class LatentSettings:
 
 def setting_names() -> tuple[str, ...]:
     """Return the names of all settings, samplers' parameters among them."""
-    own = (field.name for field in fields(LatentSettings) if field.name != "sampler")
-    return (*own, "latent_do_sample", "latent_do_sample_by", *parameters())
+    own = (field.name for field in fields(LatentSettings) if field.name not in _PARTS)
+    return (*own, "latent_do_sample", "latent_do_sample_by", *parameters(), *mixing_names())
+
+
+def mixing_names() -> tuple[str, ...]:
+    """Return the settings of backbones whose thoughts are mixtures."""
+    mixings = [kind.mixing for kind in BACKBONES.usable().values() if kind.mixing is not None]
+    return tuple(dict.fromkeys(field.name for mixing in mixings for field in fields(mixing)))
 
 
 def check_names(given: Iterable[str], also: Iterable[str] = ()) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .backbones.mixture import Mixture
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
@@ -16,6 +18,8 @@ class Trajectory:
         thoughts: f[T, D], the input embeddings that were fed as thoughts.
         answer_ids: tokens of the answer, the end-of-sequence token included where it came.
         truncated: whether the answer was cut off before its end.
+        mixture: of which tokens each of the T thoughts was mixed, and with what weights; None where
+            thoughts are no mixtures, and where some were given, as to completions and beams.
     """
 
     question: int
@@ -23,6 +27,7 @@ class Trajectory:
     thoughts: torch.Tensor
     answer_ids: tuple[int, ...]
     truncated: bool
+    mixture: Mixture | None = None
 
     @property
     def text_ids(self) -> list[int]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache
 
+from ..boxes import boxed
 from ..numerals import MAX_DIGITS, MAX_TEXT, SHORT_UNIT, canonical, last_number, numerals
 from .errors import TaskError
 
@@ -74,7 +75,7 @@ def read_number(answer: str | None) -> str | None:
 
 def _core(answer: str) -> str:
     """Return the part of an answer that states it, without markup."""
-    text = _boxed(answer) or answer
+    text = boxed(answer) or answer
     sides = [side for side in re.split(r"=|\u2248|\\approx", text) if re.search("[0-9]", side)]
     text = sides[-1] if sides else ""
     text = _EMPHASIS.sub(r"\2", _EMPHASIS.sub(r"\2", _MARKUP.sub(" ", text)))
@@ -92,7 +93,7 @@ def final_answer(text: str, *, number: bool = True) -> str | None:
     _, hashes, tail = text.rpartition("####")
     line = tail.strip().partition("\n")[0].strip() if hashes else None
     last = last_number(text) if number else text.strip().rpartition("\n")[2].strip() or None
-    return _boxed(text) or line or last
+    return boxed(text) or line or last
 
 
 _NEXT = re.compile(r"\n\W*(?:question|problem|q)\b\s*\d*\W*:", re.IGNORECASE)
@@ -105,19 +106,6 @@ def _own_part(text: str) -> str:
         if "####" in before or r"\boxed" in before:
             return before
     return text
-
-
-def _boxed(answer: str) -> str | None:
-    """Return what stands in the last pair of LaTeX's boxes, None where there is none."""
-    _, command, tail = answer.rpartition(r"\boxed")
-    text, depth = tail.lstrip(), 0
-    if not command:
-        return None
-    for index, character in enumerate(text):
-        depth += (character == "{") - (character == "}")
-        if depth == 0:
-            return text[1:index].strip() or None
-    return None
 
 
 def is_correct(answer: str | None, gold: str | None, *, tolerance: Decimal = Decimal(0)) -> bool:

@@ -6,15 +6,33 @@ from .coconut import Coconut
 from .codi import Codi
 from .colar import Colar
 from .explicit import Explicit
+from .latent_sft import LatentSFT
 from .protocol import LatentBackbone
+from .soft_thinking import SoftThinking
 
-__all__ = ["BACKBONES", "Coconut", "Codi", "Colar", "Explicit", "LatentBackbone"]
+__all__ = [
+    "BACKBONES",
+    "Coconut",
+    "Codi",
+    "Colar",
+    "Explicit",
+    "LatentBackbone",
+    "LatentSFT",
+    "SoftThinking",
+]
 
 BACKBONES: Registry[type[LatentBackbone]] = Registry(
     "latent_tts.backbones",
     what="backbone",
     error=ModelError,
-    things={"coconut": Coconut, "codi": Codi, "colar": Colar, "explicit": Explicit},
+    things={
+        "coconut": Coconut,
+        "codi": Codi,
+        "colar": Colar,
+        "explicit": Explicit,
+        "latent_sft": LatentSFT,
+        "soft_thinking": SoftThinking,
+    },
     check=class_check(
         "latent_tts.backbones",
         LatentBackbone,

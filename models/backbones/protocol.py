@@ -13,6 +13,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from ..options import EngineOptions
+from .mixture import Mixing
 from .prompts import PromptEncoder
 from .tokens import LatentTokens
 
@@ -95,6 +96,8 @@ class LatentBackbone(_Model):
         class_prefix: what the joined class's name begins with; the method's class name if empty.
         latent_defaults: generation settings of the released evaluation; a checkpoint's
             generation_config.json overrides them.
+        mixing: how the next tokens become a thought, where it is a mixture of their embeddings
+            and not made of the hidden state.
         chooses_length: whether the model ends its thinking itself, by predicting the end marker.
         dropout_while_answering: whether a dropout sampler stays on while the answer is decoded.
         least_thoughts: how many it thinks before it may end its thinking.
@@ -102,6 +105,9 @@ class LatentBackbone(_Model):
             output a mask is applied; the sampler knows those of transformers' usual decoders.
         start_marker: text that ends the prompt and begins thinking.
         end_marker: text whose token ends thinking.
+        ends_by: which token of the end marker ends thinking: `all`, where it must be one token, as
+            the start marker must; or, where it is text of one or several tokens, `first` (and then
+            all are fed) or `last` (which alone is fed).
         tokenizer: the checkpoint's, set when it is loaded; None where it has none.
         latent_tokens: ids of the markers, found when the checkpoint is loaded.
         engine_options: how samples are computed.
@@ -110,12 +116,14 @@ class LatentBackbone(_Model):
     backbone: ClassVar[str]
     class_prefix: ClassVar[str] = ""
     latent_defaults: ClassVar[Mapping[str, Any]]
+    mixing: ClassVar[Mixing | None] = None
     chooses_length: ClassVar[bool] = False
     dropout_while_answering: ClassVar[bool] = False
     least_thoughts: int = 0
     dropout_modules: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     start_marker: ClassVar[str] = "<|start-latent|>"
     end_marker: ClassVar[str] = "<|end-latent|>"
+    ends_by: ClassVar[str] = "all"
 
     tokenizer: PreTrainedTokenizerBase | None = None
     latent_tokens: LatentTokens
@@ -139,7 +147,8 @@ class LatentBackbone(_Model):
         """Turn last hidden states (after the final norm) into the next input embeddings.
 
         Args:
-            hidden: f[R, D], the last layer's state at each row's last position.
+            hidden: f[R, D], the last layer's state at each row's last position; under `mixing` the
+                mixtures of the next tokens' embeddings instead.
 
         Returns:
             f[R, D].

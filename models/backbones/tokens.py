@@ -15,12 +15,13 @@ class LatentTokens:
     """Ids the engine needs.
 
     Attributes:
-        end: the marker fed when thinking ends.
+        end: the marker fed when thinking ends; the first of its tokens where it has several.
         placeholder: stands for a thought in `sequences`.
         eos: end the answer.
         pad: fills rows that ended early.
         forbidden: are never answered: those that the checkpoint's generation config suppresses,
             and embeddings behind the tokenizer's last token, which pad the vocabulary.
+        after_end: the end marker's other tokens, which are fed after its first.
     """
 
     end: int
@@ -28,6 +29,12 @@ class LatentTokens:
     eos: tuple[int, ...]
     pad: int
     forbidden: tuple[int, ...] = ()
+    after_end: tuple[int, ...] = ()
+
+    @property
+    def ending(self) -> tuple[int, ...]:
+        """The whole end marker."""
+        return (self.end, *self.after_end)
 
     @classmethod
     def find(cls, model: Any, tokenizer: PreTrainedTokenizerBase | None = None) -> "LatentTokens":
@@ -52,6 +59,9 @@ class LatentTokens:
         eos = (eos,) if isinstance(eos, int) else tuple(eos)
         pad = model.config.pad_token_id
         pad = eos[0] if pad is None or pad < 0 else pad
+        if model.ends_by != "all":
+            end, *after = _text_ids(model, tokenizer)[-1 if model.ends_by == "last" else 0 :]
+            return cls(end, pad, eos, pad, _forbidden(model, tokenizer), tuple(after))
         end = _marker_id(model, tokenizer, marker=model.end_marker, key="latent_end_id")
         if model.start_marker != model.end_marker:
             _marker_id(model, tokenizer, marker=model.start_marker, key="latent_start_id")
@@ -78,6 +88,31 @@ def _forbidden(model: Any, tokenizer: Any) -> tuple[int, ...]:
     suppressed = getattr(model.generation_config, "suppress_tokens", None) or ()
     padding = () if tokenizer is None else range(len(tokenizer), size)
     return tuple(sorted({*suppressed, *padding}))
+
+
+def _text_ids(model: Any, tokenizer: PreTrainedTokenizerBase | None) -> list[int]:
+    """Return the ids of an end marker that is ordinary text, one or several.
+
+    Raises:
+        ModelError: there is no tokenizer, or one that cannot write it.
+    """
+    marker, ids = model.end_marker, []
+    if tokenizer is not None:
+        ids = tokenizer.encode(marker, add_special_tokens=False)
+    size = model.config.get_text_config().vocab_size
+    if tokenizer is None or not ids or tokenizer.decode(ids).strip() != marker:
+        lacks = "it has no tokenizer" if tokenizer is None else f"its tokenizer has no {marker!r}"
+        raise ModelError(
+            f"The checkpoint {model.name_or_path!r} cannot end its thinking: {lacks}, with which a "
+            f"{model.backbone} model does so. Give its own tokenizer, or name the right backbone "
+            "with backbone=."
+        )
+    if max(ids) >= size:
+        raise ModelError(
+            f"{marker!r} has the ids {ids}, but the checkpoint {model.name_or_path!r} has only "
+            f"{size} embeddings: its tokenizer belongs to another model."
+        )
+    return ids
 
 
 def _marker_id(

@@ -46,6 +46,7 @@ class Batch:
         self._waiting = Waiting(source)
         self._record = Record(model, settings)
         self._rows: Rows | None = None
+        self._given = False  # whether rows begin with thoughts, of whose mixtures nothing is known
         self.done: list[tuple[int, Trajectory]] = []
         self._samples: dict[int, tuple[int, int]] = {}  # work and sample of each row's index
 
@@ -109,7 +110,8 @@ class Batch:
         """Record what the rows are fed: thoughts, and tokens of answers."""
         if any(told.thinks):
             chosen = among(step.thinks, sum(told.thinks))
-            self._record.write(rows.index[chosen], rows.thoughts[chosen], step.inputs[chosen])
+            made = None if step.mixture is None else step.mixture.select(chosen)
+            self._record.write(rows.index[chosen], rows.thoughts[chosen], step.inputs[chosen], made)
         for index, token, answers in zip(told.index, told.tokens, told.answers, strict=True):
             if answers:
                 self._record.answer(index, token)
@@ -121,13 +123,14 @@ class Batch:
         done = []
         for index, count, cut in ended:
             work, sample = self._samples[index]
-            thoughts, answer = self._record.read(index, count)
+            thoughts, mixture, answer = self._record.read(index, count)
             trajectory = Trajectory(
                 question=work,
                 sample=sample,
                 thoughts=thoughts,
                 answer_ids=tuple(answer),
                 truncated=bool(cut),
+                mixture=None if self._given else mixture,
             )
             done.append((work, trajectory))
         for index, *_ in ended:  # all at once, so that none is lost where memory runs out above
@@ -171,5 +174,6 @@ class Batch:
         rows, thoughts = self._source.begin(stepper, wave, samples)
         rows = rows.indexed(torch.tensor(free, device=rows.keys.device))
         if thoughts is not None:
+            self._given = True
             self._record.fill(rows.index, thoughts)
         self._rows = rows if self._rows is None else Rows.join(self._rows, rows)

@@ -163,7 +163,7 @@ def check_prompts(
         )
     longest = max(map(len, prompts))
     positions = position_limit(model)
-    needed = settings.thought_limit + 2
+    needed = settings.thought_limit + len(model.latent_tokens.ending) + 1
     if longest + needed > positions:
         raise ModelError(
             f"A prompt of {longest} tokens with {settings.thought_limit} thoughts, the end marker "

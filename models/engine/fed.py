@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ..backbones.mixture import Mixture
+
 
 @dataclass(frozen=True)
 class Step:
@@ -13,15 +15,25 @@ class Step:
         tokens: i64[R], a placeholder where a thought follows.
         thinks: bool[R], which rows think on.
         inputs: f[R, D], the input embeddings, thoughts among them.
+        mixture: of what tokens the thoughts are mixed, where they are.
+        cold: i64[R], for how many steps rows have been certain, where that is counted.
     """
 
     tokens: torch.Tensor
     thinks: torch.Tensor
     inputs: torch.Tensor
+    mixture: Mixture | None = None
+    cold: torch.Tensor | None = None
 
     def select(self, chosen: torch.Tensor | slice) -> "Step":
         """Return the step of the rows at `chosen`, i64[R']."""
-        return Step(self.tokens[chosen], self.thinks[chosen], self.inputs[chosen])
+        return Step(
+            self.tokens[chosen],
+            self.thinks[chosen],
+            self.inputs[chosen],
+            None if self.mixture is None else self.mixture.select(chosen),
+            None if self.cold is None else self.cold[chosen],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import torch
 from ..backbones.protocol import LatentBackbone, Readable
 from ..backbones.tokens import indices_within
 from ..errors import ModelError
-from ..samplers import randomness
+from ..samplers import Draw, randomness
 from . import kernels
 
 _SAMPLED_ROWS = 64  # whose next tokens are sampled at once: a random number for every known token
@@ -47,34 +47,84 @@ def greedy_tokens(model: LatentBackbone, hidden: torch.Tensor) -> tuple[torch.Te
 def sampled_tokens(
     model: LatentBackbone,
     hidden: torch.Tensor,
-    keys: torch.Tensor,
-    positions: torch.Tensor,
+    draw: Draw,
     *,
     temperature: torch.Tensor,
+    nucleus: tuple[int, float],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return tokens i64[R] drawn from softmax(logits / temperature), and whose logits are finite.
 
     Args:
         model: has a head.
         hidden: f[R, D].
-        keys: i64[R], the rows' keys.
-        positions: i64[R], of the tokens.
+        draw: random numbers at the rows' addresses, at the positions of the tokens.
         temperature: f64[R]; rows at 0 take the likeliest token.
+        nucleus: as `drawn_tokens` takes it.
     """
     found, finite = [], []
-    for start in range(0, len(hidden), _SAMPLED_ROWS):
-        rows = slice(start, start + _SAMPLED_ROWS)
+    for rows in row_parts(len(hidden)):
         every = logits(model, hidden[rows])
-        uniform = randomness.uniform(
-            keys[rows], positions[rows], site=randomness.ANSWER_SITE, size=every.shape[-1]
-        )
-        # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
-        scale = temperature[rows].unsqueeze(-1)
-        noisy = every.double() / scale - (-uniform.log()).log()
-        largest, best = every.max(dim=-1)
-        found.append(torch.where(scale[:, 0] > 0, noisy.argmax(dim=-1), best))
+        tokens, largest = drawn_tokens(every, draw[rows], temperature[rows], nucleus)
+        found.append(tokens)
         finite.append(largest.isfinite())
     return torch.cat(found), torch.cat(finite)
+
+
+def row_parts(count: int) -> Iterator[slice]:
+    """Yield the rows of which a table of all logits is made at once."""
+    for start in range(0, count, _SAMPLED_ROWS):
+        yield slice(start, start + _SAMPLED_ROWS)
+
+
+def drawn_tokens(
+    every: torch.Tensor, draw: Draw, temperature: torch.Tensor, nucleus: tuple[int, float]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return tokens i64[R] drawn from softmax(logits / temperature), and the largest logits f[R].
+
+    Args:
+        every: f[R, V], the logits.
+        draw: random numbers at the rows' addresses.
+        temperature: f64[R]; rows at 0 take the likeliest token.
+        nucleus: top_k and top_p: drawn is among the top_k likeliest tokens (all at 0), and of these
+            among the likeliest that together have at least the probability top_p.
+    """
+    uniform = randomness.uniform(
+        draw.keys, draw.positions, site=randomness.ANSWER_SITE, size=every.shape[-1]
+    )
+    # Gumbel-max: the argmax of logits / temperature + Gumbel noise is a sample of softmax.
+    scale = temperature.unsqueeze(-1)
+    scaled = within_nucleus(every.double() / scale, *nucleus)
+    noisy = scaled - (-uniform.log()).log()
+    largest, best = every.max(dim=-1)
+    return torch.where(temperature > 0, noisy.argmax(dim=-1), best), largest
+
+
+def within_nucleus(scores: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
+    """Return scores f[R, V] with -inf for tokens beyond the top_k, and beyond the top_p of these.
+
+    Of equal scores at either bound all stay.
+    """
+    if top_k and top_k < scores.shape[-1]:
+        least = scores.topk(top_k, dim=-1).values[:, -1:]
+        scores = scores.masked_fill(scores < least, -math.inf)
+    if top_p < 1:
+        ordered = scores.sort(dim=-1, descending=True).values
+        shares = ordered.softmax(dim=-1)
+        before = shares.cumsum(dim=-1) - shares
+        kept = (before < top_p).sum(dim=-1, keepdim=True).clamp(min=1)
+        scores = scores.masked_fill(scores < ordered.gather(-1, kept - 1), -math.inf)
+    return scores
+
+
+def without_forbidden(model: LatentBackbone, every: torch.Tensor, first: int = 0) -> torch.Tensor:
+    """Return logits f[R, V'] of the tokens from `first` on, -inf for those never answered."""
+    forbidden = indices_within(model.latent_tokens.forbidden, first, every.shape[-1], every.device)
+    return every if forbidden is None else every.index_fill(-1, forbidden, -math.inf)
+
+
+def all_logits(model: LatentBackbone, hidden: torch.Tensor) -> torch.Tensor:
+    """Return the logits f[R, V] of hidden states f[R, D], those never answered among them."""
+    return torch.cat([part(hidden) for part in _head(model)], dim=-1)
 
 
 def _parts(model: LatentBackbone, hidden: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -82,12 +132,7 @@ def _parts(model: LatentBackbone, hidden: torch.Tensor) -> Iterator[torch.Tensor
     first = 0
     for part in _head(model):
         found = part(hidden)
-        forbidden = indices_within(
-            model.latent_tokens.forbidden, first, found.shape[-1], found.device
-        )
-        if forbidden is not None:
-            found = found.index_fill(-1, forbidden, -math.inf)
-        yield found
+        yield without_forbidden(model, found, first)
         first += found.shape[-1]
 
 

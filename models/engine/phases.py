@@ -1,4 +1,4 @@
-"""In which phase rows are: which end, which read under the sampler, which need a token."""
+"""In which phase rows are: who thinks on, ends, reads under the sampler, or needs a token."""
 
 import torch
 
@@ -9,23 +9,63 @@ from .rows import Rows
 
 
 class Phases:
-    """What a backbone and settings say of rows by what they have read."""
+    """What a backbone and settings say of rows by what they have read.
+
+    A row that has ended its thinking is first fed the end marker's other tokens, where it has some.
+    """
 
     def __init__(self, model: LatentBackbone, settings: LatentSettings, eos: torch.Tensor) -> None:
         """Take the ids of end of sequence, i64[E], beside the backbone and the settings."""
         self._model, self._settings, self._eos = model, settings, eos
         self._limit = position_limit(model)
+        self._chooses = settings.latent_length is None
+        after = model.latent_tokens.after_end
+        self._marked = len(after)
+        # One more, so that every row has an index.
+        self._after = torch.tensor((*after, 0), device=eos.device)
 
-    def end(self, rows: Rows, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which rows their tokens end, and which tokens are end of sequence, bool[R]."""
+    def end(
+        self, rows: Rows, tokens: torch.Tensor, aborted: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return which rows their tokens end, and which tokens are end of sequence, bool[R].
+
+        Answers that are `aborted`, bool[R], end too.
+        """
         eos = torch.isin(tokens, self._eos)
         # Answer tokens that fit: into max_new_tokens, and into the model's positions.
-        marker = rows.position - 1 - rows.tokens  # where the end marker stands
+        marker = rows.position - 1 - rows.tokens  # where the end marker begins
         most = (
             torch.minimum(self._settings.max_new_tokens - rows.thoughts, self._limit - marker) - 1
         )
-        ended = ~rows.thinking & (eos | (rows.tokens + 1 >= most))
-        return ended, eos
+        last = eos | (rows.tokens + 1 >= most)
+        return self.answers(rows) & (last if aborted is None else last | aborted), eos
+
+    def answers(self, rows: Rows) -> torch.Tensor:
+        """Return which rows write their answers, bool[R], the end marker behind them."""
+        return ~rows.thinking & (rows.tokens >= self._marked)
+
+    def stops(self, rows: Rows, tokens: torch.Tensor) -> torch.Tensor:
+        """Return which rows that think their tokens i64[R] would end, bool[R]."""
+        if not self._chooses:
+            return torch.zeros_like(rows.thinking)
+        end = self._model.latent_tokens.end
+        return (tokens == end) & (rows.thoughts >= self._model.least_thoughts)
+
+    def mark(self, rows: Rows, thinks: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the tokens i64[R] that rows are fed, the end marker's in their places.
+
+        Args:
+            rows: all of them.
+            thinks: bool[R], which think on.
+            tokens: i64[R], what those that answer write.
+        """
+        names = self._model.latent_tokens
+        tokens = torch.where(thinks, names.placeholder, tokens)
+        tokens = torch.where(rows.thinking & ~thinks, names.end, tokens)
+        if not self._marked:
+            return tokens
+        marked = ~rows.thinking & (rows.tokens < self._marked)
+        return torch.where(marked, self._after[rows.tokens.clamp(max=self._marked)], tokens)
 
     def sampled(self, thinks: torch.Tensor, thoughts: torch.Tensor) -> torch.Tensor:
         """Return which rows read under the sampler, bool[R], what makes them so many thoughts."""
@@ -34,8 +74,19 @@ class Phases:
         length = self._settings.latent_length
         return thinks if length is None else thinks & (thoughts < length)
 
-    def ask(self, thinking: torch.Tensor, thoughts: torch.Tensor) -> torch.Tensor:
-        """Return which rows need the head's next token, bool[R]: to answer, or to end thinking."""
-        if self._settings.latent_length is not None:
-            return ~thinking
-        return ~thinking | (thoughts < self._settings.thought_limit)
+    def ask(
+        self, thinking: torch.Tensor, thoughts: torch.Tensor, tokens: torch.Tensor
+    ) -> torch.Tensor:
+        """Return which rows need the head's next tokens, bool[R].
+
+        That is to answer, to end thinking, or to mix a thought of them.
+
+        Args:
+            thinking: bool[R].
+            thoughts: i64[R], that rows have read.
+            tokens: i64[R], that they have read after the first of the end marker.
+        """
+        answers = ~thinking & (tokens >= self._marked) if self._marked else ~thinking
+        if not self._chooses and self._model.mixing is None:
+            return answers
+        return answers | (thinking & (thoughts < self._settings.thought_limit))

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ..backbones.mixture import Mixture
 from ..backbones.protocol import LatentBackbone
 from ..settings import LatentSettings
 from .cache import Group, RowCache
@@ -23,7 +24,10 @@ class Rows:
         position: i64[R], the position its next input gets.
         thinking: bool[R].
         thoughts: i64[R], thoughts read so far.
-        tokens: i64[R], answer tokens read so far.
+        tokens: i64[R], tokens read so far after the first of the end marker: its others, and the
+            answer's.
+        cold: i64[R], for how many steps in a row each has been certain of the next token, where
+            that is counted.
         cache: keys and values of what it has read.
         asking: how many rows need the head's next token; None where only the device knows.
     """
@@ -35,6 +39,7 @@ class Rows:
     thinking: torch.Tensor
     thoughts: torch.Tensor
     tokens: torch.Tensor
+    cold: torch.Tensor
     cache: RowCache
     asking: int | None = None
 
@@ -62,6 +67,7 @@ class Rows:
             thinking=torch.ones_like(flat, dtype=torch.bool),
             thoughts=zeros,
             tokens=zeros,
+            cold=zeros,
             cache=RowCache(Group(prompts, owners)),
         )
 
@@ -117,6 +123,12 @@ class Record:
         self._thoughts = torch.zeros(
             (0, settings.thought_limit, size), dtype=model.dtype, device=model.device
         )
+        # Of mixtures f[R, T, K]: what each thought is made of.
+        self._mixtures: Mixture | None = None
+        if settings.mixing is not None:
+            shape = (0, settings.thought_limit, settings.mixing.mixture_size)
+            log_probs = torch.zeros(shape, device=model.device)
+            self._mixtures = Mixture(log_probs.long(), log_probs)
         self._answers: list[list[int]] = []
         self._free: list[int] = []
 
@@ -138,19 +150,37 @@ class Record:
         self._grow()
         self._thoughts[index, : thoughts.shape[1]] = thoughts.to(self._thoughts.dtype)
 
-    def write(self, index: torch.Tensor, thoughts: torch.Tensor, inputs: torch.Tensor) -> None:
+    def write(
+        self,
+        index: torch.Tensor,
+        thoughts: torch.Tensor,
+        inputs: torch.Tensor,
+        mixture: Mixture | None = None,
+    ) -> None:
         """Write the next thoughts f[R, D] of rows at `index` i64[R] that have read `thoughts`."""
         self._grow()
         self._thoughts[index, thoughts] = inputs.to(self._thoughts.dtype)
+        if self._mixtures is not None and mixture is not None:
+            self._mixtures.ids[index, thoughts] = mixture.ids
+            self._mixtures.log_probs[index, thoughts] = mixture.log_probs
 
     def answer(self, index: int, token: int) -> None:
         """Append a token to a row's answer."""
         self._answers[index].append(token)
 
-    def read(self, index: int, thoughts: int) -> tuple[torch.Tensor, list[int]]:
-        """Return a copy of a row's first thoughts, so many, f[T, D], and its answer."""
+    def read(self, index: int, thoughts: int) -> tuple[torch.Tensor, Mixture | None, list[int]]:
+        """Return a copy of a row's first thoughts, so many, f[T, D], and its answer.
+
+        Between them stands what the thoughts were mixed of, where they are mixtures.
+        """
         self._grow()
-        return self._thoughts[index, :thoughts].clone(), self._answers[index]
+        mixture = None
+        if self._mixtures is not None:
+            mixture = Mixture(
+                self._mixtures.ids[index, :thoughts].clone(),
+                self._mixtures.log_probs[index, :thoughts].clone(),
+            )
+        return self._thoughts[index, :thoughts].clone(), mixture, self._answers[index]
 
     def give_back(self, index: Sequence[int]) -> None:
         """Let others have these indices."""
@@ -159,5 +189,14 @@ class Record:
     def _grow(self) -> None:
         lacking = len(self._answers) - len(self._thoughts)
         if lacking > 0:
-            more = self._thoughts.new_zeros((lacking, *self._thoughts.shape[1:]))
-            self._thoughts = torch.cat((self._thoughts, more))
+            self._thoughts = _longer(self._thoughts, lacking)
+            if self._mixtures is not None:
+                self._mixtures = Mixture(
+                    _longer(self._mixtures.ids, lacking),
+                    _longer(self._mixtures.log_probs, lacking),
+                )
+
+
+def _longer(buffer: torch.Tensor, more: int) -> torch.Tensor:
+    """Return a buffer with so many rows more, of zeros."""
+    return torch.cat((buffer, buffer.new_zeros((more, *buffer.shape[1:]))))

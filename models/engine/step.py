@@ -8,7 +8,6 @@ that chooses its number of thoughts needs nothing special, and no row waits for 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 
 import torch
 
@@ -17,8 +16,8 @@ from ..errors import check_finite
 from ..samplers import Draw, Reading, randomness
 from ..settings import LatentSettings
 from .attention import PASS, read_on, read_prompts
+from .choose import Chooser, constants
 from .fed import Step, Told
-from .head import greedy_tokens, sampled_tokens
 from .phases import Phases
 from .prompts import Prompts, among, pad_left
 from .rows import Rows
@@ -31,12 +30,6 @@ def stepping(model: LatentBackbone, settings: LatentSettings) -> Iterator["Stepp
         yield Stepper(model, settings, reading)
 
 
-@lru_cache(maxsize=64)
-def _constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Return numbers as a tensor, which is made once: the host waits while one is."""
-    return torch.tensor(values, dtype=dtype, device=device)
-
-
 class Stepper:
     """A backbone with its sampler installed: prefill, propose, feed."""
 
@@ -45,13 +38,9 @@ class Stepper:
         self.model, self.settings = model, settings
         self._reading = reading
         self._tokens = model.latent_tokens
-        eos = _constants(self._tokens.eos, torch.long, model.device)
+        eos = constants(self._tokens.eos, torch.long, model.device)
         self._phases = Phases(model, settings, eos)
-        answers = settings.temperature if settings.do_sample else 0.0
-        self._greedy = not answers and not settings.sampler.ending_temperature
-        self._temperatures = _constants(  # of answers, and of tokens that may end thinking
-            (answers, settings.sampler.ending_temperature), torch.float64, model.device
-        )
+        self._chooser = Chooser(model, settings, self._phases)
 
     def keys(self, prompts: Sequence[Sequence[int]], samples: Sequence[int]) -> torch.Tensor:
         """Return the addresses i64[B, N] of the given samples of each prompt."""
@@ -113,22 +102,23 @@ class Stepper:
         Raises:
             ModelError: hidden states or logits that are not finite.
         """
-        tokens, thinks, finite = self._choose(rows)
-        ended, eos = self._phases.end(rows, tokens)
-        thoughts = rows.thoughts + thinks
+        choice = self._chooser.choose(rows)
+        tokens, thinks = choice.tokens, choice.thinks
+        ended, eos = self._phases.end(rows, tokens, choice.aborted)
+        thoughts, read = rows.thoughts + thinks, rows.tokens + ~rows.thinking
         told = Told.of(
             stays=~ended,
             index=rows.index,
             thoughts=rows.thoughts,
             tokens=tokens,
-            answers=~rows.thinking,
+            answers=self._phases.answers(rows),
             thinks=thinks,
             ended=ended,
             truncated=ended & ~eos,
             sampled=self._phases.sampled(thinks, thoughts),
-            asking=self._phases.ask(thinks, thoughts) & ~ended,
+            asking=self._phases.ask(thinks, thoughts, read) & ~ended,
             states=rows.hidden.isfinite().all(dim=1),
-            logits=finite,
+            logits=choice.finite,
         )
         check_finite(told.states, "hidden states", self.model)
         check_finite(told.logits, "logits", self.model)
@@ -137,9 +127,13 @@ class Stepper:
         if count:
             chosen = among(thinks, count)
             draw = Draw(rows.keys[chosen], rows.position[chosen])
-            found = self.settings.sampler.think(self.model, rows.hidden[chosen], draw)
+            hidden = rows.hidden[chosen]
+            if choice.mixture is not None:
+                embedding = self.model.get_input_embeddings()
+                hidden = choice.mixture.select(chosen).embed(embedding)
+            found = self.settings.sampler.think(self.model, hidden, draw)
             inputs[chosen] = found.to(inputs.dtype)
-        return Step(tokens, thinks, inputs), told
+        return Step(tokens, thinks, inputs, choice.mixture, choice.cold), told
 
     def feed(self, rows: Rows, step: Step, told: Told | None = None) -> Rows:
         """Let every row read its next input, and return the rows after it.
@@ -163,33 +157,6 @@ class Stepper:
             thinking=step.thinks,
             thoughts=thoughts,
             tokens=rows.tokens + ~rows.thinking,
+            cold=rows.cold if step.cold is None else step.cold,
             asking=None if told is None else sum(told.asking),
-        )
-
-    def _choose(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the next tokens i64[R], which rows think on, and whose logits are finite."""
-        thinks = rows.thinking & (rows.thoughts < self.settings.thought_limit)
-        tokens = torch.full_like(rows.index, self._tokens.placeholder)
-        finite = torch.ones_like(thinks)
-        asks = self._phases.ask(rows.thinking, rows.thoughts)
-        count = int(asks.sum()) if rows.asking is None else rows.asking
-        if count:
-            chosen = among(asks, count)
-            tokens[chosen], finite[chosen] = self._next_tokens(rows, chosen)
-            thinks &= (tokens != self._tokens.end) | (rows.thoughts < self.model.least_thoughts)
-        tokens = torch.where(thinks, self._tokens.placeholder, tokens)
-        return torch.where(rows.thinking & ~thinks, self._tokens.end, tokens), thinks, finite
-
-    def _next_tokens(
-        self, rows: Rows, chosen: torch.Tensor | slice
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the tokens after the hidden states of the chosen rows, and whose are finite."""
-        if self._greedy:
-            return greedy_tokens(self.model, rows.hidden[chosen])
-        return sampled_tokens(
-            self.model,
-            rows.hidden[chosen],
-            rows.keys[chosen],
-            rows.position[chosen],
-            temperature=self._temperatures[rows.thinking[chosen].long()],
         )

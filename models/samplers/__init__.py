@@ -8,15 +8,34 @@ from transformers import GenerationConfig
 
 from ...registry import Registry, class_check
 from ..errors import ModelError
+from .dirichlet import Dirichlet
 from .dropout import Dropout
+from .gumbel import Gumbel
 from .native import Native
 from .noise import Noise
 from .protocol import Reading, Sampler
 from .randomness import Draw
 
-__all__ = ["SAMPLERS", "Draw", "Dropout", "Native", "Noise", "Reading", "Sampler", "parameters"]
+__all__ = [
+    "SAMPLERS",
+    "Dirichlet",
+    "Draw",
+    "Dropout",
+    "Gumbel",
+    "Native",
+    "Noise",
+    "Reading",
+    "Sampler",
+    "parameters",
+]
 
-_SHIPPED: dict[str, type[Sampler]] = {"dropout": Dropout, "noise": Noise, "native": Native}
+_SHIPPED: dict[str, type[Sampler]] = {
+    "dropout": Dropout,
+    "noise": Noise,
+    "native": Native,
+    "gumbel": Gumbel,
+    "dirichlet": Dirichlet,
+}
 _WHAT = "a frozen dataclass derived from latent_tts.models.Sampler whose name is"
 # What a parameter cannot be called, because it is a setting already: ours, and transformers' own.
 RESERVED = frozenset(vars(GenerationConfig())) | {

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import torch
 
+from ..backbones.mixture import Mixture
 from ..backbones.protocol import LatentBackbone, Readable
+from ..errors import ModelError
 from ..fields import check_fields
 from .randomness import Draw
 
@@ -49,6 +51,8 @@ class Sampler:
         strength: the parameter that reports label a run's randomness by.
         released: backbone -> parameters of its released evaluation, where they are not the
             defaults.
+        before_cut: whether `weigh` is given all tokens that a mixture may be made of, before the
+            largest of them are chosen.
         since: parameters that runs of earlier versions did not record, and what those runs had:
             at that value they are left out of records, so that old and new runs compare.
     """
@@ -57,6 +61,7 @@ class Sampler:
     strength: ClassVar[str] = ""
     released: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     since: ClassVar[Mapping[str, Any]] = {}
+    before_cut: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check every parameter."""
@@ -97,15 +102,35 @@ class Sampler:
         """Change the model's forward passes within the context, and undo it after."""
         yield Reading()
 
+    def weigh(self, mixture: Mixture, draw: Draw) -> Mixture:
+        """Return other weights of the tokens that thoughts are mixed of, before they are mixed.
+
+        Args:
+            mixture: of R rows.
+            draw: random numbers at the rows' addresses.
+        """
+        return mixture
+
     def think(self, backbone: LatentBackbone, hidden: torch.Tensor, draw: Draw) -> torch.Tensor:
         """Return the next thoughts.
 
         Args:
             backbone: turns hidden states into thoughts.
-            hidden: f[R, D], the last hidden state of each row.
+            hidden: f[R, D], the last hidden state of each row, or its mixture where the backbone
+                mixes tokens.
             draw: random numbers at the rows' addresses.
 
         Returns:
             f[R, D], the input embeddings to feed.
         """
         return backbone.next_thought(hidden)
+
+
+def check_mixes(sampler: Sampler, backbone: LatentBackbone) -> None:
+    """Raise ModelError for a backbone that mixes nothing whose weights a sampler could change."""
+    if backbone.mixing is None:
+        raise ModelError(
+            f"latent_do_sample_by={sampler.name} changes the weights of the tokens that a thought "
+            f"is mixed of, and a thought of {backbone.backbone} is no mixture. Use noise or "
+            "dropout, or a backbone that mixes, such as latent_sft."
+        )

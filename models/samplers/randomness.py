@@ -74,14 +74,20 @@ def _words(
 
     For sites i64[K] they are i64[K, ..., count].
     """
+    return _words_at(keys, positions, site, torch.arange(count, device=keys.device))
+
+
+def _words_at(
+    keys: torch.Tensor, positions: torch.Tensor, site: int | torch.Tensor, elements: torch.Tensor
+) -> torch.Tensor:
+    """Return the random words of some elements, i64[count] or i64[..., count]."""
     offset: int | torch.Tensor
     if isinstance(site, int):
         offset = (site * _SITE + (1 << 63)) % (1 << 64) - (1 << 63)  # Python's integers do not wrap
     else:
         offset = (site * _SITE).view(-1, *[1] * keys.dim())
     state = mix(keys + (positions + 1) * _GOLDEN + offset)
-    counter = torch.arange(1, count + 1, device=keys.device) * _GOLDEN
-    return mix(state.unsqueeze(-1) + counter)
+    return mix(state.unsqueeze(-1) + (elements + 1) * _GOLDEN)
 
 
 def bernoulli(
@@ -119,7 +125,17 @@ def normal(keys: torch.Tensor, positions: torch.Tensor, *, site: int, size: int)
 
 def uniform(keys: torch.Tensor, positions: torch.Tensor, *, site: int, size: int) -> torch.Tensor:
     """Return f64[..., size] numbers in (0, 1)."""
-    words = _words(keys, positions, site, size)
+    return _to_uniform(_words(keys, positions, site, size))
+
+
+def uniform_at(
+    keys: torch.Tensor, positions: torch.Tensor, elements: torch.Tensor, *, site: int
+) -> torch.Tensor:
+    """Return f64[..., K], of the numbers in (0, 1) of `uniform` those of elements i64[..., K]."""
+    return _to_uniform(_words_at(keys, positions, site, elements))
+
+
+def _to_uniform(words: torch.Tensor) -> torch.Tensor:
     return (((words >> 11) & ((1 << 53) - 1)).double() + 0.5) * 2.0**-53
 
 
@@ -139,6 +155,10 @@ class Draw:
     positions: torch.Tensor
     _drawn: set[int] = field(default_factory=set, init=False, repr=False, compare=False)
 
+    def __getitem__(self, rows: torch.Tensor | slice) -> "Draw":
+        """Return the random numbers of some rows, i64[R'] or a range."""
+        return Draw(self.keys[rows], self.positions[rows])
+
     def normal(self, size: int, *, site: int = 0) -> torch.Tensor:
         """Return f64[R, size] standard normal numbers.
 
@@ -150,6 +170,13 @@ class Draw:
     def uniform(self, size: int, *, site: int = 0) -> torch.Tensor:
         """Return f64[R, size] numbers in (0, 1)."""
         return uniform(self.keys, self.positions, site=self._new(site), size=size)
+
+    def uniform_of(self, tokens: torch.Tensor, *, site: int = 0) -> torch.Tensor:
+        """Return f64[R, K] numbers in (0, 1) that belong to tokens i64[R, K], whatever their rank.
+
+        They are those of `uniform` at the tokens' ids.
+        """
+        return uniform_at(self.keys, self.positions, tokens, site=self._new(site))
 
     def bernoulli(self, size: int, *, p: float, site: int = 0) -> torch.Tensor:
         """Return bool[R, size], False with probability p."""

@@ -205,9 +205,9 @@ def test_a_limit_of_answer_tokens(run_task):
         ({"gen_kwargs": {"temprature": 1}}, ModelError, "Unknown setting 'temprature'. Did you"),
         ({"gen_kwargs": {"num_beams": 4}}, ModelError, "num_beams=4"),
         (
-            {"gen_kwargs": {"do_sample": True, "temperature": 1.0, "top_p": 0.9}},
+            {"gen_kwargs": {"do_sample": True, "temperature": 1.0, "min_p": 0.9}},
             ModelError,
-            r"top_p=0.9 with do_sample=true: answers are sampled with temperature alone",
+            r"min_p=0.9 with do_sample=true: answers are sampled with temperature, top_p and",
         ),
         ({"gen_kwargs": {"aggregation": "majorty"}}, TaskError, "Did you mean majority"),
         ({"gen_kwargs": {"until": 5}}, ModelError, "until=5; allowed is a text or a list"),

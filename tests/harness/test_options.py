@@ -108,9 +108,18 @@ def test_until(coconut):
 def test_what_other_models_sample_with_means_nothing_to_greedy_answers(coconut):
     settings = resolve(coconut, do_sample=False, temperature=0.0, top_p=0.9, top_k=50).settings
     assert not settings.do_sample
+    assert (settings.top_p, settings.top_k) == (1.0, 0)
 
 
-@pytest.mark.parametrize("name", ["top_p", "top_k", "min_p", "typical_p", "repetition_penalty"])
+def test_a_tasks_nucleus_is_that_of_sampled_answers(coconut):
+    settings = resolve(coconut, do_sample=True, temperature=0.6, top_p=0.9, top_k=50).settings
+    assert (settings.top_p, settings.top_k) == (0.9, 50)
+    assert resolve(coconut, {"do_sample": True, "top_p": 0.8}).settings.top_p == 0.8
+    with pytest.raises(ModelError, match=r"top_p=2; allowed is a number above 0 and at most 1"):
+        resolve(coconut, do_sample=True, top_p=2)
+
+
+@pytest.mark.parametrize("name", ["min_p", "typical_p", "repetition_penalty"])
 def test_what_sampled_answers_do_not_have_is_refused(coconut, name):
     assert resolve(coconut, do_sample=True, **{name: 1}).settings.do_sample
     for given in ({"do_sample": True, name: 0.5}, {name: 0.5}):

@@ -37,8 +37,8 @@ def test_what_is_no_list_of_questions_is_refused(backbones, questions):
 
 def test_what_a_config_asks_for_in_vain_is_said(backbones):
     model, prompt = backbones["coconut"].model, torch.tensor([[3, 4]])
-    config = LatentGenerationConfig(latent_do_sample=False, do_sample=True, top_p=0.9, seed=3)
-    with pytest.warns(UserWarning, match=r"generation_config asks for top_p=0\.9, which"):
+    config = LatentGenerationConfig(latent_do_sample=False, do_sample=True, min_p=0.9, seed=3)
+    with pytest.warns(UserWarning, match=r"generation_config asks for min_p=0\.9, which"):
         model.generate(prompt, generation_config=config)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -46,8 +46,10 @@ import torch
 from latent_tts.models import BACKBONES, SAMPLERS, AutoLatentModel, load_tokenizer, sample
 
 base, again, question, seed, strength = sys.argv[1:]
-assert list(BACKBONES) == ["coconut", "codi", "colar", "explicit", "gated"]
-assert list(SAMPLERS) == ["dropout", "noise", "native", "uniform"]
+assert list(BACKBONES) == [
+    "coconut", "codi", "colar", "explicit", "latent_sft", "soft_thinking", "gated"
+]
+assert list(SAMPLERS) == ["dropout", "noise", "native", "gumbel", "dirichlet", "uniform"]
 tokenizer = load_tokenizer(base)
 model = AutoLatentModel.from_pretrained(base, backbone="gated")
 model.save_pretrained(again)

@@ -88,7 +88,7 @@ BAD = [
         "latent_length, max_latent_length, ",
     ),
     ({"qqq": 0.5}, "Unknown setting 'qqq'. Allowed are: latent_length"),
-    ({"top_p": 0.9}, "Unknown setting 'top_p'."),
+    ({"min_p": 0.9}, "Unknown setting 'min_p'."),
 ]
 
 

@@ -208,6 +208,7 @@ class _Given:
 
     backbone = "colar"
     has_thought_spread = False
+    mixing = None
 
     def next_thought(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return what is given."""
