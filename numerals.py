@@ -17,21 +17,33 @@ MAX_TEXT = 300
 """Characters an answer may have; bounds the work done on arbitrary model output."""
 
 CURRENCY = r"(?:\\?(?:\b[A-Z]{1,3}(?=\$))?[$\u00a2-\u00a5\u20a0-\u20c0])"  # US$; LaTeX's \$
-_SIGNS = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"  # hyphens, en dash, minus; no em dash
-_SPACES = "\u00a0\u2009"
-_ALIKE = str.maketrans(_SIGNS + _SPACES, "-" * len(_SIGNS) + "\u202f" * len(_SPACES))
+# Hyphens, en dash, minus; no em dash.
+_SIGNS = "\u2010\u2011\u2012\u2013\u2212\u02d7\u2043\u207b\ufe63\uff0d"
+_SPACES = "\u00a0\u2007\u2008\u2009"
+_DIGITS = "".join(chr(zero + digit) for zero in (0xFF10, 0x0660, 0x06F0) for digit in range(10))
+_ALIKE = str.maketrans(
+    _SIGNS + _SPACES + _DIGITS + "\u02bc\uff0b",
+    "-" * len(_SIGNS) + "\u202f" * len(_SPACES) + "0123456789" * 3 + "\u2019+",
+)
 
 _SEPARATOR = r"(?:[.,'\u2019\u202f]|\{,\}|,\\!|\\,)"
 _EXPONENT = (
     r"(?:[eE](?P<e>[+-]?[0-9]{1,9})(?!\w)|\s*+(?:[×·x*]|\\times|\\cdot)\s*+10\s*+\^\s*+\{?\s*+"
-    r"(?P<power>[+-]?[0-9]{1,9})(?![0-9])\}?|\s++(?P<scale>(?i:hundred|million|billion|trillion|thousand))\b)"
+    r"(?P<power>[+-]?[0-9]{1,9})(?![0-9])\}?"
+    r"|\s*+[×·x*]\s*+10(?P<raised>-?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,9})"
+    r"|(?P<scale>(?:\s++(?i:hundred|million|billion|trillion|thousand)\b)++))"
+)
+_RAISED = str.maketrans(
+    "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "0123456789"
 )
 _TERM = re.compile(
     r"\\[dt]?frac\s*+(?:\{[^{}]*+\}|[0-9])\s*+(?:\{[^{}]*+\}|[0-9])"
     r"|\\sqrt\s*+(?:\[[^\]]*+\])?\s*+(?:\{[^{}]*+\}|[0-9]+)"
     r"|[\u00bc-\u00be\u2150-\u215e]"  # vulgar fractions
     rf"|(?P<run>(?:(?<![.\w])\.)?[0-9](?:[0-9]|{_SEPARATOR}(?=[0-9]))*+){_EXPONENT}?"
-    r"(?P<more>\s++(?i:dozen)\b|(?:\s*+[/^\u2044]\s*+[{(]?[+-]?[0-9.]++[})]?|\s?[\u00bc-\u00be\u2150-\u215e])+)?"
+    r"(?P<more>\s++(?i:dozen)\b|(?:\s*+[/^\u2044]\s*+[{(]?[+-]?[0-9.]++[})]?|\*\*[{(]?[+-]?[0-9.]++[})]?"
+    r"|-?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+|(?:[^\S\n][0-9]{3}(?:[.,][0-9]++)?(?![0-9]))+"
+    r"|\s?[\u00bc-\u00be\u2150-\u215e])+)?"
 )
 # Of one number, its digits before and after the decimal sign.
 _GROUPED = (
@@ -47,7 +59,10 @@ _BEFORE = re.compile(
     rf"(?P<early>[+-]|\b(?:minus|negative)\b)?\s*+(?P<currency>{CURRENCY})?\s*+(?P<late>[+-])?\s*+$",
     re.IGNORECASE,
 )
-_PART = re.compile(r"(?:[/^_\u221a\u2044]|\}\s*\{)\s*$")  # of a fraction, a power, a root, a name
+_PART = re.compile(  # of a fraction, a power, a root, a name, a number that goes on before
+    r"(?:[/^_\u221a\u2044]\s*[{(]?|\}\s*\{|[0-9][eE][+-]?|[0-9]\.\s*(?:\(|\\[a-z]+\s*\{)"
+    r"|(?:^|(?<=\s))\u2014|[+-](?:[*_`]{1,3}|\\ |~|[({\[])+\s*)\s*$"
+)
 _UNIT = re.compile(r"[a-zA-Z}]\^\{?$")  # its power is no number of the text: 18 cm^2
 _TIMES = re.compile(r"\s*(?:\\(?:pi|sqrt|[dt]?frac)|[\u03c0\u221a])|[a-zA-Z]{1,2}(?![a-zA-Z])")
 SHORT_UNIT = re.compile(  # units that may touch their number
@@ -93,8 +108,9 @@ def _numeral(text: str, found: re.Match[str]) -> Numeral:
         start = found.start() - (len(part[0]) if part else 0)
         return Numeral(start, found.end() + len(factor), None)
     length, negative, joined = _sign(before, one_line="\n" not in text.strip())
-    power = _SCALES[found["scale"].lower()] if found["scale"] else 0
-    number = _decimal(found["run"], power + int(found["e"] or found["power"] or 0))
+    power = sum(_SCALES[scale.lower()] for scale in (found["scale"] or "").split())
+    raised = (found["raised"] or "").translate(_RAISED)
+    number = _decimal(found["run"], power + int(found["e"] or found["power"] or raised or 0))
     if negative and number not in (None, "0"):
         number = f"-{number}"
     return Numeral(found.start() - length, found.end(), number, joined)

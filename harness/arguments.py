@@ -127,7 +127,7 @@ def split_arguments(given: Mapping[str, Any]) -> tuple[ModelArguments, dict[str,
     Raises:
         ModelError: a name that is neither, or that is no longer one.
     """
-    kept = {name: value for name, value in given.items() if name not in _GONE}
+    kept = {name: _whole(value) for name, value in given.items() if name not in _GONE}
     for name in given.keys() - kept.keys():
         logger.warning("%s=%s has no effect: %s.", name, given[name], _GONE[name])
     if kept.pop("device_map", None) is not None:
@@ -139,6 +139,12 @@ def split_arguments(given: Mapping[str, Any]) -> tuple[ModelArguments, dict[str,
     check_names(kept, also=names)
     own = {name: kept.pop(name) for name in names if name in kept}
     return ModelArguments(**own), kept
+
+
+def _whole(value: object) -> object:
+    """Return -1 for the -1.0 that lm-eval makes of a `-1` on its command line."""
+    negative = isinstance(value, float) and value < 0 and value.is_integer()
+    return int(value) if negative and isinstance(value, float) else value
 
 
 def _read_name(value: object, name: str) -> str | None:

@@ -48,6 +48,12 @@ def check_flags(flags: Mapping[str, Any]) -> None:
         ModelError: a flag that has no meaning for a latent reasoner.
         ResultsError: results or the cache cannot be written.
     """
+    limit = flags.get("limit")
+    if limit is not None and not float(limit) > 0:
+        raise ModelError(
+            f"--limit {limit}: allowed are whole numbers of at least 1 (questions of each task) "
+            "and shares between 0 and 1."
+        )
     kept = flags.get("cache_requests") or {}
     if isinstance(kept, str):  # in a --config file
         kept = {"cache_requests": kept == "true"}

@@ -4,7 +4,9 @@ import errno
 import re
 import sqlite3
 import sys
+import warnings
 from types import TracebackType
+from typing import Any
 
 from ..errors import LatentTTSError
 
@@ -34,7 +36,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def hide_traceback() -> None:
-    """Print a user's mistake as one line where lm-eval's command line is the program.
+    """Print a user's mistake or a warning as one line where lm-eval's command is the program.
 
     lm-eval lets exceptions reach the interpreter, which would show thirty lines of its own calls
     before ours. In any other program, and for any other error, nothing changes.
@@ -43,6 +45,13 @@ def hide_traceback() -> None:
 
     if sys.excepthook is sys.__excepthook__ and runs_lm_eval():
         sys.excepthook = _show
+        plain = warnings.formatwarning
+
+        def one_line(message: Warning | str, category: type[Warning], *where: Any) -> str:
+            own = category is UserWarning and any("latent_tts" in str(part) for part in where[:1])
+            return f"warning: {message}\n" if own else plain(message, category, *where)
+
+        warnings.formatwarning = one_line
 
 
 def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

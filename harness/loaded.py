@@ -13,6 +13,7 @@ from ..reward import LatentRewardModel
 from ..reward.auto import check_pair
 from ..reward.model import LatentRewardHead
 from .arguments import NO_STORE, ModelArguments
+from .lm_eval_seam import logger
 from .nearest import NearestTokens
 from .saving import check_writable
 from .stores import Stores
@@ -82,6 +83,12 @@ def load(
         device_map=str(device),
         ignore_weights=arguments.ignore_weights,
     )
+    if arguments.revision != "main" and Path(model.name_or_path).is_dir():
+        logger.warning(
+            "revision=%s has no effect: %s is no repository of the hub.",
+            arguments.revision,
+            arguments.pretrained,
+        )
     model.engine_options = arguments.engine()
     tokenizer = tokenizer_of(model)
     reward_model = _load_reward_model(arguments, model, tokenizer)

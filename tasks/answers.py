@@ -9,7 +9,15 @@ from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache
 
 from ..boxes import boxed
-from ..numerals import MAX_DIGITS, MAX_TEXT, SHORT_UNIT, canonical, last_number, numerals
+from ..numerals import (
+    CURRENCY,
+    MAX_DIGITS,
+    MAX_TEXT,
+    SHORT_UNIT,
+    canonical,
+    last_number,
+    numerals,
+)
 from .errors import TaskError
 
 __all__ = ["canonical", "is_correct", "last_number", "read_number", "read_tolerance", "vote_keys"]
@@ -17,13 +25,16 @@ __all__ = ["canonical", "is_correct", "last_number", "read_number", "read_tolera
 _EXACT = Context(prec=2 * MAX_DIGITS + 2)  # enough for any difference of two canonical numbers
 
 _MARKUP = re.compile(
-    r"\\(?:text|mathrm|textbf|mathbf|textit|mbox|left|right|quad|displaystyle)\b|\\[()\[\];:! ]"
-    r"|\^\s*\{?\s*\\circ\s*\}?|\\degree\b"
+    r"\\(?:text|mathrm|textbf|mathbf|textit|mbox|fbox|left|right|quad|displaystyle)\b"
+    r"|\\[()\[\];:! ]|\\,(?![0-9])|\^\s*\{?\s*\\circ\s*\}?|\\degree\b"
+    r"|<\|[^<>|]{1,40}\|>|<br\s*/?>"
 )
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_GROUP = re.compile(r"(?<![\w^\\}])\{\s*([+-]?[0-9.,]*)\s*\}")  # LaTeX's braces around a number
 _EMPHASIS = re.compile(r"(?<!\w)([*_]{1,3}|`)(?=\S)(.*?)(?<=\S)\1(?!\w)")
 _UNIT_POWER = re.compile(r"(?<=[a-zA-Z}])\s*(?:\^\s*\{?[23]\}?|[\u00b2\u00b3])")
 _WORDS = re.compile(
-    r"(?:[^\W\d_]|[\s.,:;!?'\"\u2019\u201c\u201d()\[\]{}#~%\u00b0$-]|(?<=\w)/(?=\w))*"
+    r"(?:[^\W\d_]|[\s.,:;!?'\"\u2018-\u201f\u00ab\u00bb()\[\]{}#~%\u00b0$-]|(?<=\w)/(?=\w))*"
 )
 # Words with which a number is not the one that stands there.
 _OTHERWISE = re.compile(
@@ -32,6 +43,19 @@ _OTHERWISE = re.compile(
     r"thousands?|millions?|billions?)\b",
     re.IGNORECASE,
 )
+# What changes a number from right before it: a bound, a part of it, a sign of what is in brackets.
+_BEFORE = re.compile(
+    r"(?:\b(?:under|over|above|below|beyond|exceed(?:s|ed|ing)?|up\s+to|within|almost|nearly|until|"
+    r"point|neg|zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|"
+    r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty)\W*|[-\u2010-\u2013\u2212]\s*[(\[{~][\s(\[{~]*)$",
+    re.IGNORECASE,
+)
+# And from right after it.
+_AFTER = re.compile(
+    r"\s*(?:[MBKT]\b|(?i:bn|bil|mil|mio|mn|tn|trn|tenths?|\w+dths?|score|gross|below|under)\b)"
+)
+_INEQUALITY = re.compile(r"[<>!~]=|=<|=\s*/\s*=")
+_TWO = re.compile(r"(?:[,;]|\bor\b|\band\b)\s*[^\W\d_]\w*\s*$", re.IGNORECASE)  # x = 3, y = 5
 
 
 @lru_cache(maxsize=1 << 16)  # a pool's candidates give few different answers
@@ -60,6 +84,10 @@ def read_number(answer: str | None) -> str | None:
     if len(found) != 1 or found[0].number is None or found[0].joined:
         return None
     before, after = text[: found[0].start], text[found[0].end :]
+    if _BEFORE.search(before) or _AFTER.match(after):
+        return None
+    if re.match(r"m\b", after) and re.search(CURRENCY, text):  # $1.5m
+        return None
     if not _WORDS.fullmatch(before) or not _WORDS.fullmatch(after) or before[-1:].isalpha():
         return None
     if re.search(r"\w\($", before):  # f(2)
@@ -75,10 +103,16 @@ def read_number(answer: str | None) -> str | None:
 
 def _core(answer: str) -> str:
     """Return the part of an answer that states it, without markup."""
-    text = boxed(answer) or answer
-    sides = [side for side in re.split(r"=|\u2248|\\approx", text) if re.search("[0-9]", side)]
-    text = sides[-1] if sides else ""
+    text = _INVISIBLE.sub("", boxed(answer) or answer)
+    if boxed(answer) is not None and re.search(r"[-\u2212]\s*\\boxed", answer):
+        return ""
+    text = _INEQUALITY.sub("\u2264", re.sub(r"\\([%$#&])", r"\1", text))
+    sides = [side for side in re.split(r"=|\u2248|\\approx", text)]
+    if any(map(_TWO.search, sides[1:-1])):
+        return ""
+    text = next((side for side in reversed(sides) if re.search("[0-9]", side)), "")
     text = _EMPHASIS.sub(r"\2", _EMPHASIS.sub(r"\2", _MARKUP.sub(" ", text)))
+    text = _GROUP.sub(r"\1", re.sub(r"\{\s*([-\u2212])\s*\}", r"\1", text))
     return _UNIT_POWER.sub("", text).strip()
 
 
@@ -96,14 +130,15 @@ def final_answer(text: str, *, number: bool = True) -> str | None:
     return boxed(text) or line or last
 
 
-_NEXT = re.compile(r"\n\W*(?:question|problem|q)\b\s*\d*\W*:", re.IGNORECASE)
+_NEXT = re.compile(r"\n\W*(?:question|problem|q|user|human|instruction)\b\s*\d*\W*:", re.IGNORECASE)
+_ANSWERED = re.compile(r"####|\\boxed|\banswer\b[^\n]{0,60}[0-9]", re.IGNORECASE)
 
 
 def _own_part(text: str) -> str:
     """Return a text up to the question that follows its answer, where one does."""
     for found in _NEXT.finditer(text):
         before = text[: found.start()]
-        if "####" in before or r"\boxed" in before:
+        if _ANSWERED.search(before):
             return before
     return text
 

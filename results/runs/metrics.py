@@ -64,7 +64,8 @@ def find_metric(wanted: str, metrics: Sequence[str], *, where: str) -> str:
         strategy = find_strategy(name)
         found = strategy.metric(int(k) if k.isdecimal() else largest_k(metrics))
     except TaskError:
-        found = wanted
+        # Coverage with k of N candidates is pass@k; `coverage@N` alone is logged by that name.
+        found = f"pass@{k}" if name == "coverage" else wanted
     if found in metrics:
         return found
     raise ResultsError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from lm_eval.utils import simple_parse_args_string
 
+from latent_tts.harness.arguments import split_arguments
 from latent_tts.harness.command_line import check_flags, typed_names
 from latent_tts.harness.lm import LatentLM
 from latent_tts.harness.saving import SavedResults, check_writable
@@ -106,6 +107,17 @@ def test_flags_are_refused_before_anything_is_sampled(
 @pytest.mark.parametrize("flags", [{}, {"cache_requests": {"delete_requests_cache": True}}])
 def test_flags_that_do_no_harm_pass(flags):
     check_flags(flags)
+
+
+@pytest.mark.parametrize("limit", [0, -3, -0.5, "nan"])
+def test_a_limit_that_leaves_no_question_is_refused(limit):
+    with pytest.raises(ModelError, match=f"--limit {limit}: allowed are whole numbers of at least"):
+        check_flags({"limit": limit})
+
+
+def test_a_negative_number_is_whole_as_it_was_typed():
+    # lm-eval's parser makes -1.0 of it.
+    assert split_arguments(simple_parse_args_string("seed=-1"))[1] == {"seed": -1}
 
 
 def test_a_config_file_is_read_too(monkeypatch, tmp_path):

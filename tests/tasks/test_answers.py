@@ -120,7 +120,6 @@ def test_numbers_have_one_canonical_text(text, number):
         "1.2.3",
         "1_000",
         "0x10",
-        "\u0663",
         "9" * 101,
         "1e100",
         "1e-101",
@@ -153,7 +152,7 @@ def test_arbitrary_text_never_raises_and_never_takes_long():
     texts = ["".join(rng.choices(alphabet, k=rng.randint(0, 40))) for _ in range(3_000)]
     texts += [unit * 10_000 for unit in PARTS]
     texts += ["-" + " " * 298 + "x", "1" + " " * 298 + "x", "\ud800"]
-    start = time.perf_counter()
+    start = time.process_time()  # other processes may slow this one down
     for text in texts:
         number = canonical(text)
         assert number is None or canonical(number) == number
@@ -166,7 +165,7 @@ def test_arbitrary_text_never_raises_and_never_takes_long():
         final_answer(text)
         found = last_number(text)
         assert found is None or found in text
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_is_correct_compares_exactly():
@@ -349,6 +348,24 @@ def test_wrong_tolerances_are_refused(value):
         ("12,34 euros", None),
         ("not 18", None),
         ("18 " + "eggs " * 100, None),
+        *(
+            (text, "-5")
+            for text in ("-{5}", "\\boxed{-{5}}", "{-}5", "-\\text{5}", "-**5**", "-`5`")
+        ),
+        *((text, None) for text in ("-(5)", "- (5)", "-[5]", "-(\u22125)", "-~5", "-\\boxed{5}")),
+        *((f"x {sign} 18", None) for sign in ("<=", ">=", "!=", "=<", "\u2264", "~=")),
+        *((f"x = 3{mark} y = 5", None) for mark in (",", ";", " or", " and")),
+        ("x = 3 or x = 5", None),
+        ("x = 2 + 3 = 5", "5"),
+        ("x = 3, so the total = 5", "5"),
+        *((f"{word} 18", None) for word in ("under", "over", "up to", "exceeds", "neg", "point")),
+        *((f"18{unit}", None) for unit in ("M", "k", " bn", " mil", " tenths", " gross", " score")),
+        *((text, None) for text in ("$1.5m", "three 5", "zero point 5", "5 below zero")),
+        *((text, "18") for text in ("18 left over", "18 more", "the score is 18", "18 m")),
+        *((f"\\boxed{{{text}}}", "5") for text in ("5\\%", "5%", "\\$5", "\\text{5}")),
+        *((text, "18") for text in ("18<br>", "\u00ab18\u00bb", "\u201e18\u201c", "\\fbox{18}")),
+        *((text, "18") for text in ("18<|endoftext|>", "18\\,\\text{cm}", "\u200b18\ufeff")),
+        *((text, "18") for text in ("\uff11\uff18", "\u0661\u0668", "\uff0b18")),
     ],
 )
 def test_an_answer_states_one_number_or_none(answer, number):
@@ -371,7 +388,39 @@ def test_an_answer_states_one_number_or_none(answer, number):
         ("\\boxed{18}\n#### 5", "18"),
         ("#### \n", None),
         ("no hashes, 18.", "18"),
+        ("The answer is 5.\n\nQuestion: What is 7?\nAnswer: 8", "5"),
+        ("so \\boxed{5}\nUser: 7 \\boxed{9}", "5"),
+        ("Question: What is 7?\nThe answer is 8", "8"),
     ],
 )
 def test_what_an_explanation_ends_in(text, answer):
     assert final_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("2.5\u00d710\u207b\u00b3", "0.0025"),
+        ("3 \u00d7 10\u00b3", "3000"),
+        ("5 hundred million", "500000000"),
+        ("1 hundred thousand", "100000"),
+        *((f"1{sign}000", "1000") for sign in "\u2007\u2008\u2009\u00a0\u02bc\u2019"),
+        *((f"1{space}000", None) for space in " \u2002\u3000"),
+        ("I paid 5 100.", None),
+        ("5 and\n100.", "100"),
+        *((f"{sign}5", "-5") for sign in "\u207b\u02d7\u2043\u2212-"),
+        *((text, None) for text in ("\u20145", "is \u20145", "-**5**", "\u2212~5", "so -(5)")),
+        ("dollars\u20145", "5"),
+        ("- **5**", "5"),
+        *(
+            (text, None)
+            for text in ("2\u00b3", "2**3", "1e5e5", "0.(3)", "0.\\overline{3}", "101_{2}")
+        ),
+        ("18 cm\u00b2", "18"),
+        ("**18**", "18"),
+        ("5%-3", "3"),
+    ],
+)
+def test_the_last_number_is_no_part_of_one(text, number):
+    found = last_number(f"It is {text}" if text[0].isdecimal() else text)
+    assert read_number(found) == number

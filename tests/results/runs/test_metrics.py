@@ -2,7 +2,9 @@
 
 import pytest
 
+from latent_tts.results import ResultsError
 from latent_tts.results.runs.metrics import (
+    find_metric,
     is_accuracy,
     judged_by,
     largest_k,
@@ -43,3 +45,11 @@ def test_each_strategy_has_its_metric_with_the_most_candidates():
 def test_shares_of_what_went_wrong_are_no_accuracy():
     names = ["pass@1", "x@3", "beam_search", "unparsed", "unscored", "thoughts"]
     assert [is_accuracy(name) for name in names] == [True, True, True, False, False, False]
+
+
+def test_coverage_with_some_of_the_candidates_is_pass():
+    metrics = ["pass@1", "pass@2", "coverage@2", "voting@2"]
+    found = [find_metric(name, metrics, where="a") for name in ("coverage@1", "coverage@2")]
+    assert found == ["pass@1", "coverage@2"]
+    with pytest.raises(ResultsError, match="no metric 'coverage@3'"):
+        find_metric("coverage@3", metrics, where="a")

@@ -161,6 +161,7 @@ def test_metrics_of_a_scored_pool():
     assert metrics["beam_search"] == 0.0
     assert pool_metrics(make_pool(["1"], [NAN], beams=["1.0"]), "1")["beam_search"] == 1.0
     assert pool_metrics(make_pool(["1"], [NAN]), "1")["best_of_n@1"] == 0.0
+    assert pool_metrics(make_pool(["1", "2"], [1.0, None]), "1")["unscored"] == 0.5
     plain = pool_metrics(make_pool(["1"], [None]), "1")
     assert not {"unscored", "best_of_n@1", "weighted_voting@1", "beam_search"} & set(plain)
 
@@ -175,3 +176,10 @@ def test_many_ties_take_little_memory_and_nan_beams_count_as_wrong():
     spoilt = Pool(pool.candidates, tuple(replace(beam, reward=NAN) for beam in pool.beams))
     assert STRATEGIES["beam_search"].pick(spoilt) is None
     assert pool_metrics(spoilt, "1")["beam_search"] == 0.0
+
+
+def test_weights_that_differ_a_little_are_no_tie():
+    # The later answer weighs more by four thousandths of a per cent; that of a tie would be first.
+    answers, rewards = ["1", "2"], [0.0, 4e-5]
+    assert weighted_voting_at_k(answers, rewards, right=["2"], ks=[2]) == {2: 1.0}
+    assert weighted_voting_at_k(answers, [0.0, 0.0], right=["2"], ks=[2]) == {2: 0.0}
