@@ -83,6 +83,9 @@ def test_an_adapter_with_tokens_of_its_own(tmp_path, trunk, tied, how):
     given = ["--backbone=coconut", "--latent-length=2", f"--output={tmp_path / 'out'}"]
     done = CliRunner().invoke(convert, [str(tmp_path / "adapter"), *given])
     assert not done.exception, done.exception
+    card = (tmp_path / "out" / "README.md").read_text()
+    for fact in ("method: coconut", "thoughts: 2", f"`<|end-latent|>` (id {first + 1})", "merged"):
+        assert fact in card
     again = AutoLatentModel.from_pretrained(tmp_path / "out")
     assert again.latent_tokens == model.latent_tokens
     for name, weight in model.state_dict().items():
