@@ -14,7 +14,7 @@ from ..reward.auto import check_pair
 from ..reward.model import LatentRewardHead
 from .arguments import NO_STORE, ModelArguments
 from .kept import Stores
-from .saving import check_writable
+from .writable import check_writable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from .formats.source import Source, unwrapped_weights
 from .formats.tensors import listed
 from .formats.wrapped import unwrapped
 
+_OF_SHAPE = " of shape "
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 # Files beside a model that are read, that hold its own weights once more, or what training needs.
 _READ = (
@@ -77,7 +78,7 @@ def load_weights(
     if lacking := _lacking(info, new):
         raise error(
             f"The {what} {name!r} lacks weights that its config.json calls for: "
-            f"{listed(lacking)}. {_cause(others, advice)}"
+            f"{listed(lacking)}. {_cause(lacking, others, advice)}"
         )
     if unread:
         raise error(
@@ -93,10 +94,12 @@ def load_weights(
     return model
 
 
-def _cause(others: Sequence[str], advice: str) -> str:
-    """Return why weights may be missing, where a checkpoint holds others that nobody reads."""
+def _cause(lacking: Sequence[str], others: Sequence[str], advice: str) -> str:
+    """Return why weights may be lacking where a checkpoint holds others that nobody reads."""
+    if all(_OF_SHAPE in each for each in lacking):  # they are there
+        return advice
     if not others:
-        return f"It was not saved completely, or else: {advice}"
+        return f"{advice} Or it was not saved completely."
     return (
         f"It holds others that nobody reads: {listed(others)}. They may be the same under other "
         f"names, which must then be those of the released format. Or else: {advice}"
@@ -150,7 +153,7 @@ def _lacking(info: Mapping[str, Any], new: Sequence[str]) -> list[str]:
     """Return the weights that a model needs and files lack, but those of `new` modules."""
     added = tuple(f"{module}." for module in new)
     lacking = sorted(key for key in info["missing_keys"] if not key.startswith(added))
-    shapes = (f"{key} of shape {tuple(wanted)}" for key, _, wanted in info["mismatched_keys"])
+    shapes = (f"{key}{_OF_SHAPE}{tuple(wanted)}" for key, _, wanted in info["mismatched_keys"])
     return lacking + sorted(shapes)
 
 

@@ -14,7 +14,8 @@ from ...models.formats import SourceOptions
 from ...models.formats.write import write_released
 from ...models.origin import RELEASED
 from . import HELP
-from .options import Output, source_options
+from .options import source_options
+from .output import Output
 
 _DTYPES = ("float32", "bfloat16", "float16")
 

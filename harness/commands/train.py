@@ -11,7 +11,8 @@ from ...models.training import OBJECTIVES, Lora, Plan
 from ..training.recipe import TRAINED, read_recipe
 from ..training.run import train_recipe
 from . import HELP
-from .options import Output, field_options
+from .options import field_options
+from .output import Output
 
 _RECIPE = "Default: the recipe's."
 
