@@ -75,17 +75,8 @@ def load_weights(
     unread = _unread(others, patterns)
     if gates := _gates(Path(name), unread):
         raise gate_error(name, gates, stated(Path(name)))
-    if lacking := _lacking(info, new):
-        raise error(
-            f"The {what} {name!r} lacks weights that its config.json calls for: "
-            f"{listed(lacking)}. {_cause(lacking, others, advice)}"
-        )
-    if unread:
-        raise error(
-            f"The {what} {name!r} holds weights that nobody reads: {listed(unread)}. Its numbers "
-            f"would be those of another model. {advice} Where they have no part in sampling, give "
-            f"ignore_weights={unread[0].rpartition('.')[0]}.*"
-        )
+    if misfit := _misfit(_lacking(info, new), others, unread, advice):
+        raise error(f"The {what} {name!r} {misfit}")
     try:
         _check_numbers(model, name, folder_of(name, revision) if stored else None)
     except ModelError as reason:
@@ -94,16 +85,36 @@ def load_weights(
     return model
 
 
-def _cause(lacking: Sequence[str], others: Sequence[str], advice: str) -> str:
-    """Return why weights may be lacking where a checkpoint holds others that nobody reads."""
-    if all(_OF_SHAPE in each for each in lacking):  # they are there
-        return advice
-    if not others:
-        return f"{advice} Or it was not saved completely."
-    return (
-        f"It holds others that nobody reads: {listed(others)}. They may be the same under other "
-        f"names, which must then be those of the released format. Or else: {advice}"
-    )
+def _misfit(
+    lacking: Sequence[str], others: Sequence[str], unread: Sequence[str], advice: str
+) -> str | None:
+    """Return in words how a checkpoint does not fit its model, None where it does.
+
+    Args:
+        lacking: weights that the model needs and the checkpoint lacks, or has in another shape.
+        others: weights that it holds and nobody reads.
+        unread: those of them that may not be left unread.
+        advice: what may be wrong.
+    """
+    if lacking:
+        if all(_OF_SHAPE in each for each in lacking):  # they are there
+            cause = advice
+        elif not others:
+            cause = f"{advice} Or it was not saved completely."
+        else:
+            cause = (
+                f"It holds others that nobody reads: {listed(others)}. They may be the same under "
+                "other names, which must then be those of the released format. Or else: "
+                f"{advice}"
+            )
+        return f"lacks weights that its config.json calls for: {listed(lacking)}. {cause}"
+    if unread:
+        return (
+            f"holds weights that nobody reads: {listed(unread)}. Its numbers would be those of "
+            f"another model. {advice} Where they have no part in sampling, give "
+            f"ignore_weights={unread[0].rpartition('.')[0]}.*"
+        )
+    return None
 
 
 def _check_numbers(model: PreTrainedModel, name: str, folder: Path | None) -> None:
