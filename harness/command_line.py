@@ -7,7 +7,8 @@ from typing import Any
 from ..models import ModelError
 from .arguments import NAMES, ModelArguments
 from .lm_eval_seam import running_flags, runs_plainly
-from .saving import SavedResults, check_writable, results_folder
+from .saving import SavedResults, results_folder
+from .writable import check_writable
 
 
 def heed_flags(arguments: Mapping[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from ..reward.model import LatentRewardHead
 from .arguments import NO_STORE, ModelArguments
 from .lm_eval_seam import logger
 from .nearest import NearestTokens
-from .saving import check_writable
 from .stores import Stores
+from .writable import check_writable
 
 
 @dataclass(frozen=True, kw_only=True)

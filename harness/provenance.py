@@ -1,8 +1,6 @@
 """What produced the numbers: named in results files, and in what seals the response cache."""
 
-import hashlib
 import sys
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,19 +30,11 @@ def checkpoint_record(model: Any, name: str, revision: str) -> dict[str, Any]:
         "name": name,
         "revision": revision,
         "commit": commit or commit_of(folder),
-        "weights_sha256": _digest(origin.files["weights"]),
+        "weights_sha256": origin.digest("weights"),
         **origin.names,
         **{f"{part}_commit": origin.commits[part] for part in others if part in origin.commits},
-        **{f"{part}_sha256": _digest(origin.files[part]) for part in others},
+        **{f"{part}_sha256": origin.digest(part) for part in others},
     }
-
-
-def _digest(files: Sequence[Path]) -> str | None:
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest() if files else None
 
 
 def typed_command() -> list[str] | None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from .origin import Origin
+
 
 def described(model: Any) -> tuple[str, ...]:
     """Return what a model is and where it comes from, one fact each."""
@@ -11,7 +13,7 @@ def described(model: Any) -> tuple[str, ...]:
 
 def _facts(model: Any) -> Iterator[str]:
     config, origin = model.config.get_text_config(), model.origin
-    yield f"found: {origin.layout}"
+    yield f"found: {origin.layout}{_digest(origin, 'weights')}"
     yield f"method: {model.backbone}"
     yield (
         f"trunk: {config.model_type}, {config.num_hidden_layers} layers of width "
@@ -19,13 +21,18 @@ def _facts(model: Any) -> Iterator[str]:
         f"{'tied' if config.tie_word_embeddings else 'untied'}"
     )
     for part, name in origin.names.items():
-        yield f"{part}: {name}"
+        yield f"{part}: {name}{_digest(origin, part)}"
     yield from origin.found
     yield f"thoughts: {_thoughts(model)}"
     markers = dict.fromkeys((model.start_marker, model.end_marker))
     yield "markers: " + ", ".join(f"`{text}` (id {_id(model, text)})" for text in markers)
     for what in origin.left_out or ("nothing",):
         yield f"left out: {what}"
+
+
+def _digest(origin: Origin, part: str) -> str:
+    found = origin.digest(part)  # a base's weights need not lie here
+    return "" if found is None else f", {part}_sha256 {found}"
 
 
 def _thoughts(model: Any) -> str:

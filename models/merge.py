@@ -42,9 +42,9 @@ def merge_adapters(
         with quiet():
             config = PeftConfig.from_pretrained(folder)
             config.inference_mode = True
-            _untie(model, stored or ())
             adapted = PeftModel(model, config)
             adapted.load_adapter(folder, "default")
+            _untie(model, stored or ())
             wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
             merged = adapted.merge_and_unload()
     except (OSError, SafetensorError) as error:
@@ -82,13 +82,17 @@ def _untie(model: Any, stored: Collection[str]) -> None:
 
     Else merging would add the embedding's update to the head, which was trained without it.
     """
-    ends = _tables(model)
-    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     adapted = {
-        end for end, module in ends.items() if any(f".{module}.lora_" in name for name in stored)
+        end
+        for end, module in _tables(model).items()
+        if any(f".{module}.lora_" in name for name in stored)
     }
-    if len(adapted) == 1 and head is not None and head.weight is embedding.weight:
-        head.weight = nn.Parameter(embedding.weight.detach().clone())
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if len(adapted) != 1 or head is None:
+        return
+    own, shared = (getattr(module, "base_layer", module) for module in (head, embedding))
+    if own.weight is shared.weight:
+        own.weight = nn.Parameter(shared.weight.detach().clone())
         model.config.get_text_config().tie_word_embeddings = False
 
 

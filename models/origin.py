@@ -1,5 +1,6 @@
 """Where a loaded model's weights come from, for records and cards."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,3 +30,15 @@ class Origin:
     commits: Mapping[str, str] = field(default_factory=dict)
     found: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+
+    def digest(self, part: str) -> str | None:
+        """Return the SHA-256 of the SHA-256s of a part's files, in order; None where it has none.
+
+        A part of one file has that of the file's SHA-256, so that all parts are named alike.
+        """
+        files = self.files.get(part, ())
+        digest = hashlib.sha256()
+        for file in files:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest() if files else None

@@ -20,6 +20,7 @@ from .formats.source import Source, unwrapped_weights
 from .formats.tensors import listed
 from .formats.wrapped import unwrapped
 
+_OF_SHAPE = " of shape "
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 # Files beside a model that are read, that hold its own weights once more, or what training needs.
 _READ = (
@@ -74,17 +75,8 @@ def load_weights(
     unread = _unread(others, patterns)
     if gates := _gates(Path(name), unread):
         raise gate_error(name, gates, stated(Path(name)))
-    if lacking := _lacking(info, new):
-        raise error(
-            f"The {what} {name!r} lacks weights that its config.json calls for: "
-            f"{listed(lacking)}. {_cause(others, advice)}"
-        )
-    if unread:
-        raise error(
-            f"The {what} {name!r} holds weights that nobody reads: {listed(unread)}. Its numbers "
-            f"would be those of another model. {advice} Where they have no part in sampling, give "
-            f"ignore_weights={unread[0].rpartition('.')[0]}.*"
-        )
+    if misfit := _misfit(_lacking(info, new), others, unread, advice):
+        raise error(f"The {what} {name!r} {misfit}")
     try:
         _check_numbers(model, name, folder_of(name, revision) if stored else None)
     except ModelError as reason:
@@ -93,14 +85,36 @@ def load_weights(
     return model
 
 
-def _cause(others: Sequence[str], advice: str) -> str:
-    """Return why weights may be missing, where a checkpoint holds others that nobody reads."""
-    if not others:
-        return f"It was not saved completely, or else: {advice}"
-    return (
-        f"It holds others that nobody reads: {listed(others)}. They may be the same under other "
-        f"names, which must then be those of the released format. Or else: {advice}"
-    )
+def _misfit(
+    lacking: Sequence[str], others: Sequence[str], unread: Sequence[str], advice: str
+) -> str | None:
+    """Return in words how a checkpoint does not fit its model, None where it does.
+
+    Args:
+        lacking: weights that the model needs and the checkpoint lacks, or has in another shape.
+        others: weights that it holds and nobody reads.
+        unread: those of them that may not be left unread.
+        advice: what may be wrong.
+    """
+    if lacking:
+        if all(_OF_SHAPE in each for each in lacking):  # they are there
+            cause = advice
+        elif not others:
+            cause = f"{advice} Or it was not saved completely."
+        else:
+            cause = (
+                f"It holds others that nobody reads: {listed(others)}. They may be the same under "
+                "other names, which must then be those of the released format. Or else: "
+                f"{advice}"
+            )
+        return f"lacks weights that its config.json calls for: {listed(lacking)}. {cause}"
+    if unread:
+        return (
+            f"holds weights that nobody reads: {listed(unread)}. Its numbers would be those of "
+            f"another model. {advice} Where they have no part in sampling, give "
+            f"ignore_weights={unread[0].rpartition('.')[0]}.*"
+        )
+    return None
 
 
 def _check_numbers(model: PreTrainedModel, name: str, folder: Path | None) -> None:
@@ -150,7 +164,7 @@ def _lacking(info: Mapping[str, Any], new: Sequence[str]) -> list[str]:
     """Return the weights that a model needs and files lack, but those of `new` modules."""
     added = tuple(f"{module}." for module in new)
     lacking = sorted(key for key in info["missing_keys"] if not key.startswith(added))
-    shapes = (f"{key} of shape {tuple(wanted)}" for key, _, wanted in info["mismatched_keys"])
+    shapes = (f"{key}{_OF_SHAPE}{tuple(wanted)}" for key, _, wanted in info["mismatched_keys"])
     return lacking + sorted(shapes)
 
 

@@ -22,7 +22,8 @@ from ..lengths import long_prompts, refuse_long_prompts
 from ..processes import process_state
 from ..questions import arith_questions, asked_questions
 from . import HELP
-from .options import Output, question_options, thought_options
+from .options import question_options, thought_options
+from .output import Output
 
 
 @click.command(context_settings=HELP)

@@ -16,7 +16,7 @@ from ...results.runs.collect import shared_tasks, with_own_names
 from ...results.runs.lm_eval_files import writing
 from ...results.runs.metrics import k_of
 from . import HELP
-from .options import Output
+from .output import Output
 from .problems import tell
 
 

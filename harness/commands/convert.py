@@ -11,10 +11,11 @@ import torch
 from ...models import AutoLatentModel, ModelError
 from ...models.described import described
 from ...models.formats import SourceOptions
-from ...models.formats.write import write_released
+from ...models.formats.write import check_new, write_released
 from ...models.origin import RELEASED
 from . import HELP
-from .options import Output, source_options
+from .options import source_options
+from .output import Output
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -46,6 +47,7 @@ def convert(
 
     What --model_args call for with SOURCE itself is given here as options of the same names.
     """
+    check_new(output)
     model = AutoLatentModel.from_pretrained(
         source,
         adapter=adapter,

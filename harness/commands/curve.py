@@ -12,7 +12,7 @@ from ...results.reports.charts import curve_chart, save
 from ...results.reports.table import plain
 from ...results.runs.lm_eval_files import writing
 from . import HELP
-from .options import Output
+from .output import Output
 
 
 @click.command(context_settings=HELP)

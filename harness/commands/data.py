@@ -13,7 +13,7 @@ from ...tasks import Solved
 from ...tasks.preparation import Prepared, Source, prepare, shipped_tests
 from ..training.data import read_examples
 from . import HELP
-from .options import Output
+from .output import Output
 
 _SHOWN = 3  # examples of what was dropped for a reason
 

@@ -13,7 +13,8 @@ from ..arguments import ModelArguments
 from ..benchmarks import task_folder
 from ..docstrings import described
 from ..lm_eval_seam import UsageError, read_config, run_command
-from ..saving import SavedResults, check_writable, results_folder
+from ..saving import SavedResults, results_folder
+from ..writable import check_writable
 
 _FLAGS = {"device", "batch_size", "max_batch_size"}  # lm-eval's, listed above
 # Fields of transformers' config that latent sampling reads.

@@ -8,7 +8,7 @@ import click
 
 from ...results.reports.board import build_board
 from . import HELP
-from .options import Output
+from .output import Output
 
 
 @click.command(context_settings=HELP)

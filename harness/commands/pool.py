@@ -10,7 +10,7 @@ from ...results.foreign import read_foreign, write_run
 from ...results.foreign.run import unscored
 from ...tasks import find_judge
 from . import HELP
-from .options import Output
+from .output import Output
 
 
 @click.group(context_settings=HELP)

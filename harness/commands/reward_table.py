@@ -20,7 +20,8 @@ from ...tasks.arith import Split
 from ..questions import arith_questions, asked_questions
 from ..sample import sampled_metrics
 from . import HELP
-from .options import Output, question_options, save_table, thought_options
+from .options import question_options, save_table, thought_options
+from .output import Output
 
 ARITH = ("latent_tts_arith", "latent_tts_arith_hard")
 VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on these problems

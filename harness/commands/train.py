@@ -12,7 +12,8 @@ from ...results.reports.table import plus_minus
 from ..training.recipe import TRAINED, read_recipe
 from ..training.run import train_recipe
 from . import HELP
-from .options import Output, field_options
+from .options import field_options
+from .output import Output
 
 _RECIPE = "Default: the recipe's."
 

@@ -23,7 +23,8 @@ from ..processes import process_state
 from ..resume import keep_recipe
 from ..reward_data import read_reward_data
 from . import HELP
-from .options import Output, field_options
+from .options import field_options
+from .output import Output
 
 _CHOICES = {"loss": list(LOSSES), "labels": ["rollouts", "trajectory"]}
 _HELP = {

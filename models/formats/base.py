@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -103,10 +102,8 @@ class Base:
         """
         try:
             model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise ModelError(
-                f"The weights of base={self.name!r} cannot be read: {error}"
-            ) from error
+        except Exception as error:  # a damaged or hostile file may raise anything
+            raise ModelError(f"base={self.name!r} has no readable weights: {error}") from error
         return dict(model.state_dict())
 
     def name_tokens(self, names: Mapping[int, str], rows: int, source: Source) -> None:
@@ -153,12 +150,10 @@ class Base:
         name = next(name for name, each in model.named_parameters() if each is inputs)
         if name not in weights:
             raise self._misfit(f"{source.name!r} lacks {name}")
-        found = weights[name]
-        if found.ndim != 2:
-            raise self._misfit(
-                f"{name} has shape {tuple(found.shape)} in {source.name!r}; embeddings are a matrix"
-            )
-        return found
+        if weights[name].ndim != 2:
+            shape = tuple(weights[name].shape)
+            raise self._misfit(f"{name} of {source.name!r} is no matrix but has shape {shape}")
+        return weights[name]
 
     def check(self, weights: Mapping[str, torch.Tensor], source: Source) -> tuple[str, ...]:
         """Return which weights repeat another: a head that the trunk ties to its embedding.
@@ -189,9 +184,8 @@ class Base:
                     f"{name} and {other} differ in {source.name!r}, and the base's config.json "
                     "says that they are one (tie_word_embeddings)"
                 )
-        return tuple(
-            f"{name} ({other} once more)" for name, other in tied.items() if name in weights
-        )
+        there = {name: other for name, other in tied.items() if name in weights}
+        return tuple(f"{name} ({other} once more)" for name, other in there.items())
 
     def _tied(self, trunk: nn.Module) -> dict[str, str]:
         """Return weights that are another's: name -> that other's name."""

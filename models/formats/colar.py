@@ -6,6 +6,8 @@ pickled objects of omegaconf.
 
 from typing import ClassVar
 
+import torch
+
 from ..errors import ModelError
 from .asked import known_alpha
 from .base import Base
@@ -55,20 +57,7 @@ class ColarLightning:
             what="a Lightning file of CoLaR, which holds only what was trained.",
             example="meta-llama/Llama-3.2-1B-Instruct",
         )
-        head, inner, strange = {}, {}, []
-        for name, each in source.tensors.items():
-            prefix = next((one for one in (_HEAD, *_PREFIXES) if name.startswith(one)), None)
-            if prefix is None:
-                strange.append(name)
-            elif prefix == _HEAD:
-                head["lt_head." + name.removeprefix(_HEAD)] = each
-            else:
-                inner[name.removeprefix(prefix)] = each
-        if strange or "lt_head.mean.weight" not in head:
-            raise ModelError(
-                f"{source.name!r} is no file of CoLaR: it "
-                + (f"holds {strange[0]}." if strange else "lacks latent_policy.mean.weight.")
-            )
+        head, inner = _parts(source)
         stated = None
         if options.lora_alpha is None:
             stated = find_number(source.settings, "lora_alpha", source.name)
@@ -77,13 +66,7 @@ class ColarLightning:
             {**base.weights(), **inner}, base.trunk(), alpha=alpha, names=(source.name, base.name)
         )
         base.check(weights, source)
-        mean = head["lt_head.mean.weight"]
-        if mean.ndim != 2:
-            raise ModelError(
-                f"{source.name!r} has latent_policy.mean.weight of shape {tuple(mean.shape)}; it "
-                "must be a matrix."
-            )
-        width = mean.shape[1]
+        width = head["lt_head.mean.weight"].shape[1]
         std = _embeds_std(options, source, base)
         speed = _speed(options, source)
         base.config.update(
@@ -105,6 +88,35 @@ class ColarLightning:
             reads_base=True,
             found=(merged, f"thoughts are scaled by {std:g}, the embeddings' standard deviation"),
         )
+
+
+def _parts(source: Source) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Return the latent head's weights by their released names, and the language model's.
+
+    Raises:
+        ModelError: there is no such head, or something else.
+    """
+    head, inner, strange = {}, {}, []
+    for name, each in source.tensors.items():
+        prefix = next((one for one in (_HEAD, *_PREFIXES) if name.startswith(one)), None)
+        if prefix is None:
+            strange.append(name)
+        elif prefix == _HEAD:
+            head["lt_head." + name.removeprefix(_HEAD)] = each
+        else:
+            inner[name.removeprefix(prefix)] = each
+    if strange or "lt_head.mean.weight" not in head:
+        raise ModelError(
+            f"{source.name!r} is no file of CoLaR: it "
+            + (f"holds {strange[0]}." if strange else "lacks latent_policy.mean.weight.")
+        )
+    mean = head["lt_head.mean.weight"]
+    if mean.ndim != 2:
+        raise ModelError(
+            f"{source.name!r} has latent_policy.mean.weight of shape {tuple(mean.shape)}; it "
+            "must be a matrix."
+        )
+    return head, inner
 
 
 def _lengths(options: SourceOptions) -> dict[str, object]:

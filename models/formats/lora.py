@@ -51,20 +51,9 @@ def merge_lora(
                 f"{source!r} has a low-rank update of {module!r}, which the base's model has not, "
                 f"or whose weight is missing: {misfit}"
             )
-        if len(pair) < 2:
-            raise ModelError(
-                f"The low-rank update of {module!r} in {source!r} has {''.join(pair)} alone; "
-                "lora_A and lora_B belong together. The file is incomplete."
-            )
-        shapes = tuple(tuple(pair[which].shape) for which in "AB")
-        if any(len(shape) != 2 or 0 in shape for shape in shapes) or shapes[0][0] != shapes[1][1]:
-            raise ModelError(
-                f"The low-rank update of {module!r} in {source!r} has lora_A of shape {shapes[0]} "
-                f"and lora_B of shape {shapes[1]}; they must be [r, in] and [out, r] of one rank r."
-            )
-        rank = shapes[0][0]
+        product, rank = _product(pair, module, source)
         ranks.add(rank)
-        update = (alpha / rank) * (pair["B"].float() @ pair["A"].float())
+        update = (alpha / rank) * product
         if isinstance(modules[module], Conv1D):
             update = update.T
         if update.shape != merged[own].shape:
@@ -77,3 +66,25 @@ def merge_lora(
         return merged, "no low-rank updates"
     listed = ", ".join(map(str, sorted(ranks)))
     return merged, f"low-rank updates of rank {listed} merged with alpha {alpha:g}"
+
+
+def _product(
+    pair: Mapping[str, torch.Tensor], module: str, source: str
+) -> tuple[torch.Tensor, int]:
+    """Return B A of a module, f[out, in], and its rank.
+
+    Raises:
+        ModelError: one of them is missing, or they are of no common rank.
+    """
+    if len(pair) < 2:
+        raise ModelError(
+            f"The low-rank update of {module!r} in {source!r} has {''.join(pair)} alone; "
+            "lora_A and lora_B belong together. The file is incomplete."
+        )
+    down, up = tuple(pair["A"].shape), tuple(pair["B"].shape)
+    if len(down) != 2 or len(up) != 2 or 0 in (*down, *up) or down[0] != up[1]:
+        raise ModelError(
+            f"The low-rank update of {module!r} in {source!r} has lora_A of shape {down} "
+            f"and lora_B of shape {up}; they must be [r, in] and [out, r] of one rank r."
+        )
+    return pair["B"].float() @ pair["A"].float(), down[0]

@@ -9,6 +9,12 @@ from typing import Any
 from ..errors import ModelError
 
 
+def check_new(folder: Path) -> None:
+    """Raise ModelError unless a folder is not there, or empty."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ModelError(f"{str(folder)!r} is there already. Give another --output.")
+
+
 def write_released(
     model: Any, folder: Path, *, facts: Sequence[str], source: str, command: str
 ) -> None:
@@ -24,8 +30,7 @@ def write_released(
     Raises:
         ModelError: the folder cannot be written, or holds something.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ModelError(f"{str(folder)!r} is there already. Give another --output.")
+    check_new(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

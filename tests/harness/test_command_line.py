@@ -11,7 +11,8 @@ from lm_eval.utils import simple_parse_args_string
 from latent_tts.harness.arguments import split_arguments
 from latent_tts.harness.command_line import check_flags, typed_names
 from latent_tts.harness.lm import LatentLM
-from latent_tts.harness.saving import SavedResults, check_writable
+from latent_tts.harness.saving import SavedResults
+from latent_tts.harness.writable import check_writable
 from latent_tts.models import ModelError
 from latent_tts.results import ResultsError
 from tests.marks import slow_but

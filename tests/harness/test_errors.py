@@ -138,7 +138,7 @@ def broken(tmp_path):
 def test_weights_that_are_not_finite(broken, data, value):
     name = "transformer.h.0.mlp.c_fc.bias"
     edit_weights(broken, lambda tensors: tensors[name].fill_(value))
-    with pytest.raises(ModelError, match=r"NaN or infinite: .* the weights of .*broken.*float32"):
+    with pytest.raises(ModelError, match=rf"broken' holds weights that are no finite .*: {name}"):
         evaluate(broken, data)
 
 
@@ -246,7 +246,9 @@ def test_weights_that_nobody_reads(broken, data):
 
 def test_weights_of_another_shape_are_refused(broken, data):
     edit_config(broken, n_embd=96)
-    with pytest.raises(ModelError, match=r"lacks weights .* of shape \(.*\) and \d+ more\. It was"):
+    with pytest.raises(
+        ModelError, match=r"lacks weights .* of shape \(.*\) and \d+ more\. Its conf"
+    ):
         evaluate(broken, data)
 
 

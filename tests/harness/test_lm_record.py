@@ -10,6 +10,7 @@ import pytest
 from latent_tts.harness.lm import LatentLM
 from latent_tts.tasks import Pool, pool_metrics
 from tests.harness.evaluation import BENCHMARKS, evaluate, filtered, pools, question
+from tests.models.test_adapter import write_adapter
 
 
 def only(folder, pattern):
@@ -146,7 +147,7 @@ def test_a_model_in_use_again_records_the_newest_run(checkpoints, data):
 
 def test_weights_in_several_files_or_in_the_old_format_have_a_digest(checkpoints, tmp_path):
     lm = LatentLM(str(checkpoints["coconut"]))
-    lm.model.name_or_path = str(tmp_path)
+    lm.model.name_or_path, lm.model.origin = str(tmp_path), None
     digests = [lm.get_model_info()["latent_tts"]["checkpoint"]["weights_sha256"]]
     assert digests == [None]
     for name in ("pytorch_model.bin", "model-1.safetensors", "model-2.safetensors"):
@@ -155,9 +156,22 @@ def test_weights_in_several_files_or_in_the_old_format_have_a_digest(checkpoints
     assert len(set(digests)) == 4
 
 
+def test_an_adapter_is_named_with_its_digest(checkpoints, tmp_path):
+    write_adapter(tmp_path, checkpoints["coconut"], "GPT2")
+    name = str(checkpoints["coconut"])
+    with_adapter, without = (
+        LatentLM(name, **given).get_model_info()["latent_tts"]["checkpoint"]
+        for given in ({"adapter": str(tmp_path)}, {})
+    )
+    digest = hashlib.sha256((tmp_path / "adapter_model.safetensors").read_bytes()).digest()
+    own = {"adapter": str(tmp_path), "adapter_sha256": hashlib.sha256(digest).hexdigest()}
+    assert with_adapter == without | own
+
+
 def test_a_model_on_the_hub_is_named_by_its_commit(checkpoints):
     lm = LatentLM(str(checkpoints["coconut"]))
     lm.model.name_or_path, lm.model.config._commit_hash = "owner/name", "abc"
+    lm.model.origin = None
     checkpoint = lm.get_model_info()["latent_tts"]["checkpoint"]
     assert checkpoint["commit"] == "abc"
     assert checkpoint["weights_sha256"] is None

@@ -318,3 +318,36 @@ def test_hostile_pickles_run_nothing(tmp_path, base, where):
             with pytest.raises(ModelError):
                 load(path, base=str(base), latent_length=4)
             assert not seen.exists(), (call, path)
+
+
+def test_hostile_files_beside_a_checkpoint_run_nothing(adapter, colar, llama, tmp_path):
+    """A base's weights, an adapter's, a gate's, and the settings of a Lightning run."""
+    seen = tmp_path / "seen"
+    bomb = {"x": Bomb(os.system, f"touch {seen}")}
+    folder, base = adapter
+    for name in ("pytorch_model.bin", "stop_gate.pt", "extra.pt"):
+        copy = shutil.copytree(base, tmp_path / name)
+        if name == "pytorch_model.bin":
+            (copy / "model.safetensors").unlink()
+        torch.save(bomb, copy / name)
+        with pytest.raises(ModelError):
+            load(copy, backbone="coconut", latent_length=2)
+        with pytest.raises(ModelError):
+            load(folder, base=str(copy), backbone="coconut", latent_length=2)
+    copy = shutil.copytree(folder, tmp_path / "adapter")
+    (copy / "adapter_model.safetensors").unlink()
+    torch.save(bomb, copy / "adapter_model.bin")
+    with pytest.raises(ModelError):
+        load(copy, base=str(base), backbone="coconut", latent_length=2)
+    copy = shutil.copytree(llama, tmp_path / "llama")
+    (copy / "model.safetensors").unlink()
+    torch.save(bomb, copy / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="has no readable weights"):
+        load(colar, base=str(copy))
+    run = tmp_path / "run" / "checkpoints"
+    run.mkdir(parents=True)
+    torch.save({"state_dict": torch.load(colar, weights_only=False)["state_dict"]}, run / "a.ckpt")
+    (run.parent / "hparams.yaml").write_text(f"!!python/object/apply:os.system ['touch {seen}']")
+    with pytest.raises(ModelError, match=r"give lora_alpha="):
+        load(run.parent, base=str(llama))
+    assert not seen.exists()

@@ -83,7 +83,18 @@ def test_a_converted_checkpoint_samples_the_same(loaded, tmp_path):
     assert not done.exception, done.exception
     assert f"base: {written.base}" in done.output
     assert str(folder) in done.output.splitlines()[-1]
-    assert "convert" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "latent-tts convert" in card
+    marker = "###" if model.backbone == "colar" else "<|start-latent|>"
+    for fact in (
+        f"- method: {model.backbone}\n",
+        f"- trunk: {model.config.model_type}, 2 layers of width 32",
+        f"- base: {written.base}, base_sha256 {model.origin.digest('base')}\n",
+        "- thoughts: at least 1, at most 64, at" if marker == "###" else "- thoughts: ",
+        f"- markers: `{marker}` (id {model.tokenizer.convert_tokens_to_ids(marker)})",
+        "- left out: ",
+    ):
+        assert fact in card
     converted = AutoLatentModel.from_pretrained(folder)
     assert type(converted) is type(model)
     stored = converted.state_dict()

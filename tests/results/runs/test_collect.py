@@ -299,6 +299,8 @@ def test_a_copied_run_counts_once(good):
         {"settings": {"seed": 2}},
         {"settings": {"noise_std": 0.7}},
         {"checkpoint": {"weights_sha256": "def"}},
+        {"checkpoint": {"base_sha256": "b"}},
+        {"checkpoint": {"adapter": "a", "adapter_sha256": "a"}},
         {"reward_model": {"name": "rm"}},
         {"reward_model": {"weights_sha256": "r"}},
         {"metadata": {"tolerance": 1}},
