@@ -11,6 +11,7 @@ from .errors import explain
 # Subcommands and the sentence that --help shows: `reward-table` is `reward_table` in
 # `commands/reward_table.py`.
 COMMANDS = {
+    "adaptive": "Replay rules that stop sampling early on a run's pools.",
     "annotate": "Label thoughts by rollouts, to train a reward model on.",
     "base": "Fetch a language model to start from.",
     "bench": "Measure samples per second, and what the engine gains.",
@@ -33,7 +34,9 @@ COMMANDS = {
 # What --help puts together; a command that is in none of these stands last.
 SECTIONS = {
     "Evaluate": ("eval", "sweep", "tasks"),
-    "Look at results": ("leaderboard", "compare", "check", "curve", "claims", "pool", "export"),
+    "Look at results": (
+        *("leaderboard", "compare", "check", "curve", "claims", "adaptive", "pool", "export"),
+    ),
     "Train models": ("train", "annotate", "train-rm", "reward-table"),
 }
 # Everything after the name of a subcommand, --help included, belongs to another parser.

@@ -1,0 +1,199 @@
+"""Stopping rules replayed on a run's pools: accuracy against samples spent, paired with the vote.
+
+A replay is exact: sample i of a question is the same whatever N, so a run that stopped by the rule
+would have drawn these samples and no others.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ...tasks import (
+    Candidate,
+    JudgedPool,
+    Pool,
+    TaskError,
+    find_judge,
+    judge_pool,
+    read_tolerance,
+)
+from ...tasks.stopping import StoppingRule, first_of, spent
+from ...tasks.strategies.voting import Voting
+from ..errors import ResultsError
+from ..runs.log import read_log
+from ..runs.record import Run
+from ..statistics import PairedDifference, paired_difference
+from .table import percent, plain, rounded
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a rule comes to on one task of a run.
+
+    Attributes:
+        task: its name.
+        rule: with its parameters.
+        most: samples of a question at most, which the full vote spends.
+        samples: spent on a question, mean.
+        samples_stderr: of the mean.
+        saving: how many times more the full vote spends.
+        stopped: share of the questions that were settled before the last sample.
+        accuracy: of the answers after stopping.
+        full: accuracy of the full vote.
+        paired: the first less the second, question by question.
+        orders: orders of the samples that were averaged over; the first is the run's own.
+    """
+
+    task: str
+    rule: str
+    most: int
+    samples: float
+    samples_stderr: float
+    saving: float
+    stopped: float
+    accuracy: float
+    full: float
+    paired: PairedDifference
+    orders: int
+
+
+def replay(
+    run: Run,
+    rules: Sequence[StoppingRule],
+    *,
+    most: int | None = None,
+    orders: int = 1,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> list[Replayed]:
+    """Replay stopping rules on one task of a run.
+
+    Args:
+        run: whose log is read.
+        rules: those to replay.
+        most: samples of a question at most; the smallest pool's if None.
+        orders: how many orders of the samples to average over: the run's own, and random ones.
+        seed: of the random orders.
+        confidence: of the paired intervals.
+
+    Raises:
+        ResultsError: the log cannot be used, a pool was stopped itself, a pool is smaller than
+            `most`, or lacks the answers or rewards that a rule needs.
+    """
+    tolerance = read_tolerance(run.tolerance)
+    logged = [(one.pool(), one.question) for one in read_log(run)]
+    size = min(len(pool.candidates) for pool, _ in logged)
+    most = size if most is None else most
+    if not find_judge(run.judge).knows_answers:
+        raise ResultsError(
+            f"{run.name}: of {run.task} only outcomes are known, so there are no votes to stop at."
+        )
+    judged = [
+        [judge_pool(own, question.gold, tolerance=tolerance) for own in _orders(pool, orders, seed)]
+        for pool, question in logged
+    ]
+    try:
+        full = _shares(judged, np.full((len(judged), orders), most), _VOTE.choose)
+        found = []
+        for rule in rules:
+            counts = np.array([[spent(rule, one.pool, most=most) for one in own] for own in judged])
+            right = _shares(judged, counts, rule.choose)
+            found.append(_summary(run.task, rule, most, counts, right, full, confidence))
+    except TaskError as error:
+        raise ResultsError(f"{run.name}, {run.task}: {error}") from error
+    return found
+
+
+_VOTE = Voting()
+
+
+def _shares(
+    judged: Sequence[Sequence[JudgedPool]],
+    counts: NDArray[np.int64],
+    choose: Callable[[Pool], Candidate | None],
+) -> Floats:
+    """Return for each question the share of its orders in which the choice is right.
+
+    Args:
+        judged: the pools of each question, one an order.
+        counts: i64[Q, orders], how many candidates are chosen from, the first ones.
+        choose: chooses the answer.
+    """
+    return np.array(
+        [
+            np.mean(
+                [
+                    one.is_right(choose(first_of(one.pool, int(count))))
+                    for one, count in zip(own, row, strict=True)
+                ]
+            )
+            for own, row in zip(judged, counts, strict=True)
+        ]
+    )
+
+
+def _orders(pool: Pool, orders: int, seed: int) -> Iterator[Pool]:
+    """Yield a pool in its own order, then in random ones that follow from seed and question."""
+    yield pool
+    draw = np.random.default_rng([seed, *(pool.question or "").encode()])
+    for _ in range(orders - 1):
+        mixed = draw.permutation(len(pool.candidates))
+        yield Pool(tuple(pool.candidates[i] for i in mixed), judge=pool.judge)
+
+
+def _summary(
+    task: str,
+    rule: StoppingRule,
+    most: int,
+    counts: NDArray[np.int64],
+    right: Floats,
+    full: Floats,
+    confidence: float,
+) -> Replayed:
+    each = counts.mean(axis=1)
+    return Replayed(
+        task=task,
+        rule=str(rule),
+        most=most,
+        samples=float(each.mean()),
+        samples_stderr=float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else 0.0,
+        saving=float(most / each.mean()),
+        stopped=float((counts < most).mean()),
+        accuracy=float(right.mean()),
+        full=float(full.mean()),
+        paired=paired_difference(right, full, confidence=confidence),
+        orders=counts.shape[1],
+    )
+
+
+def as_text(found: Sequence[Replayed]) -> str:
+    """Return the replays of one task as a table for a terminal, shares in per cent."""
+    first = found[0]
+    table = pd.DataFrame(
+        {
+            "samples": f"{rounded(one.samples, 2)} ± {rounded(one.samples_stderr, 2)}",
+            "fewer": f"{rounded(one.saving, 2)}×",
+            "stopped": percent(one.stopped),
+            "accuracy": percent(one.accuracy),
+            "difference": percent(one.paired.difference, signed=True),
+            "low": rounded(100 * one.paired.low, 2, signed=True),
+            "high": rounded(100 * one.paired.high, 2, signed=True),
+        }
+        for one in found
+    )
+    table.index = pd.Index([one.rule for one in found])
+    how = "" if first.orders == 1 else f", mean over {first.orders} orders of the samples"
+    return (
+        f"{first.task}, {first.paired.questions} questions, at most {first.most} samples each"
+        f"{how}\nfull vote: {percent(first.full)}\n{plain(table)}"
+    )
+
+
+def as_json(found: Sequence[Replayed]) -> list[dict[str, object]]:
+    """Return replays as plain JSON objects."""
+    return [asdict(one) for one in found]
