@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...differences import differences
-from ...files import write_at_once
+from ...files import free_bytes, write_at_once
 from .appended import Appended
 from .rows import (
     VERSION,
@@ -117,7 +116,7 @@ class Store:
         """
         if row.file is None:
             return None
-        return read_thoughts(self.folder / _THOUGHTS / row.file)[str(row.sample)]
+        return read_thoughts(self.folder / _THOUGHTS / Path(row.file).name, row.sample)
 
     def nearest(self) -> str | None:
         """Return what differs from the likest other identity that the store holds, in words."""
@@ -133,10 +132,7 @@ class Store:
 
     def check_space(self, bytes_needed: int) -> None:
         """Raise StoreError where the disk has less room than a run will need."""
-        there = self.folder.absolute()
-        while not there.exists():
-            there = there.parent
-        free = shutil.disk_usage(there).free
+        free = free_bytes(self.folder)
         if free < bytes_needed:
             raise StoreError(
                 f"The store {self.folder} needs about {bytes_needed / 1e6:.0f} MB, and "
