@@ -1,5 +1,6 @@
 """lm-eval's `LM` interface: what `--model latent_tts` is."""
 
+import logging
 import sys
 import time
 import warnings
@@ -25,7 +26,7 @@ from .command_line import (
     watch_results,
 )
 from .errors import hide_traceback
-from .lm_eval_seam import cached_responses, evaluate_arguments, runs_lm_eval
+from .lm_eval_seam import cached_responses, evaluate_arguments, logger, runs_lm_eval
 from .loaded import load
 from .options import RequestOptions, read_options
 from .provenance import checkpoint_record, typed_command, versions
@@ -87,6 +88,7 @@ class LatentLM(ProcessLM):
             arg_dict.update(given)
         lm = cls(**{"seed": torch.initial_seed()} | defaults | given)
         if runs_lm_eval() and not lm.team.leads:
+            logger.setLevel(logging.ERROR)  # what is to be said, the first process says
             with lm.team.begin() as shift:
                 help_out(lm._loaded, shift)
             sys.exit(0)  # the first process does all that is left

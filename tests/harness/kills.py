@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def killed(folder: Path, *, arguments: list[str], kills: int, size: int, seed: i
             time.sleep(draw.uniform(0, 0.05))
         first = draw.choice(processes)
         for process in (first, *processes):  # as a launcher does, where one of its processes ends
-            os.kill(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
             process.join()
         assert first.exitcode == -signal.SIGKILL, "the run ended before it was killed"
         done.append(count)
