@@ -15,11 +15,13 @@ def write_at_once(path: Path, content: bytes) -> None:
 
     Several programs may write it at a time; the last one wins.
     """
+    own = f".{path.name}.{socket.gethostname()}-"
     for part in path.parent.glob(f".{path.name}.*.tmp"):
         with suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+            number = part.name.removeprefix(own).removesuffix(".tmp")
+            if not _may_be_written(part, int(number) if number.isdecimal() else None):
                 part.unlink()
-    part = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+    part = path.with_name(f"{own}{os.getpid()}.tmp")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -29,6 +31,18 @@ def write_at_once(path: Path, content: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _may_be_written(part: Path, process: int | None) -> bool:
+    """Tell whether a program, of this machine if its process is known, may be writing a part."""
+    if process is not None:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            pass  # it is another user's
+    return time.time() - part.stat().st_mtime < _STALE_SECONDS
 
 
 def free_bytes(path: Path) -> int:

@@ -39,6 +39,21 @@ def test_what_a_killed_program_left_goes_in_time(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".file.new.tmp", "file"]
 
 
+def test_what_a_killed_program_of_this_machine_left_goes_at_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    writer = context.Process(target=write_and_die, args=(tmp_path / "file",))
+    writer.start()
+    writer.join()
+    assert len(list(tmp_path.glob(".file.*.tmp"))) == 1
+    write_at_once(tmp_path / "file", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def write_and_die(path):
+    os.fsync = lambda file: os._exit(9)
+    write_at_once(path, b"half")
+
+
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "file").mkdir()
     with pytest.raises(OSError, match="file"):

@@ -41,8 +41,8 @@ def read(text):
 
 
 def test_the_boards_table_computes_nothing(tmp_path):
-    for name in ("=1+1", "@SUM(A1)", "ä"):
-        random_run(tmp_path / "runs" / name)
+    for seed, name in enumerate(("=1+1", "@SUM(A1)", "ä")):
+        random_run(tmp_path / "runs" / name, seed=seed)
     board = build_board([tmp_path / "runs"], tmp_path / "board")
     cells = read((board.folder / "leaderboard.csv").read_text()).to_numpy().tolist()
     texts = {cell for row in cells for cell in row}
