@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..files import free_bytes
 from ..models import ModelError
+from ..results import ResultsError
 from .arguments import NAMES, ModelArguments
 from .lm_eval_seam import running_flags, runs_plainly
 from .saving import SavedResults, results_folder
@@ -37,6 +39,28 @@ def watch_results() -> None:
     path = (running_flags() or {}).get("output_path")
     if runs_plainly() and path is not None:
         SavedResults(path).finish_at_exit()
+
+
+def check_log_room(bytes_needed: int) -> None:
+    """Refuse a run whose sample log will not fit on the disk, before anything is sampled.
+
+    Args:
+        bytes_needed: at most.
+
+    Raises:
+        ResultsError: fewer are free.
+    """
+    flags = running_flags() or {}
+    path = flags.get("output_path")
+    if path is None or not flags.get("log_samples"):
+        return
+    free = free_bytes(results_folder(path))
+    if free < bytes_needed:
+        raise ResultsError(
+            f"--output_path {path}: the sample log needs up to {bytes_needed / 1e6:.0f} MB, and "
+            f"{free / 1e6:.0f} MB are free. Nothing was computed yet. Free space, name another "
+            "place, or leave out --log_samples."
+        )
 
 
 def check_flags(flags: Mapping[str, Any]) -> None:

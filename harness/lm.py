@@ -1,5 +1,6 @@
 """lm-eval's `LM` interface: what `--model latent_tts` is."""
 
+import logging
 import sys
 import time
 import warnings
@@ -16,9 +17,16 @@ from ..models import ModelError
 from .arguments import read_device, split_arguments
 from .base import ProcessLM
 from .cache import ResponseCache
-from .command_line import as_typed, check_prompts, default_store, heed_flags, watch_results
+from .command_line import (
+    as_typed,
+    check_log_room,
+    check_prompts,
+    default_store,
+    heed_flags,
+    watch_results,
+)
 from .errors import hide_traceback
-from .lm_eval_seam import cached_responses, evaluate_arguments, runs_lm_eval
+from .lm_eval_seam import cached_responses, evaluate_arguments, logger, runs_lm_eval
 from .loaded import load
 from .options import RequestOptions, read_options
 from .provenance import checkpoint_record, typed_command, versions
@@ -28,6 +36,7 @@ from .shared import help_out
 from .team import Shift
 
 DEFAULT_SEED = 1234  # lm-eval's own
+_LOGGED, _LOGGED_REWARD = 170, 20  # bytes of a candidate without its text, and of a step's reward
 
 
 class LatentLM(ProcessLM):
@@ -79,6 +88,7 @@ class LatentLM(ProcessLM):
             arg_dict.update(given)
         lm = cls(**{"seed": torch.initial_seed()} | defaults | given)
         if runs_lm_eval() and not lm.team.leads:
+            logger.setLevel(logging.ERROR)  # what is to be said, the first process says
             with lm.team.begin() as shift:
                 help_out(lm._loaded, shift)
             sys.exit(0)  # the first process does all that is left
@@ -122,6 +132,7 @@ class LatentLM(ProcessLM):
             check_prompts(evaluate_arguments(), dashes="")
         questions = group_requests(requests)
         asked = [(question, self._question_options(question)) for question in questions]
+        check_log_room(sum(_logged_bytes(question, options) for question, options in asked))
         started = time.perf_counter()
         report = respond(self._loaded, asked, cache=self._cache, hidden=hidden, shift=shift)
         self._note(asked, report, seconds=time.perf_counter() - started)
@@ -218,3 +229,10 @@ class LatentLM(ProcessLM):
             "aggregation": options.aggregation,
             "settings": options.settings.record(),
         }
+
+
+def _logged_bytes(question: AskedQuestion, options: RequestOptions) -> int:
+    """Return what a question's candidates take in lm-eval's log at most, which has them twice."""
+    own = options.settings
+    each = _LOGGED + 4 * own.max_new_tokens + _LOGGED_REWARD * own.thought_limit
+    return 2 * each * question.repeats * own.num_return_sequences

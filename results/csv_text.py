@@ -6,7 +6,7 @@ from collections.abc import Hashable
 import pandas as pd
 
 # What a spreadsheet takes for a formula: names of runs and texts of files are other people's.
-_FORMULA = re.compile(r"[=+@\t\r\n]|-(?!\s*\.?\d[\d.]*(e[+-]?\d+)?\s*$)", re.IGNORECASE)
+_FORMULA = re.compile(r"[=+@\t\n]|-(?!\s*\.?\d[\d.]*(e[+-]?\d+)?\s*$)", re.IGNORECASE)
 
 
 def csv_text(table: pd.DataFrame, *, float_format: str | None = None) -> str:
@@ -25,4 +25,8 @@ def csv_text(table: pd.DataFrame, *, float_format: str | None = None) -> str:
 
 
 def _harmless(value: Hashable) -> Hashable:
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    if not isinstance(value, str):
+        return value
+    # A return alone stands in no quotes, and would end the row.
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if _FORMULA.match(text) else text

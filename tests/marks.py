@@ -22,3 +22,12 @@ def slow_but(cases: Iterable[Any], *quick: Any) -> list[Any]:
         )
         for case in cases
     ]
+
+
+def nightly_but(cases: Iterable[Any], *quick: Any) -> list[Any]:
+    """Cases to parametrize by, all marked nightly but some; see `slow_but`."""
+    cases = list(cases)
+    assert all(case in cases for case in quick), "a quick case that is none"
+    return [
+        pytest.param(case, marks=() if case in quick else pytest.mark.nightly) for case in cases
+    ]

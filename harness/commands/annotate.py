@@ -1,14 +1,13 @@
 """`latent-tts annotate`: what each thought of sampled trajectories is worth, by rollouts."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import pandas as pd
-from accelerate import PartialState
 from tqdm import tqdm
 
 from ...models import AutoLatentModel, LatentSettings, tokenizer_of
@@ -21,6 +20,7 @@ from ...tasks import Question, find_judge, voting_at_k
 from ..lengths import long_prompts, refuse_long_prompts
 from ..processes import process_state
 from ..questions import arith_questions, asked_questions
+from ..team import Team
 from . import HELP
 from .options import question_options, thought_options
 from .output import Output
@@ -127,14 +127,17 @@ def annotate(
     )
     with state.main_process_first():
         shards = Shards.begin(output, index)
-    with _missing(shards, state) as (missing, bar):
-        for shard in missing:
+    there = set(shards.complete())
+    missing = [shard for shard in range(index.shards) if shard not in there]
+    state.wait_for_everyone()  # before any shard is added to those that others see
+    with _taken(index, missing, Team(state)) as (mine, done):
+        for shard in mine:
             part = [asked[number] for number in index.questions_of(shard)]
             entries: list[LabelledQuestion] = []
             for start in range(0, len(part), batch_size):
                 batch = part[start : start + batch_size]
                 entries += label_questions(model, tokenizer, batch, settings, rollouts=rollouts)
-                bar.update(len(batch))
+                done(len(batch))
             shards.write(shard, entries)
     state.wait_for_everyone()
     if state.is_main_process:
@@ -142,19 +145,38 @@ def annotate(
 
 
 @contextmanager
-def _missing(shards: Shards, state: PartialState) -> Iterator[tuple[list[int], tqdm]]:
-    """Give the shards that this process has yet to write, and a bar of its questions."""
-    index, done = shards.index, set(shards.complete())
-    state.wait_for_everyone()  # before any shard is added to those that others see
-    mine = range(state.process_index, index.shards, state.num_processes)
-    with tqdm(
-        total=sum(len(index.questions_of(shard)) for shard in mine),
-        initial=sum(len(index.questions_of(shard)) for shard in mine if shard in done),
-        desc="Annotating" + (" (this process's part)" if state.num_processes > 1 else ""),
-        unit="question",
-        disable=not state.is_main_process,
-    ) as bar:
-        yield [shard for shard in mine if shard not in done], bar
+def _taken(
+    index: ShardIndex, missing: Sequence[int], team: Team
+) -> Iterator[tuple[Iterator[int], Callable[[int], None]]]:
+    """Give the shards that this process writes, one when the last is done, and what counts them.
+
+    The first process has a bar of the questions of all.
+    """
+    left = sum(len(index.questions_of(shard)) for shard in missing)
+    with (
+        team.begin() as shift,
+        tqdm(
+            total=index.count,
+            initial=index.count - left,
+            desc="Annotating",
+            unit="question",
+            disable=not team.leads,
+        ) as bar,
+    ):
+
+        def done(count: int) -> None:
+            if not team.leads:
+                shift.hand_in(count)
+                return
+            nonlocal left
+            for one in (count, *shift.handed_in()):
+                left -= one
+                bar.update(one)
+
+        yield (missing[turn] for turn in shift.turns("shards", len(missing))), done
+        while team.leads and left:
+            shift.wait()
+            done(0)
 
 
 def report(shards: Shards, settings: LatentSettings, asked: Sequence[Question]) -> str:

@@ -4,6 +4,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -30,6 +31,9 @@ class Header(msgspec.Struct, frozen=True, tag="store", tag_field="kind"):
     byte_order: str = "little"
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+
+
 class Sampled(msgspec.Struct, frozen=True, tag="sampled", tag_field="kind"):
     """A finished sample.
 
@@ -43,9 +47,9 @@ class Sampled(msgspec.Struct, frozen=True, tag="sampled", tag_field="kind"):
     """
 
     question: str
-    sample: int
-    thoughts: int
-    answer_ids: tuple[int, ...]
+    sample: Count
+    thoughts: Count
+    answer_ids: tuple[Count, ...]
     truncated: bool
     file: str | None = None
 
@@ -61,7 +65,7 @@ class Scored(msgspec.Struct, frozen=True, tag="scored", tag_field="kind"):
     """
 
     question: str
-    sample: int
+    sample: Count
     reward_model: str
     step_rewards: tuple[float | None, ...]
 
@@ -76,8 +80,8 @@ class Beam(msgspec.Struct, frozen=True):
         step_rewards: of each thought; None stands for what is no number.
     """
 
-    thoughts: int
-    answer_ids: tuple[int, ...]
+    thoughts: Count
+    answer_ids: tuple[Count, ...]
     truncated: bool
     step_rewards: tuple[float | None, ...]
 

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,9 +14,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ...differences import differences
-from ...files import write_at_once
+from ...files import free_bytes, write_at_once
 from .appended import Appended
+from .identity import check_identity, identity_digest, nearest_identity
 from .rows import (
     VERSION,
     Header,
@@ -29,7 +28,7 @@ from .rows import (
     encode_line,
     read_rows,
 )
-from .thoughts import content_digest, read_thoughts, write_thoughts
+from .thoughts import read_thoughts, write_thoughts
 
 _IDENTITY = "identity.json"
 _THOUGHTS = "thoughts"
@@ -57,14 +56,14 @@ class Store:
             StoreError: what lies there cannot be read, or is damaged.
         """
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
-        self._digest = _digest_of(self._identity)
+        self._digest = identity_digest(self._identity)
         self.folder = root / self._digest
         self._samples: dict[str, dict[int, Sampled]] = {}
         self._scores: dict[tuple[str, str], dict[int, tuple[float | None, ...]]] = {}
         self._searched: dict[tuple[str, str], Searched] = {}
         self._file: Appended | None = None
         self._writer = 0  # process that opened it: one that forks later must not share it
-        self._check_about()
+        check_identity(self._about, self._digest)
         for path in sorted(self.folder.glob("*.jsonl")):
             self._keep(read_rows(path, self._digest))
         self.others = [path for path in sorted(root.glob(f"*/{_IDENTITY}")) if path != self._about]
@@ -79,23 +78,6 @@ class Store:
     @property
     def _header(self) -> Header:
         return Header(VERSION, self._digest, sys.byteorder)
-
-    def _check_about(self) -> None:
-        """Raise StoreError where the file that says what made the samples says something else."""
-        try:
-            there = json.loads(self._about.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{self._about} cannot be read: {error}. Put {self.folder} aside, or give another "
-                "store=."
-            ) from error
-        if _digest_of(there) != self._digest:
-            raise StoreError(
-                f"{self._about} has another digest ({_digest_of(there)}) than its folder says, so "
-                "it was changed. Put the folder aside, or give another store=."
-            )
 
     def samples(self, question: str) -> Mapping[int, Sampled]:
         """Return the finished samples of a question by their indices."""
@@ -117,26 +99,15 @@ class Store:
         """
         if row.file is None:
             return None
-        return read_thoughts(self.folder / _THOUGHTS / row.file)[str(row.sample)]
+        return read_thoughts(self.folder / _THOUGHTS / Path(row.file).name, row.sample)
 
     def nearest(self) -> str | None:
         """Return what differs from the likest other identity that the store holds, in words."""
-        found = []
-        for path in self.others:
-            try:
-                theirs = json.loads(path.read_text(encoding="utf-8"))
-                words = "; ".join(differences(theirs, self._identity).values())
-                found.append("".join(one if one.isprintable() else "?" for one in words))
-            except (OSError, ValueError, AttributeError):
-                continue
-        return min(found, key=len, default=None)
+        return nearest_identity(self.others, self._identity)
 
     def check_space(self, bytes_needed: int) -> None:
         """Raise StoreError where the disk has less room than a run will need."""
-        there = self.folder.absolute()
-        while not there.exists():
-            there = there.parent
-        free = shutil.disk_usage(there).free
+        free = free_bytes(self.folder)
         if free < bytes_needed:
             raise StoreError(
                 f"The store {self.folder} needs about {bytes_needed / 1e6:.0f} MB, and "
@@ -216,7 +187,3 @@ class Store:
                 "holds is sound. Free space and repeat the command, which goes on from there; or "
                 "give another store=, or store=none."
             ) from error
-
-
-def _digest_of(identity: object) -> str:
-    return content_digest(json.dumps(identity, sort_keys=True).encode())

@@ -32,13 +32,23 @@ def write_thoughts(folder: Path, question: str, thoughts: Mapping[str, NDArray[n
     return name
 
 
-@lru_cache(maxsize=4)
-def read_thoughts(path: Path) -> dict[str, NDArray[np.float16]]:
-    """Return the thoughts f16[T, D] of a question's samples, by their indices.
+def read_thoughts(path: Path, sample: int) -> NDArray[np.float16]:
+    """Return the thoughts f16[T, D] of a question's sample.
 
     Raises:
-        StoreError: the file is missing or damaged.
+        StoreError: the file is missing or damaged, or does not hold them.
     """
+    found = _read(path).get(str(sample))
+    if found is None or found.ndim != 2 or found.dtype != np.float16:
+        raise StoreError(
+            f"{path} does not hold the thoughts of sample {sample}. Put the store aside, or give "
+            "another store=."
+        )
+    return found
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path) -> dict[str, NDArray[np.float16]]:
     try:
         content = path.read_bytes()
         if content_digest(content) != path.stem.rpartition("-")[2]:

@@ -120,7 +120,8 @@ def test_two_processes_are_as_one(arguments, run_python, tmp_path):
     run = run_python(*launch, *COMMAND, *words, **ONE_THREAD, CUDA_VISIBLE_DEVICES="")
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
     assert run.stdout.count("questions, N = 3") == 1
-    assert "this process's part" in run.stderr
+    assert run.stderr.count("Annotating:   0%") == 1  # one bar, of both processes
+    assert "11/11" in run.stderr
 
 
 def test_a_damaged_shard_is_named_and_made_again(arguments, tmp_path, caplog):

@@ -9,7 +9,7 @@ import pytest
 from lm_eval.utils import simple_parse_args_string
 
 from latent_tts.harness.arguments import split_arguments
-from latent_tts.harness.command_line import check_flags, typed_names
+from latent_tts.harness.command_line import check_flags, check_log_room, typed_names
 from latent_tts.harness.lm import LatentLM
 from latent_tts.harness.saving import SavedResults
 from latent_tts.harness.writable import check_writable
@@ -140,6 +140,16 @@ def test_a_place_without_files_is_found_out():
         ResultsError, match=r"--output_path x cannot be written: .*Nothing was comp"
     ):
         check_writable(Path("/proc/none"), asked="--output_path x")
+
+
+def test_a_log_that_will_not_fit_is_refused(monkeypatch, tmp_path):
+    command = ["lm_eval", "run", "--output_path", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", command)
+    check_log_room(10**18)  # no log is asked for
+    monkeypatch.setattr(sys, "argv", [*command, "--log_samples"])
+    check_log_room(1000)
+    with pytest.raises(ResultsError, match=r"needs up to 1000000000000 MB, and \d+ MB are free"):
+        check_log_room(10**18)
 
 
 def failed_saving(path):

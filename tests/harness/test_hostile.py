@@ -3,8 +3,12 @@
 import json
 import math
 import random
+import signal
+from contextlib import contextmanager
 from dataclasses import fields
 
+import msgspec
+import numpy as np
 import pytest
 import yaml
 
@@ -19,6 +23,7 @@ from latent_tts.models.generation_config import latent_fields
 from latent_tts.results import collect, read_log
 from latent_tts.results.foreign import read_foreign
 from latent_tts.results.reports.board import build_board
+from latent_tts.results.store import Beam, Sampled, Scored, Searched, Store
 from latent_tts.tasks import Pool, read_questions, read_solved
 from latent_tts.tasks.sources import arith, gsm8k
 from tests.harness.evaluation import make_request
@@ -207,6 +212,77 @@ def test_a_spoiled_pool_is_read_or_refused():
         refused_well(Pool.from_json, spoiled(line, draw))
 
 
+STORE = {"checkpoint": "c", "settings": {"seed": 1}}
+
+
+def write_store(root):
+    """A store of two writers; returns its files."""
+    for writer in range(2):
+        store = Store(root, STORE)
+        for question in ("q", "p"):
+            rows = [Sampled(question, 2 * n + writer, 3, (n, 5), False) for n in range(2)]
+            store.append(rows, [np.full((3, 2), n, np.float16) for n in range(2)])
+            store.append_scores([Scored(question, row.sample, "rm", (0.5, None)) for row in rows])
+        store.append_scores([Searched("q", "2 of 2", (Beam(1, (5,), True, (0.25,)),))])
+        store.close()
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def held(store):
+    """All that a store gives: what is believed."""
+    found = {}
+    for question in ("q", "p"):
+        for sample, row in store.samples(question).items():
+            found["sample", question, sample] = msgspec.structs.replace(row, file=None)
+            found["thoughts", question, sample] = store.thoughts(row).tolist()
+        for sample, own in store.scores(question, "rm").items():
+            found["score", question, sample] = own
+        found["beams", question] = store.searched(question, "2 of 2")
+    return found
+
+
+def damage(path, draw):
+    """Change, cut off, repeat or replace part of a file."""
+    content = path.read_bytes()
+    at, length = draw.randrange(len(content)), draw.choice([1, 1, 1, 9, 300])
+    new = draw.choice(
+        [
+            lambda: content[:at],
+            lambda: content[:at] + bytes([draw.randrange(256)]) + content[at + 1 :],
+            lambda: content[:at] + content[at + length :],
+            lambda: content[:at] + draw.randbytes(length) + content[at:],
+            lambda: content[at:],
+            lambda: content + content[at : at + length],
+            lambda: draw.randbytes(length),
+            lambda: b"",
+        ]
+    )()
+    path.write_bytes(new)
+
+
+def try_store(root, files, draw):
+    """Damage a store's file, and read it: what is believed was written."""
+    path = draw.choice(files)
+    before = path.read_bytes()
+    damage(path, draw)
+    believed = {}
+    said = refusal(lambda: believed.update(held(Store(root, STORE))))
+    path.write_bytes(before)
+    assert said is None or 10 < len(said) < 4000
+    return believed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_a_damaged_store_nothing_wrong_is_believed(tmp_path, seed):
+    files, draw = write_store(tmp_path / "store"), random.Random(seed)
+    sound = held(Store(tmp_path / "store", STORE))
+    assert len(sound) == 8 * 3 + 2
+    for _ in range(60):
+        believed = try_store(tmp_path / "store", files, draw)
+        assert all(value in (sound[key], None) for key, value in believed.items())
+    assert held(Store(tmp_path / "store", STORE)) == sound
+
+
 def read_runs(folder):
     runs, problems = collect([folder])
     assert all(str(problem) for problem in problems)
@@ -257,3 +333,59 @@ def test_a_recipe_of_any_values_is_read_or_refused(tmp_path):
         at = draw.randrange(len(text))
         file.write_text(text[:at] + draw.choice('{}[]":-&*!%\t\n@`') + text[at + 1 :])
         refused_well(read_recipe, file, {})
+
+
+@contextmanager
+def within(seconds):
+    """Let what takes longer fail: nothing may hang."""
+
+    def late(number, frame):
+        raise TimeoutError(f"no end after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_five_hundred_inputs(lm, tmp_path, seed):
+    """Of twenty seeds ten thousand: settings, data lines, pools, stores, logs."""
+    draw, file = random.Random(seed), tmp_path / "file.jsonl"
+    for _ in range(100):
+        given = {name: draw.choice(VALUES) for name in draw.sample(NAMES, 2)}
+        given.pop("pretrained", None)
+        asked = {name: draw.choice(VALUES) for name in draw.sample(SETTINGS, draw.randint(0, 2))}
+        with within(60):
+            refused_well(try_settings, lm, LIMITS | given, asked)
+    for _ in range(150):
+        kind = draw.choice(list(READERS))
+        read, row = READERS[kind]
+        rows = [row] if kind == "dump" else [row | {"id": str(place)} for place in range(3)]
+        write_spoiled(file, map(json.dumps, rows), draw)
+        with within(60):
+            refused_well(read, file, about="file.jsonl")
+    line = json.dumps({"candidates": POOL["candidates"]})
+    for _ in range(100):
+        with within(60):
+            refused_well(Pool.from_json, spoiled(line, draw))
+    files = write_store(tmp_path / "store")
+    sound = held(Store(tmp_path / "store", STORE))
+    for _ in range(100):
+        with within(60):
+            believed = try_store(tmp_path / "store", files, draw)
+        assert all(value in (sound[key], None) for key, value in believed.items())
+    results = random_run(tmp_path / "runs" / "a", questions=3, samples=2, rewards=True, seed=seed)
+    texts = {path: path.read_text() for path in (results, log_of(results))}
+    for _ in range(50):
+        path = draw.choice(list(texts))
+        write_spoiled(path, texts[path].splitlines() if path != results else [texts[path]], draw)
+        with within(60):
+            read_runs(tmp_path / "runs")
+        path.write_text(texts[path])

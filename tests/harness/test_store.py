@@ -2,10 +2,6 @@
 
 import logging
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
@@ -14,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from latent_tts.harness.sample import sample_pools
 from latent_tts.harness.stores import Stores
 from latent_tts.models import AutoLatentModel, load_tokenizer
-from tests.harness.evaluation import BENCHMARKS, evaluate, pools, question
+from tests.harness.evaluation import BENCHMARKS, evaluate, pools, question, timeless
+from tests.harness.kills import kept_bytes, killed, start
 from tests.reward.checkpoints import random_reward_model
 
 QUESTIONS = [question(place) for place in range(6)]
@@ -171,35 +168,22 @@ def test_an_evaluation_goes_on_from_its_store(checkpoints, data, tmp_path, caplo
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_goes_on(checkpoints, data, tmp_path):
-    """The stock command, killed with -9 at several moments, ends with an undisturbed run's log."""
-
-    def command(output):
-        return [
-            *(sys.executable, "-m", "lm_eval", "--model", "latent_tts"),
-            *("--tasks", "latent_tts_arith", "--limit", "120", "--log_samples"),
-            *("--output_path", str(output)),
-            *("--model_args", "num_return_sequences=8,latent_do_sample_by=noise"),
-            *("--include_path", str(BENCHMARKS)),
-        ]
-
-    plain = tmp_path / "plain"
-    subprocess.run(command(plain), check=True, capture_output=True)
-    killed = tmp_path / "killed"
-    for _ in range(3):
-        before = kept_bytes(killed)
-        process = subprocess.Popen(
-            command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while process.poll() is None and kept_bytes(killed) < before + 2000:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    done = subprocess.run(command(killed), check=True, capture_output=True, text=True)
-    assert "samples already" in done.stderr
-    (ours,), (theirs,) = (list(each.rglob("samples_*.jsonl")) for each in (killed, plain))
-    assert ours.read_bytes() == theirs.read_bytes()
-
-
-def kept_bytes(output):
-    return sum(path.stat().st_size for path in output.glob("store/*/*.jsonl"))
+@pytest.mark.parametrize(
+    ("kills", "seed"), [(3, 0), pytest.param(50, 1, marks=pytest.mark.nightly)]
+)
+def test_a_run_that_is_killed_goes_on(tmp_path, kills, seed):
+    """Killed with -9 on one, two or three processes, it ends with an undisturbed run's files."""
+    arguments = [
+        *("--model", "latent_tts", "--tasks", "latent_tts_arith", "--limit", "150"),
+        *("--log_samples", "--include_path", str(BENCHMARKS)),
+        *("--model_args", "num_return_sequences=8,latent_do_sample_by=noise"),
+    ]
+    for name in ("plain", "killed"):
+        (tmp_path / name).mkdir()
+    (plain,) = start(1, arguments, tmp_path / "plain")
+    plain.join()
+    assert plain.exitcode == 0, (tmp_path / "plain" / "log").read_text()
+    size = kept_bytes(tmp_path / "plain" / "out")
+    counts = killed(tmp_path / "killed", arguments=arguments, kills=kills, size=size, seed=seed)
+    assert len(counts) == kills
+    assert timeless(tmp_path / "killed") == timeless(tmp_path / "plain")

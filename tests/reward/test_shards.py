@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import pytest
 import torch
@@ -97,7 +98,9 @@ def test_a_folder_may_be_read_while_it_is_written(tmp_path, monkeypatch):
 
 def test_a_part_that_a_killed_run_left_goes_away(tmp_path):
     shards = Shards.begin(tmp_path, BASE)
-    (tmp_path / ".shard-00000.safetensors.123.tmp").write_bytes(b"half")
+    part = tmp_path / ".shard-00000.safetensors.123.tmp"
+    part.write_bytes(b"half")
+    os.utime(part, (0, 0))
     assert shards.complete() == []
     shards.write(0, [entry(place) for place in BASE.questions_of(0)])
     assert not list(tmp_path.glob(".*"))

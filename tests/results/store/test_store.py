@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -150,6 +151,30 @@ def test_what_a_hostile_store_says_does_not_reach_the_terminal(tmp_path):
     said = Store(tmp_path, {"checkpoint": "c0"}).nearest()
     assert said.isprintable()
     assert "was '\\x1b[31m'" in said
+
+
+def test_thoughts_lie_in_the_store_and_nowhere_else(tmp_path):
+    thoughts = [np.zeros((2, 4), np.float16)]
+    store = Store(tmp_path / "a", IDENTITY)
+    store.append([row(0)], thoughts)
+    file = store.samples("q")[0].file
+    other = Store(tmp_path / "b", IDENTITY)
+    other.append(
+        [row(0, file=f"../../../a/{store.folder.name}/thoughts/{file}"), row(3, file=file)]
+    )
+    with pytest.raises(StoreError, match=r"cannot be read: .*No such file"):
+        other.thoughts(other.samples("q")[0])
+    shutil.copytree(store.folder / "thoughts", other.folder / "thoughts")
+    with pytest.raises(StoreError, match="does not hold the thoughts of sample 3"):
+        other.thoughts(other.samples("q")[3])
+
+
+@pytest.mark.parametrize("change", [{"sample": -1}, {"thoughts": -1}, {"answer_ids": (2**40,)}])
+def test_a_line_of_impossible_numbers_is_named(tmp_path, change):
+    store = Store(tmp_path, IDENTITY)
+    store.append([msgspec.structs.replace(row(0), **change), row(1)])
+    with pytest.raises(StoreError, match=r"line 2: damaged"):
+        Store(tmp_path, IDENTITY)
 
 
 def test_beams_come_back(tmp_path):

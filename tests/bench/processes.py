@@ -1,0 +1,65 @@
+"""How much faster two processes are than one: `python -m tests.bench.processes`.
+
+Each round runs lm-eval's own command on one process and then on two, each with one thread, and
+reads the seconds of sampling from the results files. Only the ratio within a round says something,
+and only on a machine whose cores are free.
+"""
+
+import json
+import os
+import statistics
+import tempfile
+from pathlib import Path
+
+import click
+
+from tests.harness.evaluation import BENCHMARKS
+from tests.harness.kills import start
+
+
+def seconds(count: int, folder: Path, questions: int, samples: int) -> float:
+    """Return the seconds of sampling of one run."""
+    folder.mkdir()
+    processes = start(
+        count,
+        [
+            *("--model", "latent_tts", "--tasks", "latent_tts_arith", "--limit", str(questions)),
+            *("--include_path", str(BENCHMARKS), "--batch_size", "auto"),
+            *("--model_args", f"num_return_sequences={samples},latent_do_sample_by=noise"),
+        ],
+        folder,
+    )
+    for process in processes:
+        process.join()
+        if process.exitcode:
+            raise SystemExit((folder / "log").read_text())
+    (file,) = folder.rglob("results_*.json")
+    (task,) = json.loads(file.read_text())["config"]["latent_tts"]["tasks"].values()
+    found: float = task["throughput"]["seconds"]
+    return found
+
+
+@click.command()
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--questions", default=300, show_default=True)
+@click.option("--samples", default=64, show_default=True)
+def main(rounds: int, questions: int, samples: int) -> None:
+    """Print the seconds of each round, and the median of their ratios."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            one, two = (
+                seconds(count, Path(folder) / f"{number}-{count}", questions, samples)
+                for count in (1, 2)
+            )
+            ratios.append(one / two)
+            click.echo(f"one {one:.1f} s, two {two:.1f} s: {one / two:.2f} times")
+    click.echo(
+        f"median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), "
+        f"n = {rounds}"
+    )
+
+
+if __name__ == "__main__":
+    main()
