@@ -64,7 +64,7 @@ BAD = [
     ),
     (
         {"latent_do_sample_by": "laplace"},
-        "is called 'gumbel'. Allowed are: dropout, noise, native, gumbel, dirichlet.",
+        "is called 'laplace'. Allowed are: dropout, noise, native, gumbel, dirichlet.",
     ),
     (
         {"latent_do_sample_by": 3},
