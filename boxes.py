@@ -8,15 +8,7 @@ def boxed(text: str) -> str | None:
 
     Braces within it are counted.
     """
-    _, command, tail = text.rpartition(r"\boxed")
-    inside, depth = tail.lstrip(), 0
-    if not command:
-        return None
-    for index, character in enumerate(inside):
-        depth += (character == "{") - (character == "}")
-        if depth == 0:
-            return inside[1:index].strip() or None
-    return None
+    return _closed(text) or None
 
 
 def last_box(text: str) -> str | None:
@@ -26,7 +18,20 @@ def last_box(text: str) -> str | None:
     there are none (`\boxed 71`), what follows up to a dollar sign or the end of the line. A full
     stop or a slash at its end is dropped.
     """
-    if (found := boxed(text)) is None:
+    if (found := _closed(text)) is None:
         _, command, tail = text.rpartition("boxed")
         found = re.split(r"[$\n]", tail.strip().removeprefix("{"))[0] if command else ""
     return found.strip().rstrip("./").strip() or None
+
+
+def _closed(text: str) -> str | None:
+    """Return what stands in the last box, which may be empty; None where it is not closed."""
+    _, command, tail = text.rpartition(r"\boxed")
+    inside, depth = tail.lstrip(), 0
+    if not command or not inside.startswith("{"):
+        return None
+    for index, character in enumerate(inside):
+        depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return inside[1:index].strip()
+    return None

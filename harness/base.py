@@ -1,13 +1,14 @@
-"""What an `LM` of this project is apart from sampling: one of several processes, and no chat."""
+"""What an `LM` of this project is apart from sampling: one of several processes; its chats."""
 
 import os
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from ..models import ModelError
+from ..models.backbones import Explicit
 from .lm_eval_seam import logger
 from .processes import process_state
 from .team import Team
@@ -20,9 +21,14 @@ class ProcessLM(LM):
     in their order and writes the results, the others answer what they can (`shared.py`). lm-eval
     itself would deal out the questions beforehand, and log them in another order.
 
+    Attributes:
+        model: the backbone.
+
     Args:
         device: where one process alone computes; several divide the accelerators.
     """
+
+    model: Any
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
@@ -51,12 +57,24 @@ class ProcessLM(LM):
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-    ) -> NoReturn:
-        """Refuse: a backbone was trained on its own prompt format alone."""
-        raise ModelError(
-            "--apply_chat_template cannot be used: a latent reasoner has a prompt format of its "
-            "own, which is applied by itself. Leave the flag out."
-        )
+    ) -> str:
+        """Return a chat as the checkpoint's template writes it, where the backbone reads chats.
+
+        Raises:
+            ModelError: the backbone was trained on its own prompt format alone, there is no
+                template, or the answer has begun already.
+        """
+        if not isinstance(self.model, Explicit):
+            raise ModelError(
+                "--apply_chat_template cannot be used: a latent reasoner has a prompt format of "
+                "its own, which is applied by itself. Leave the flag out."
+            )
+        if not add_generation_prompt:
+            raise ModelError(
+                "--apply_chat_template with a task that begins the answer (gen_prefix): an answer "
+                "begins with the template's generation prompt. Leave out one of the two."
+            )
+        return self.model.chat(chat_history)
 
 
 def _warn_of_accelerate() -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "eval": "Run lm-eval; takes all flags of `lm_eval run`.",
     "export": "Write a run for scorio, every_eval_ever or the hub.",
     "leaderboard": "Write a web page, a table and pictures of all runs.",
+    "measure": "Measure thoughts, tokens and FLOPs of a question.",
     "pool": "Read candidates made by other programs.",
     "reward-table": "Compare reward models with the vote on identical pools.",
     "sweep": "Try sampler strengths on validation problems.",
@@ -33,7 +34,7 @@ COMMANDS = {
 }
 # What --help puts together; a command that is in none of these stands last.
 SECTIONS = {
-    "Evaluate": ("eval", "sweep", "tasks"),
+    "Evaluate": ("eval", "sweep", "measure", "tasks"),
     "Look at results": (
         *("leaderboard", "compare", "check", "curve", "claims", "adaptive", "pool", "export"),
     ),

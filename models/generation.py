@@ -35,7 +35,11 @@ class GeneratesLatents(LatentBackbone):
         """
         _warn_of_unread(generation_config)
         stored: Any = getattr(self, "generation_config", None)
-        checkpoint = {name: getattr(stored, name, None) for name in checkpoint_fields()}
+        names = checkpoint_fields()
+        samples = overrides.get("do_sample", getattr(generation_config, "do_sample", False))
+        if self.reads_chats and samples:
+            names += ("temperature", "top_p", "top_k")
+        checkpoint = {name: getattr(stored, name, None) for name in names}
         return resolve_settings(
             overrides, generation_config, checkpoint, self.latent_defaults, backbone=self
         )

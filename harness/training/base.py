@@ -96,7 +96,13 @@ def _load(name: str | None, config: Any, tokenizer: Any, objective: Objective) -
 
 
 def add_markers(model: Any, tokenizer: Any) -> None:
-    """Give a backbone the tokens that frame its thoughts; new rows are the mean of all others."""
+    """Give a backbone the tokens that frame its thoughts; new rows are the mean of all others.
+
+    One whose markers are ordinary text needs none.
+    """
+    if model.ends_by != "all":
+        model.latent_tokens = LatentTokens.find(model, tokenizer)
+        return
     markers = {"latent_start_id": model.start_marker, "latent_end_id": model.end_marker}
     markers["latent_id"] = LATENT_TOKENS[2]
     tokenizer.add_tokens(

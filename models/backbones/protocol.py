@@ -108,6 +108,8 @@ class LatentBackbone(_Model):
         ends_by: which token of the end marker ends thinking: `all`, where it must be one token, as
             the start marker must; or, where it is text of one or several tokens, `first` (and then
             all are fed) or `last` (which alone is fed).
+        reads_chats: whether prompts may be written in the checkpoint's own chat format, by a method
+            `chat`, and its generation_config.json says how answers are sampled where they are.
         tokenizer: the checkpoint's, set when it is loaded; None where it has none.
         latent_tokens: ids of the markers, found when the checkpoint is loaded.
         engine_options: how samples are computed.
@@ -124,6 +126,7 @@ class LatentBackbone(_Model):
     start_marker: ClassVar[str] = "<|start-latent|>"
     end_marker: ClassVar[str] = "<|end-latent|>"
     ends_by: ClassVar[str] = "all"
+    reads_chats: ClassVar[bool] = False
 
     tokenizer: PreTrainedTokenizerBase | None = None
     latent_tokens: LatentTokens

@@ -1,7 +1,6 @@
 """What each row is fed next, and who ends its thinking: one product with the head decides it."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import torch
 
@@ -11,15 +10,9 @@ from ..samplers import Draw
 from ..settings import LatentSettings
 from .head import greedy_tokens, sampled_tokens
 from .mixed import Next, mixed_tokens
-from .phases import Phases
+from .phases import Phases, constants
 from .prompts import among
 from .rows import Rows
-
-
-@lru_cache(maxsize=64)
-def constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Return numbers as a tensor, which is made once: the host waits while one is."""
-    return torch.tensor(values, dtype=dtype, device=device)
 
 
 @dataclass(frozen=True)

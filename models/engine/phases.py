@@ -1,11 +1,19 @@
 """In which phase rows are: who thinks on, ends, reads under the sampler, or needs a token."""
 
+from functools import lru_cache
+
 import torch
 
 from ..backbones.protocol import LatentBackbone
 from ..settings import LatentSettings
 from .positions import position_limit
 from .rows import Rows
+
+
+@lru_cache(maxsize=64)
+def constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return numbers as a tensor, which is made once: the host waits while one is."""
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 class Phases:
@@ -22,7 +30,7 @@ class Phases:
         after = model.latent_tokens.after_end
         self._marked = len(after)
         # One more, so that every row has an index.
-        self._after = torch.tensor((*after, 0), device=eos.device)
+        self._after = constants((*after, 0), torch.long, eos.device)
 
     def end(
         self, rows: Rows, tokens: torch.Tensor, aborted: torch.Tensor | None = None

@@ -16,9 +16,9 @@ from ..errors import check_finite
 from ..samplers import Draw, Reading, randomness
 from ..settings import LatentSettings
 from .attention import PASS, read_on, read_prompts
-from .choose import Chooser, constants
+from .choose import Chooser
 from .fed import Step, Told
-from .phases import Phases
+from .phases import Phases, constants
 from .prompts import Prompts, among, pad_left
 from .rows import Rows
 

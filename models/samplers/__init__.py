@@ -7,6 +7,7 @@ from typing import Any
 from transformers import GenerationConfig
 
 from ...registry import Registry, class_check
+from ..backbones.soft_thinking import SoftMixing
 from ..errors import ModelError
 from .dirichlet import Dirichlet
 from .dropout import Dropout
@@ -41,7 +42,7 @@ _WHAT = "a frozen dataclass derived from latent_tts.models.Sampler whose name is
 RESERVED = frozenset(vars(GenerationConfig())) | {
     *("latent_length", "max_latent_length", "latent_do_sample", "latent_do_sample_by"),
     *("sampler", "sampler_strength", "num_beam_candidates", "seed"),
-    *(field.name for kind in _SHIPPED.values() for field in fields(kind)),
+    *(field.name for kind in (*_SHIPPED.values(), SoftMixing) for field in fields(kind)),
 }
 
 

@@ -124,10 +124,8 @@ def test_the_vote_by_hand_is_the_plurality():
 def test_nothing_to_try(tmp_path):
     done = CliRunner().invoke(sweep, [f"--output={tmp_path / 'sweep.csv'}"])
     assert done.exit_code == 2
-    assert (
-        "Nothing to try: give --dropout-p or --noise-std or --latent-temperature at least once"
-        in done.stderr
-    )
+    flags = "--dropout-p or --noise-std or --latent-temperature or --gumbel-scale"
+    assert f"Nothing to try: give {flags} or --dirichlet-alpha at least once" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,16 @@ BAD = [
     (
         {"latent_do_sample_by": "droput"},
         "No sampler (latent_do_sample_by) is called 'droput'. Did you mean dropout? Allowed are: "
-        "dropout, noise, native.",
+        "dropout, noise, native, gumbel, dirichlet.",
     ),
-    ({"latent_do_sample_by": "gumbel"}, "is called 'gumbel'. Allowed are: dropout, noise, native."),
-    ({"latent_do_sample_by": 3}, "is called 3. Allowed are: dropout, noise, native."),
+    (
+        {"latent_do_sample_by": "laplace"},
+        "is called 'laplace'. Allowed are: dropout, noise, native, gumbel, dirichlet.",
+    ),
+    (
+        {"latent_do_sample_by": 3},
+        "is called 3. Allowed are: dropout, noise, native, gumbel, dirichlet.",
+    ),
     ({"dropout_site": "feedforward"}, "dropout_site='feedforward'; Did you mean feed_forward?"),
     ({"dropout_site": 1}, "dropout_site=1; Allowed are: feed_forward, residual."),
     ({"dropout_scope": "thought"}, "dropout_scope='thought'; Did you mean thoughts"),

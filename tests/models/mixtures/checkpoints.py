@@ -47,7 +47,7 @@ SIZES = {
     "tie_word_embeddings": False,
 }
 # Seed of the weights, and the factor of the head's row of the first token of `</think>`.
-CHOSEN = {"llama": (2, 1.6), "qwen": (4, 2.4), "deepseek": (2, 1.0)}
+CHOSEN = {"llama": (2, 1.6), "qwen": (4, 2.4), "deepseek": (2, 1.0), "one token": (5, 5.0)}
 TOKENS = {"llama": LLAMA_TOKENS, "qwen": QWEN_TOKENS, "deepseek": DEEPSEEK_TOKENS}
 
 
@@ -68,9 +68,7 @@ def write_tokenizer(kind: str, *added: str) -> PreTrainedTokenizerFast:
     return fast
 
 
-def write_checkpoint(
-    folder: Path, kind: str, *added: str, padding: int = 7, end: float | None = None
-) -> Path:
+def write_checkpoint(folder: Path, kind: str, *added: str, padding: int = 7) -> Path:
     """Write a model that ends its thinking now and then, after some or the most thoughts.
 
     Args:
@@ -78,9 +76,8 @@ def write_checkpoint(
         kind: of `TOKENS`; a Qwen2 for `qwen`, else a Llama.
         *added: tokens of the vocabulary beside the chat format's.
         padding: embeddings behind the tokenizer's last token.
-        end: factor of the head's row of the first token of `</think>`.
     """
-    seed, usual = CHOSEN[kind]
+    seed, end = CHOSEN["one token" if added else kind]
     tokenizer = write_tokenizer(kind, *added)
     torch.manual_seed(seed)
     ids = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": None}
@@ -93,7 +90,7 @@ def write_checkpoint(
     first = tokenizer.encode("</think>", add_special_tokens=False)[0]
     with torch.no_grad():
         model.lm_head.weight *= 3.0
-        model.lm_head.weight[first] *= usual if end is None else end
+        model.lm_head.weight[first] *= end
         model.lm_head.weight[tokenizer.eos_token_id] *= 2.0
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

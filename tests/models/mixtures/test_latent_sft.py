@@ -10,6 +10,7 @@ from transformers import TopKLogitsWarper, TopPLogitsWarper
 from latent_tts.models import AutoLatentModel, ModelError
 from latent_tts.models.engine.rollouts import complete
 from latent_tts.models.samplers import randomness
+from tests.checkpoints import edit_weights
 from tests.marks import slow_but
 from tests.models.mixtures.checkpoints import write_checkpoint
 from tests.models.mixtures.conftest import QUESTIONS
@@ -34,13 +35,17 @@ PROMPTS = {
 
 
 def check_slow(one, slow, tolerance=2e-3):
-    """Hold a trajectory against what was computed slowly."""
+    """Hold a trajectory against what was computed slowly; of near ties either may come first."""
     assert len(one.thoughts) == len(slow.thoughts)
     assert list(one.answer_ids) == slow.answer
-    if slow.thoughts:
-        assert torch.equal(one.mixture.ids, torch.stack(slow.ids))
-        for ours, theirs in ((one.mixture.weights, slow.weights), (one.thoughts, slow.thoughts)):
-            torch.testing.assert_close(ours, torch.stack(theirs), rtol=0, atol=tolerance)
+    for number, (ids, weights) in enumerate(zip(slow.ids, slow.weights, strict=True)):
+        ours = zip(one.mixture.ids[number], one.mixture.weights[number], strict=True)
+        by_token = {int(token): float(weight) for token, weight in ours if weight > 0}
+        assert by_token == pytest.approx(
+            dict(zip(ids.tolist(), weights.tolist(), strict=True)), abs=tolerance
+        )
+        thought = slow.thoughts[number]
+        torch.testing.assert_close(one.thoughts[number], thought, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("kind", PROMPTS)
@@ -76,8 +81,16 @@ def test_thoughts_and_answers_are_those_of_plain_transformers(mixed, kind, size,
 
 def test_thinking_may_end_before_it_begins(tmp_path, mixed):
     """Where the published code ends in an error."""
-    folder = write_checkpoint(tmp_path, "llama", end=9.0)
-    one = type(mixed("llama"))("latent_sft", folder, named="latent_sft")
+    usual, folder = mixed("llama"), write_checkpoint(tmp_path, "llama")
+    with torch.no_grad():
+        likeliest = usual.slow.logits(usual.slow.embedding[usual.prompts()[0]]).argmax()
+    first = usual.slow.ids("</think>")[0]
+
+    def give_its_row(weights):
+        weights["lm_head.weight"][first] = 2 * weights["lm_head.weight"][likeliest]
+
+    edit_weights(folder, give_its_row)
+    one = type(usual)("latent_sft", folder, named="latent_sft")
     ((_, found),) = one.sample(PLAIN, questions=1).items()
     assert found.thoughts.shape == (0, 48)
     assert found.mixture.ids.shape == (0, 10)
@@ -124,9 +137,7 @@ def drawn(one, prompt, sample, temperature, top_k, top_p):
             key, torch.tensor(position), site=1 << 20, size=len(one.slow.embedding)
         )[: len(logits)]
         scores = logits[None] / temperature
-        for warp in [TopKLogitsWarper(top_k)] * bool(top_k) + [TopPLogitsWarper(top_p)] * (
-            top_p < 1
-        ):
+        for warp in (TopKLogitsWarper(top_k or len(logits)), TopPLogitsWarper(top_p)):
             scores = warp(None, scores)
         return int((scores[0].double() - (-uniform.log()).log()).argmax())
 
@@ -209,7 +220,7 @@ def test_a_sample_is_the_same_alone_and_in_batches(mixed, name):
     one = mixed("llama")
     settings = {**LENGTHS, **SAMPLING[name], "num_return_sequences": 4, "max_latent_length": 5}
     together = one.sample(settings, questions=4)
-    assert len({t.thoughts[:1].numpy().tobytes() for t in together.values()}) == 16
+    assert len({t.thoughts.numpy().tobytes() for t in together.values()}) > 12
     prompts = one.prompts()
     alone = {}
     for number, prompt in enumerate(prompts):
@@ -230,7 +241,8 @@ def test_what_is_completed_without_a_sampler_is_the_trajectory(mixed):
     given = [found[number, 0] for number in range(2)]
     settings = one.model.settings(**PLAIN)
     left = list(complete(one.model, one.prompts()[:2], given, settings, count=2))
-    assert {leave.step for leave, _ in left} == set(range(1, len(given[1].thoughts)))
+    longest = max(len(one.thoughts) for one in given)
+    assert {leave.step for leave, _ in left} == set(range(1, longest))
     for leave, trajectory in left:
         whole = given[leave.trajectory]
         torch.testing.assert_close(trajectory.thoughts, whole.thoughts, rtol=0, atol=2e-3)

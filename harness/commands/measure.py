@@ -1,0 +1,72 @@
+"""`latent-tts measure`: what samples cost, and what thoughts that are mixtures hold."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+from ...models import BACKBONES, AutoLatentModel, sample, tokenizer_of
+from ...models.measures import measures
+from ..questions import arith_questions, asked_questions
+from . import HELP
+from .options import question_options
+
+
+@click.command(context_settings=HELP)
+@click.option("--pretrained", default="tiny-coconut", show_default=True, help="Checkpoint.")
+@click.option("--backbone", help="Where its config.json does not tell, such as latent_sft.")
+@click.option("--against", help="Checkpoint that writes its chains (backbone explicit).")
+@click.option("--num-return-sequences", "samples", default=1, show_default=True, help="N.")
+@click.option("--problems", default=100, show_default=True, help="Unless others are given.")
+@question_options
+@click.option("--seed", default=0, show_default=True, help="Of problems and samples.")
+def measure(
+    pretrained: str,
+    backbone: str | None,
+    against: str | None,
+    samples: int,
+    problems: int,
+    seed: int,
+    tasks: tuple[str, ...],
+    questions: Path | None,
+    include_path: Path | None,
+    judge: str | None,
+) -> None:
+    """Print thoughts, tokens and FLOPs of a question, and the spread of mixtures.
+
+    Each number is a mean over questions, with its standard error. docs/mixtures.md defines them.
+    """
+    if backbone is not None:
+        BACKBONES[backbone]  # a wrong name is said before anything is loaded
+    asked = asked_questions(tasks, questions, include_path, judge) or {
+        "": arith_questions("validation", problems, hard_share=0, seed=seed)
+    }
+    texts = [question.text for own in asked.values() for question in own]
+    written = None
+    if against is not None:
+        found = _measured(against, "explicit", texts, {"seed": seed}, None)["answer_tokens"]
+        written = float(pd.Series(found).mean())
+    given = {"num_return_sequences": samples, "seed": seed}
+    found = _measured(pretrained, backbone, texts, given, written)
+    rows = [
+        {"measure": name, "mean": one.mean(), "stderr": one.sem(), "n": len(one)}
+        for name, values in found.items()
+        for one in [pd.Series(values)]
+    ]
+    click.echo(pd.DataFrame(rows).to_string(index=False, float_format="{:.4g}".format))
+
+
+def _measured(
+    name: str,
+    backbone: str | None,
+    texts: list[str],
+    given: dict[str, Any],
+    written: float | None,
+) -> dict[str, list[float]]:
+    model = AutoLatentModel.from_pretrained(name, backbone=backbone)
+    tokenizer = tokenizer_of(model)
+    prompts = [model.encode_prompt(tokenizer, text) for text in texts]
+    settings = model.settings(**given)
+    found = list(sample(model, prompts, settings))
+    return measures(model, [*map(len, prompts)], found, settings, written=written)
