@@ -141,10 +141,10 @@ def split_arguments(given: Mapping[str, Any]) -> tuple[ModelArguments, dict[str,
     return ModelArguments(**own), kept
 
 
-def _whole(value: object) -> object:
+def _whole(value: Any) -> Any:
     """Return -1 for the -1.0 that lm-eval makes of a `-1` on its command line."""
     negative = isinstance(value, float) and value < 0 and value.is_integer()
-    return int(value) if negative and isinstance(value, float) else value
+    return int(value) if negative else value
 
 
 def _read_name(value: object, name: str) -> str | None:
