@@ -6,7 +6,6 @@ import sqlite3
 import sys
 import warnings
 from types import TracebackType
-from typing import Any
 
 from ..errors import LatentTTSError
 
@@ -47,9 +46,16 @@ def hide_traceback() -> None:
         sys.excepthook = _show
         plain = warnings.formatwarning
 
-        def one_line(message: Warning | str, category: type[Warning], *where: Any) -> str:
-            own = category is UserWarning and any("latent_tts" in str(part) for part in where[:1])
-            return f"warning: {message}\n" if own else plain(message, category, *where)
+        def one_line(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            line: str | None = None,
+        ) -> str:
+            if category is UserWarning and "latent_tts" in filename:
+                return f"warning: {message}\n"
+            return plain(message, category, filename, lineno, line)
 
         warnings.formatwarning = one_line
 
