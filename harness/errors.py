@@ -5,12 +5,14 @@ import re
 import sqlite3
 import sys
 import warnings
+from pathlib import Path
 from types import TracebackType
 
 from ..errors import LatentTTSError
 
 # As torch and safetensors, which raise no OSError, say that the disk is full.
 _UNWRITTEN = re.compile(r"inline_container|PytorchStreamWriter|No space left|os error \d+")
+_PACKAGE = str(Path(__file__).parents[1])
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -53,7 +55,7 @@ def hide_traceback() -> None:
             lineno: int,
             line: str | None = None,
         ) -> str:
-            if category is UserWarning and "latent_tts" in filename:
+            if category is UserWarning and filename.startswith(_PACKAGE):
                 return f"warning: {message}\n"
             return plain(message, category, filename, lineno, line)
 
