@@ -63,6 +63,7 @@ class Kept:
     Attributes:
         store: where they lie.
         taken: samples that were found there so far.
+        added: samples that were kept there so far.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Kept:
             keep_thoughts: whether to keep thoughts too, so that other reward models may score.
             reward_model: that of the run, if any; a sample without its reward or thoughts is none.
         """
-        self.store, self.taken = store, 0
+        self.store, self.taken, self.added = store, 0, 0
         self._keep_thoughts = keep_thoughts
         self._scored = None if reward_model is None else checkpoint_digest(reward_model)
 
@@ -117,6 +118,7 @@ class Kept:
         if self._keep_thoughts:
             thoughts = [torch.as_tensor(one.states).half().cpu().numpy() for one in samples]
         self.store.append(rows, thoughts)
+        self.added += len(rows)
 
     def keep_scores(self, prompt: Sequence[int], samples: Sequence[Finished]) -> None:
         """Keep the rewards of a question's samples.

@@ -57,7 +57,7 @@ def respond(
         found = None if cache is None else cache.get(question.arguments)
         if index in long:
             report.long[question.task] += 1
-            wrong = _wrong(options.settings, scored=loaded.reward_model is not None)
+            wrong = _wrong(options, scored=loaded.reward_model is not None)
             report.responses[index] = [_response(wrong, options, question)] * question.repeats
         elif found is not None:
             pool = Pool.from_json(found) if options.return_pool else None
@@ -106,8 +106,8 @@ def _sample(
     kept = None
     if loaded.stores is not None:
         kept = loaded.stores.of(settings, questions=len(questions))
-    before = kept.taken if kept else 0
-    sample_pools(
+    before, added = (kept.taken, kept.added) if kept else (0, 0)
+    pools = sample_pools(
         loaded.model,
         loaded.tokenizer,
         [question.prompt for question in questions.values()],
@@ -116,8 +116,12 @@ def _sample(
         batch_size=loaded.arguments.questions_together,
         until=options.until,
         kept=kept,
+        stop=options.stop,
         done=lambda place, pool: finish(indices[place], pool),
     )
+    if options.stop is not None:  # of what the store holds, a part may not have been needed
+        spent = sum(len(pool.candidates) for pool in pools)
+        return spent if kept is None else kept.added - added
     taken = kept.taken - before if kept else 0
     return len(questions) * settings.num_return_sequences - taken
 
@@ -126,7 +130,9 @@ def _texts(pool: Pool, options: RequestOptions, question: AskedQuestion) -> list
     """Return one response for each repeat, of its own part of the candidates."""
     count = options.settings.num_return_sequences
     starts = range(0, count * question.repeats, count)
-    parts = (Pool(pool.candidates[start : start + count], pool.beams) for start in starts)
+    parts = (
+        Pool(pool.candidates[start : start + count], pool.beams, stop=pool.stop) for start in starts
+    )
     return [_response(part, options, question) for part in parts]
 
 
@@ -138,13 +144,17 @@ def _response(pool: Pool, options: RequestOptions, question: AskedQuestion) -> s
     return (pool.candidates[0] if chosen is None else chosen).text
 
 
-def _wrong(settings: LatentSettings, *, scored: bool) -> Pool:
+def _wrong(options: RequestOptions, *, scored: bool) -> Pool:
     """Return a pool without any answer, as large as the others."""
+    settings, stop = options.settings, options.stop
     reward = float("nan") if scored else None
     empty = Candidate(
         text="", answer=None, thoughts=0, answer_tokens=0, truncated=False, reward=reward
     )
     beams = (empty,) * settings.beams[0] if settings.beams else ()
+    if stop is not None:
+        count = settings.num_return_sequences
+        return stop.mark(Pool((empty,) * min(stop.rule.least, count)), most=count)
     return Pool((empty,) * settings.num_return_sequences, beams)
 
 

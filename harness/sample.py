@@ -15,6 +15,7 @@ from ..reward import beam_search
 from ..reward.model import LatentRewardHead
 from ..tasks import Candidate, Pool, Question, pool_metrics
 from .kept import Finished, Kept
+from .stopping import Stop, stopped_samples
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def sample_pools(
     reward_model: LatentRewardHead | None = None,
     until: Sequence[str] = (),
     kept: Kept | None = None,
+    stop: Stop | None = None,
     done: Callable[[int, Pool], None] | None = None,
 ) -> list[Pool]:
     """Sample `num_return_sequences` candidates for every question.
@@ -48,6 +50,7 @@ def sample_pools(
         reward_model: scores every candidate; None for no rewards.
         until: texts that end an answer; what follows them is cut off.
         kept: where finished samples are taken from and added to.
+        stop: when a question has samples enough; all N are drawn if None.
         done: called with each question's index and pool as soon as it is there.
 
     Returns:
@@ -74,12 +77,15 @@ def sample_pools(
             return
         for own, pool in zip(complete, reader.pools(complete), strict=True):
             pool = Pool(pool.candidates, pool.beams, None if ids is None else ids[own.index])
+            pool = pool if stop is None else stop.mark(pool, most=count)
             pools[own.index] = pool
             if done is not None:
                 done(own.index, pool)
         complete.clear()
 
-    for own in _samples(model, prompts, settings, batch_size=batch_size, kept=kept):
+    for own in _samples(
+        model, prompts, settings, batch_size=batch_size, kept=kept, stop=stop, reader=reader
+    ):
         complete.append(own)
         finish(last=len(pools) + len(complete) == len(prompts))
     return [pools[index] for index in range(len(questions))]
@@ -92,11 +98,26 @@ def _samples(
     *,
     batch_size: int | None,
     kept: Kept | None,
+    stop: Stop | None,
+    reader: "_Reader",
 ) -> Iterator["_Sampled"]:
     """Yield the samples of each prompt as soon as all of them are there."""
     count = settings.num_return_sequences
     # Longest first, so that a lack of memory shows at once; those of like length share a batch.
     order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+    if stop is not None:
+        for one in stopped_samples(
+            model,
+            prompts,
+            order,
+            settings,
+            stop,
+            read=reader.unscored,
+            batch_size=batch_size,
+            kept=kept,
+        ):
+            yield _Sampled(one.index, one.prompt, one.first)
+        return
     lacking: dict[tuple[int, ...], list[_Sampled]] = {}
     for index in order:
         own = _Sampled(index, prompts[index])
@@ -180,6 +201,10 @@ class _Reader:
     reward_model: LatentRewardHead | None
     until: Sequence[str]
     kept: Kept | None
+
+    def unscored(self, samples: Sequence[Finished]) -> Pool:
+        """Return samples as a pool without rewards."""
+        return Pool(tuple(self._candidate(replace(one, step_rewards=None)) for one in samples))
 
     def pools(self, sampled: Sequence[_Sampled]) -> list[Pool]:
         """Return the pools of questions, fewer at a time where memory runs out."""
