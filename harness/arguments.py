@@ -14,6 +14,7 @@ from ..models.formats import SourceOptions
 from ..models.settings import check_names
 from ..tasks import find_strategy
 from .lm_eval_seam import logger
+from .stopping import STOP_NAMES
 
 # Arguments that are names, whatever they look like.
 NAMES = (
@@ -136,7 +137,7 @@ def split_arguments(given: Mapping[str, Any]) -> tuple[ModelArguments, dict[str,
             "as cuda:0, instead; to use several GPUs, run `accelerate launch -m lm_eval …`."
         )
     names = [field.name for field in fields(ModelArguments)]
-    check_names(kept, also=names)
+    check_names(kept, also=[*names, *STOP_NAMES])
     own = {name: kept.pop(name) for name in names if name in kept}
     return ModelArguments(**own), kept
 

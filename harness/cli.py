@@ -23,10 +23,12 @@ COMMANDS = {
     "data": "Prepare training text; no test questions in it.",
     "eval": "Run lm-eval; takes all flags of `lm_eval run`.",
     "export": "Write a run for scorio, every_eval_ever or the hub.",
+    "judge": "Judge a run again: other ks, tolerance, judge.",
     "leaderboard": "Write a web page, a table and pictures of all runs.",
     "measure": "Measure thoughts, tokens and FLOPs of a question.",
     "pool": "Read candidates made by other programs.",
     "reward-table": "Compare reward models with the vote on identical pools.",
+    "score": "Score a run by other reward models, from stored thoughts.",
     "sweep": "Try sampler strengths on validation problems.",
     "tasks": "Print the folder of the tasks, for lm_eval's --include_path.",
     "train": "Train a reasoner by a recipe, a YAML file.",
@@ -35,9 +37,8 @@ COMMANDS = {
 # What --help puts together; a command that is in none of these stands last.
 SECTIONS = {
     "Evaluate": ("eval", "sweep", "measure", "tasks"),
-    "Look at results": (
-        *("leaderboard", "compare", "check", "curve", "claims", "adaptive", "pool", "export"),
-    ),
+    "Look at results": (*("leaderboard", "compare", "check", "curve", "claims", "pool", "export"),),
+    "Use samples again": ("adaptive", "judge", "score"),
     "Train models": ("train", "annotate", "train-rm", "reward-table"),
 }
 # Everything after the name of a subcommand, --help included, belongs to another parser.

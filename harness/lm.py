@@ -146,6 +146,12 @@ class LatentLM(ProcessLM):
                 f"repeats={question.repeats} with num_beams={options.settings.num_beams}: a beam "
                 "search is one search a question. Leave out repeats, or num_beams."
             )
+        if question.repeats > 1 and options.stop:
+            raise ModelError(
+                f"repeats={question.repeats} with stop={options.stop.rule.name}: a response for "
+                "each repeat would need samples of its own. Leave out repeats, and give "
+                "num_return_sequences as many."
+            )
         if question.repeats > 1 and self._cache is not None:
             raise ModelError(
                 "--use_cache keeps one response a request, so repeats would all become the same "
@@ -171,7 +177,7 @@ class LatentLM(ProcessLM):
 
     def _note(self, asked: Sequence[Asked], report: Report, *, seconds: float) -> None:
         """Record how each task was answered, and how fast if anything was sampled for it."""
-        settings = {question.task: options.settings.record() for question, options in asked}
+        settings = {question.task: options.record() for question, options in asked}
         speed = {"tasks_together": sorted(settings), "seconds": round(seconds, 3)}
         speed |= {"samples": report.drawn, "processes": self.team.size}
         for name, own in settings.items():
@@ -227,7 +233,7 @@ class LatentLM(ProcessLM):
             "backbone": self.model.backbone,
             "prompt_format": self.model.format_prompt("{question}"),
             "aggregation": options.aggregation,
-            "settings": options.settings.record(),
+            "settings": options.record(),
         }
 
 

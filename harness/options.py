@@ -7,6 +7,7 @@ from typing import Any
 from ..models import EngineOptions, LatentSettings, ModelError
 from ..models.settings import check_names
 from ..tasks import MAX_CANDIDATES, find_strategy
+from .stopping import STOP_NAMES, Stop, check_stop, read_stop
 
 # Settings that lm-eval's tasks carry for other models. They mean nothing while answers are greedy;
 # of those of sampling, the first two are ours too.
@@ -17,6 +18,8 @@ _OURS = (
     "return_pool",
     "min_candidates",
     "aggregation",
+    "judge",
+    *STOP_NAMES,
     "max_gen_toks",
     "max_tokens",
     *_NUCLEUS,
@@ -33,12 +36,18 @@ class RequestOptions:
         until: texts that end an answer.
         return_pool: whether the response is the pool as JSON rather than the aggregated text.
         aggregation: name of the strategy by which the candidates become one text.
+        stop: when a question has samples enough; None for all N.
     """
 
     settings: LatentSettings
     until: tuple[str, ...] = ()
     return_pool: bool = False
     aggregation: str = "voting"
+    stop: Stop | None = None
+
+    def record(self) -> dict[str, object]:
+        """Return all that determines which samples there are, as users type it."""
+        return self.settings.record() | ({} if self.stop is None else self.stop.record())
 
 
 def read_options(
@@ -83,7 +92,10 @@ def read_options(
         )
     if samples:
         given |= {name: own[name] for name in _NUCLEUS if name in own}
-    merged = _merge(given, model_args)
+    asked = {name: value for name, value in model_args.items() if name in STOP_NAMES}
+    asked |= {name: own[name] for name in STOP_NAMES if name in own}
+    stop = read_stop(asked, judge=str(own.get("judge", "number")))
+    merged = _merge(given, {k: v for k, v in model_args.items() if k not in STOP_NAMES})
     limit = own.get("max_gen_toks", own.get("max_tokens"))
     if limit is not None and "max_new_tokens" not in given:
         # lm-eval counts answer tokens only; thoughts and the end marker come on top.
@@ -95,11 +107,14 @@ def read_options(
     settings = model.settings(**merged)
     if own.get("return_pool"):
         _check_count(settings.num_return_sequences, least=own.get("min_candidates", 1))
+    how = _aggregation(own.get("aggregation", aggregation), settings, scored=scored)
+    check_stop(stop, settings, how)
     return RequestOptions(
         settings=settings,
         until=_texts(own.get("until")),
         return_pool=bool(own.get("return_pool", False)),
-        aggregation=_aggregation(own.get("aggregation", aggregation), settings, scored=scored),
+        aggregation=how,
+        stop=stop,
     )
 
 

@@ -15,6 +15,7 @@ from ..reward.model import LatentRewardHead
 from ..tasks import Candidate, Pool
 from .kept import Finished, Kept
 from .nearest import Nearest, NearestTokens
+from .stopping import Stop
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Reader:
         until: texts that end an answer; what follows them is cut off.
         kept: where finished samples are taken from and added to.
         nearest: finds the tokens that thoughts are near to; None for no such tokens.
+        stop: when a question has samples enough; all N are drawn if None.
     """
 
     model: LatentBackbone
@@ -74,6 +76,11 @@ class Reader:
     until: Sequence[str] = ()
     kept: Kept | None = None
     nearest: NearestTokens | None = None
+    stop: Stop | None = None
+
+    def unscored(self, samples: Sequence[Finished]) -> Pool:
+        """Return samples as a pool without rewards."""
+        return Pool(tuple(self._candidate(replace(one, step_rewards=None)) for one in samples))
 
     def answered(self, sampled: Sequence[Sampled]) -> Iterator[Answered]:
         """Yield the pools of questions, of fewer at a time where memory runs out."""
@@ -82,6 +89,8 @@ class Reader:
         )
         for part, pools in parts:
             for own, pool in zip(sampled[part], pools, strict=True):
+                if self.stop is not None:
+                    pool = self.stop.mark(pool, most=self.settings.num_return_sequences)
                 yield Answered(own.index, pool, own.lacks)
 
     def _pools(self, sampled: Sequence[Sampled]) -> list[Pool]:

@@ -11,15 +11,18 @@ from lm_eval.api.instance import Instance
 _POOL = "latent_tts_settings"  # an attribute: other models refuse settings that they do not know
 
 
-def wish_for_pool(request: Instance, *, least: int | None) -> None:
+def wish_for_pool(request: Instance, *, least: int | None, judge: str = "number") -> None:
     """Mark a request of a task that wants the pool, and take what says so out of its settings.
 
     Args:
         request: as the task built it, with `return_pool` among its settings or not.
         least: candidates that the task's largest k needs; None if it has no say.
+        judge: the name of the judge of the answers.
     """
     prompt, given = request.args
-    wish = {} if least is None else {"min_candidates": least}
+    wish: dict[str, Any] = {} if least is None else {"min_candidates": least}
+    if judge != "number":
+        wish["judge"] = judge
     if given.get("return_pool"):
         setattr(request, _POOL, {**given, **wish})
     request.arguments = (prompt, {k: v for k, v in given.items() if k != "return_pool"})

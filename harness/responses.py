@@ -64,7 +64,7 @@ def respond(
         found = None if cache is None else cache.get(question.arguments)
         if index in long:
             report.long[question.task] += 1
-            wrong = _wrong(options.settings, scored=loaded.reward_model is not None)
+            wrong = _wrong(options, scored=loaded.reward_model is not None)
             report.responses[index] = [_response(wrong, options, question)] * question.repeats
         elif found is not None:
             pool = Pool.from_json(found) if options.return_pool else None
@@ -98,14 +98,17 @@ def _group(
     options, repeats = key
     count = options.settings.num_return_sequences * repeats
     settings = replace(options.settings, num_return_sequences=count)
-    return Group(settings, options.until, {index: asked[index][0].prompt for index in indices})
+    questions = {index: asked[index][0].prompt for index in indices}
+    return Group(settings, options.until, questions, options.stop)
 
 
 def _texts(pool: Pool, options: RequestOptions, question: AskedQuestion) -> list[str]:
     """Return one response for each repeat, of its own part of the candidates."""
     count = options.settings.num_return_sequences
     starts = range(0, count * question.repeats, count)
-    parts = (Pool(pool.candidates[start : start + count], pool.beams) for start in starts)
+    parts = (
+        Pool(pool.candidates[start : start + count], pool.beams, stop=pool.stop) for start in starts
+    )
     return [_response(part, options, question) for part in parts]
 
 
@@ -117,13 +120,17 @@ def _response(pool: Pool, options: RequestOptions, question: AskedQuestion) -> s
     return (pool.candidates[0] if chosen is None else chosen).text
 
 
-def _wrong(settings: LatentSettings, *, scored: bool) -> Pool:
+def _wrong(options: RequestOptions, *, scored: bool) -> Pool:
     """Return a pool without any answer, as large as the others."""
+    settings, stop = options.settings, options.stop
     reward = float("nan") if scored else None
     empty = Candidate(
         text="", answer=None, thoughts=0, answer_tokens=0, truncated=False, reward=reward
     )
     beams = (empty,) * settings.beams[0] if settings.beams else ()
+    if stop is not None:
+        count = settings.num_return_sequences
+        return stop.mark(Pool((empty,) * min(stop.rule.least, count)), most=count)
     return Pool((empty,) * settings.num_return_sequences, beams)
 
 

@@ -3,8 +3,10 @@
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
+import msgspec
 import pandas as pd
 
 from ..models import LatentBackbone, LatentSettings, sample
@@ -12,6 +14,7 @@ from ..reward.model import LatentRewardHead
 from ..tasks import Pool, Question, pool_metrics
 from .kept import Finished, Kept
 from .pools import Answered, Reader, Sampled
+from .stopping import Stop, stopped_samples
 
 _SCORED_TOGETHER = 512  # trajectories: more gain no speed
 
@@ -37,6 +40,7 @@ def sample_pools(
     reward_model: LatentRewardHead | None = None,
     until: Sequence[str] = (),
     kept: Kept | None = None,
+    stop: Stop | None = None,
 ) -> list[Pool]:
     """Return `num_return_sequences` candidates for every question: a pool each, in their order.
 
@@ -50,17 +54,18 @@ def sample_pools(
         reward_model: scores every candidate; None for no rewards.
         until: texts that end an answer; what follows them is cut off.
         kept: where finished samples are taken from and added to.
+        stop: when a question has samples enough; all N are drawn if None.
 
     Raises:
         ModelError: a prompt that does not fit, or hidden states that are not finite.
         RewardError: a prompt that does not fit the reward model. Questions without any reward that
             is a number are warned of and go on.
     """
-    reader = Reader(model, tokenizer, settings, reward_model, until, kept)
+    reader = Reader(model, tokenizer, settings, reward_model, until, kept, stop=stop)
     found = {own.index: own.pool for own in answer(reader, questions, batch_size=batch_size)}
     pools = [found[index] for index in range(len(questions))]
     return [
-        pool if ids is None else Pool(pool.candidates, pool.beams, ids[index])
+        pool if ids is None else msgspec.structs.replace(pool, question=ids[index])
         for index, pool in enumerate(pools)
     ]
 
@@ -110,6 +115,9 @@ def _samples(
     batch_size: int | None,
 ) -> Iterator[Sampled]:
     """Yield the samples of each prompt as soon as all of them are there."""
+    if reader.stop is not None:
+        yield from _stopped(reader, prompts, reader.stop, turns=turns, batch_size=batch_size)
+        return
     own_turns = _Lacking(prompts, reader, turns)
     for trajectory in sample(
         reader.model,
@@ -130,6 +138,46 @@ def _samples(
     yield from own_turns.complete
 
 
+def _stopped(
+    reader: Reader,
+    prompts: Sequence[Sequence[int]],
+    stop: Stop,
+    *,
+    turns: Turns | None,
+    batch_size: int | None,
+) -> Iterator[Sampled]:
+    """Yield the samples of each prompt as soon as its vote is settled.
+
+    Where processes share the prompts, each takes some at a time.
+    """
+    order = _longest_first(prompts)
+    numbers = iter(range(len(order)) if turns is None else turns)
+    while True:
+        share = len(order) if turns is None else max(1, turns.share())
+        part = [order[number] for number in islice(numbers, share)]
+        if not part:
+            return
+        for one in stopped_samples(
+            reader.model,
+            prompts,
+            part,
+            reader.settings,
+            stop,
+            read=reader.unscored,
+            batch_size=batch_size,
+            kept=reader.kept,
+        ):
+            yield Sampled(one.index, one.prompt, tuple(one.first), one.drawn)
+
+
+def _longest_first(prompts: Sequence[Sequence[int]]) -> list[int]:
+    """Return the prompts' indices, so that a lack of memory shows at once.
+
+    Those of like length share a batch.
+    """
+    return sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+
+
 class _Lacking:
     """Which samples are drawn, namely those that the store lacks; see the engine's `Turns`.
 
@@ -141,8 +189,7 @@ class _Lacking:
     def __init__(
         self, prompts: Sequence[Sequence[int]], reader: Reader, turns: Turns | None
     ) -> None:
-        # Longest first, so that a lack of memory shows at once; those of like length share a batch.
-        self._order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+        self._order = _longest_first(prompts)
         self._prompts, self._reader, self._turns = prompts, reader, turns
         self.begun: dict[int, Sampled] = {}
         self.complete: deque[Sampled] = deque()

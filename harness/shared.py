@@ -7,6 +7,7 @@ from ..models import LatentSettings
 from .loaded import Loaded
 from .pools import Answered, Reader
 from .sample import answer
+from .stopping import Stop
 from .team import Shift
 
 
@@ -18,11 +19,13 @@ class Group:
         settings: of their samples.
         until: texts that end an answer.
         questions: their texts by their indices.
+        stop: when a question has samples enough; all N are drawn if None.
     """
 
     settings: LatentSettings
     until: tuple[str, ...]
     questions: Mapping[int, str]
+    stop: Stop | None = None
 
     @property
     def cost(self) -> int:
@@ -79,6 +82,7 @@ def _answer(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[A
             group.until,
             kept,
             loaded.nearest,
+            group.stop,
         )
         turns = shift.turns(f"{number}", len(indices))
         for own in answer(

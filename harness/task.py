@@ -140,7 +140,7 @@ class PoolTask(GenerateTask):
         built: Instance | list[Instance] = super().construct_requests(doc, ctx, **kwargs)
         least = -(-max(self.ks) // self.config.repeats) if self.ks else None
         for request in list_requests(built):
-            wish_for_pool(request, least=least)
+            wish_for_pool(request, least=least, judge=self.judge.name)
         return built
 
     def override_metric(self, metric_name: str) -> None:

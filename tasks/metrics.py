@@ -7,11 +7,11 @@ from .errors import TaskError
 from .judges import find_judge
 from .pools.estimators import coverage_at_n, pass_at_k
 from .pools.judged import judge_pool
-from .pools.pool import Pool
+from .pools.pool import Pool, Stopped
 from .strategies import STRATEGIES
 from .strategies.protocol import is_number
 
-NEUTRAL = frozenset({"thoughts", "answer_tokens"})
+NEUTRAL = frozenset({"thoughts", "answer_tokens", "samples"})
 """Metrics of which neither more nor less is better."""
 
 LOWER_IS_BETTER = frozenset({"unparsed", "truncated", "unscored"})
@@ -58,7 +58,7 @@ def pool_metrics(
         enough for, such as `voting@k`, and `best_of_n@k` where candidates are scored; `unscored`,
         the share of scored candidates whose reward is no number; `unparsed`, unless outcomes alone
         are known, and `truncated`, shares of the candidates; `thoughts` and `answer_tokens`, means
-        per candidate.
+        per candidate. Of a pool whose sampling stopped early see `_stopped_metrics`.
 
     Raises:
         TaskError: not 1 <= k <= N for some k, or gold cannot be judged.
@@ -69,6 +69,8 @@ def pool_metrics(
             f"the gold answer {gold!r} is not {judge.golds}, so no answer can be compared with it. "
             "Mend it, or choose another judge (number, text, math) in the task's metadata."
         )
+    if pool.stop is not None:
+        return _stopped_metrics(pool, pool.stop, gold, ks=ks, tolerance=tolerance)
     judged = judge_pool(pool, gold, tolerance=tolerance)
     n, c = len(judged.keys), sum(judged.correct)
     sizes = default_ks(n) if ks is None else tuple(sorted({*ks, n}))
@@ -88,3 +90,31 @@ def pool_metrics(
         "thoughts": sum(candidate.thoughts for candidate in candidates) / n,
         "answer_tokens": sum(candidate.answer_tokens for candidate in candidates) / n,
     }
+
+
+def _stopped_metrics(
+    pool: Pool,
+    stop: Stopped,
+    gold: str,
+    *,
+    ks: Sequence[int] | None,
+    tolerance: Decimal,
+) -> dict[str, float]:
+    """Return what is known of a question whose sampling ended where its vote was settled.
+
+    Which samples there are depends on what they say, so pass@k, coverage and means over all of them
+    would be biased. The first `least` samples are drawn whatever they say: of these there are all
+    metrics but coverage, for k up to `least`.
+
+    Returns:
+        The metrics of the first samples; `voting@N`, the vote of all that were drawn, where N
+        is how many might have been; `samples`, how many were drawn.
+    """
+    head = Pool(pool.candidates[: stop.least], question=pool.question, judge=pool.judge)
+    size = len(head.candidates)
+    sizes = default_ks(size) if ks is None else tuple(k for k in ks if k <= size)
+    metrics = pool_metrics(head, gold, ks=sizes, tolerance=tolerance)
+    metrics = {name: value for name, value in metrics.items() if not name.startswith("coverage@")}
+    vote = STRATEGIES["voting"]
+    right = judge_pool(pool, gold, tolerance=tolerance).is_right(vote.choose(pool))
+    return metrics | {vote.metric(stop.most): float(right), "samples": len(pool.candidates)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...results.reports.adaptive import Replayed, as_json, as_text, replay
+from ...results.reports.adaptive import Replayed, as_json, as_text, replay, together
 from ...results.runs import Run, read_log, runs_by_task
 from ...results.runs.lm_eval_files import writing
 from ...tasks.stopping import STOPPING_RULES, StoppingRule, read_rule
@@ -62,7 +62,8 @@ def adaptive(
     RUN is the --output_path folder of an lm_eval run with --log_samples, or its results file. Of
     each rule: samples spent on a question, how many times fewer that is than the full vote spends,
     the share of questions that were settled early, accuracy in per cent, and its paired difference
-    from the full vote on the same samples with its interval in points. Sample i is the same
+    from the full vote on the same samples with its interval in points; last, on the questions of
+    all tasks together. Sample i is the same
     whatever N, so a run that stops by the rule (stop= in --model_args) has these numbers.
     """
     by_task, problems = runs_by_task(run)
@@ -74,17 +75,21 @@ def adaptive(
             prior.parent.mkdir(parents=True, exist_ok=True)
             write_shapes(shapes, prior)
         return
-    every: list[Replayed] = []
+    every: list[list[Replayed]] = []
     for own in chosen:
         found = replay(
             own, _rules(rules, own), most=most, orders=orders, seed=seed, confidence=confidence
         )
         click.echo(as_text(found) + "\n")
-        every += found
+        every.append(found)
+    if len({(len(found), found[0].most) for found in every}) == 1 < len(every):
+        every.append(together(every, confidence=confidence))
+        click.echo(as_text(every[-1]))
     if output:
+        rows = [row for found in every for row in as_json(found)]
         with writing(output):
             output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(f"{json.dumps(as_json(every), indent=2)}\n", encoding="utf-8")
+            output.write_text(f"{json.dumps(rows, indent=2)}\n", encoding="utf-8")
 
 
 def _chosen(by_task: dict[str, Run], tasks: Sequence[str], run: Path) -> Iterator[Run]:

@@ -59,18 +59,15 @@ def write_run(
                 f"k = {k} cannot be used: {smallest.where} has {count} candidates, and 1 <= k <= "
                 f"{count} must hold. Ask for other ks, or give more candidates."
             )
-    table = _judge(lines, ks=ks or default_ks(count), tolerance=tolerance, judge=judge)
+    table = judged_table(lines, ks=ks or default_ks(count), tolerance=tolerance, judge=judge)
     # Without dots at its ends: `..` would lead out of the folder.
     model = re.sub(r"[^\w.-]+", "_", name).strip(".") or "pool"
-    better: dict[str, bool | None] = {
-        str(metric): metric not in LOWER_IS_BETTER for metric in table if metric not in NEUTRAL
-    }
     metadata: dict[str, object] = {"tolerance": tolerance, "judge": judge}
     content = ResultsFile(
-        results={task: _numbers(table, task)},
+        results={task: task_numbers(table, task)},
         configs={task: TaskConfig(task=task, repeats=1, metadata=metadata)},
         versions={task: None},
-        higher_is_better={task: better},
+        higher_is_better={task: directions(table)},
         asked={task: Asked(original=len(table), effective=len(table))},
         config=Config(
             model="imported",
@@ -83,7 +80,7 @@ def write_run(
         model_name_sanitized=model,
     )
     date = datetime.now().isoformat().replace(":", "-")
-    return write_files(folder / model, date, content, {task: _log(lines, table)})
+    return write_files(folder / model, date, content, {task: log_lines(lines, table)})
 
 
 def unscored(lines: Sequence[PoolLine]) -> list[PoolLine]:
@@ -95,7 +92,7 @@ def unscored(lines: Sequence[PoolLine]) -> list[PoolLine]:
     return without if len(without) < len(lines) else []
 
 
-def _judge(
+def judged_table(
     lines: Sequence[PoolLine], *, ks: Sequence[int], tolerance: str, judge: str
 ) -> pd.DataFrame:
     """Return the metrics that all questions have, a row a question."""
@@ -108,7 +105,8 @@ def _judge(
     return pd.DataFrame(rows).dropna(axis=1)
 
 
-def _numbers(table: pd.DataFrame, task: str) -> dict[str, object]:
+def task_numbers(table: pd.DataFrame, task: str) -> dict[str, object]:
+    """Return what lm-eval's results file says of a task: means with their standard errors."""
     errors = table.sem()
     numbers: dict[str, object] = {"name": task, "alias": task, "sample_len": len(table)}
     for metric in table:
@@ -118,7 +116,13 @@ def _numbers(table: pd.DataFrame, task: str) -> dict[str, object]:
     return numbers
 
 
-def _log(lines: Sequence[PoolLine], table: pd.DataFrame) -> Iterator[bytes]:
+def directions(table: pd.DataFrame) -> dict[str, bool | None]:
+    """Return of each metric that has a direction whether more of it is better."""
+    return {str(name): name not in LOWER_IS_BETTER for name in table if name not in NEUTRAL}
+
+
+def log_lines(lines: Sequence[PoolLine], table: pd.DataFrame) -> Iterator[bytes]:
+    """Yield the lines of a sample log: each question with its pool and its metrics."""
     for index, (line, metrics) in enumerate(zip(lines, table.to_dict("records"), strict=True)):
         question = line.question
         doc = {"id": question.id, "question": question.text, "answer": question.gold}

@@ -5,7 +5,7 @@ would have drawn these samples and no others.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,7 @@ class Replayed:
         full: accuracy of the full vote.
         paired: the first less the second, question by question.
         orders: orders of the samples that were averaged over; the first is the run's own.
+        questions: of each the samples spent, and whether it and the full vote are right; f64[3, Q].
     """
 
     task: str
@@ -60,6 +61,7 @@ class Replayed:
     full: float
     paired: PairedDifference
     orders: int
+    questions: Floats = field(repr=False, compare=False)
 
 
 def replay(
@@ -85,6 +87,11 @@ def replay(
         ResultsError: the log cannot be used, a pool was stopped itself, a pool is smaller than
             `most`, or lacks the answers or rewards that a rule needs.
     """
+    if run.config.stop is not None:
+        raise ResultsError(
+            f"{run.name} stopped sampling early itself ({run.config.stop}), so what other rules "
+            "would have drawn is not known. Replay a run without stop=."
+        )
     tolerance = read_tolerance(run.tolerance)
     logged = [(one.pool(), one.question) for one in read_log(run)]
     size = min(len(pool.candidates) for pool, _ in logged)
@@ -103,7 +110,9 @@ def replay(
         for rule in rules:
             counts = np.array([[spent(rule, one.pool, most=most) for one in own] for own in judged])
             right = _shares(judged, counts, rule.choose)
-            found.append(_summary(run.task, rule, most, counts, right, full, confidence))
+            table = np.array([counts.mean(axis=1), right, full])
+            early = float((counts < most).mean())
+            found.append(_summary(run.task, str(rule), table, most, early, orders, confidence))
     except TaskError as error:
         raise ResultsError(f"{run.name}, {run.task}: {error}") from error
     return found
@@ -148,27 +157,46 @@ def _orders(pool: Pool, orders: int, seed: int) -> Iterator[Pool]:
 
 def _summary(
     task: str,
-    rule: StoppingRule,
+    rule: str,
+    table: Floats,
     most: int,
-    counts: NDArray[np.int64],
-    right: Floats,
-    full: Floats,
+    stopped: float,
+    orders: int,
     confidence: float,
 ) -> Replayed:
-    each = counts.mean(axis=1)
+    each, right, full = table
     return Replayed(
         task=task,
-        rule=str(rule),
+        rule=rule,
         most=most,
         samples=float(each.mean()),
         samples_stderr=float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else 0.0,
         saving=float(most / each.mean()),
-        stopped=float((counts < most).mean()),
+        stopped=stopped,
         accuracy=float(right.mean()),
         full=float(full.mean()),
         paired=paired_difference(right, full, confidence=confidence),
-        orders=counts.shape[1],
+        orders=orders,
+        questions=table,
     )
+
+
+def together(found: Sequence[Sequence[Replayed]], *, confidence: float = 0.95) -> list[Replayed]:
+    """Return what each rule comes to on the questions of several tasks.
+
+    Args:
+        found: for each task the same rules, with as many samples at most.
+        confidence: of the paired intervals.
+    """
+    rows = []
+    for every in zip(*found, strict=True):
+        table = np.concatenate([one.questions for one in every], axis=1)
+        sizes = [one.paired.questions for one in every]
+        early = float(np.average([one.stopped for one in every], weights=sizes))
+        first = every[0]
+        name = " and ".join(one.task for one in every)
+        rows.append(_summary(name, first.rule, table, first.most, early, first.orders, confidence))
+    return rows
 
 
 def as_text(found: Sequence[Replayed]) -> str:
@@ -196,4 +224,5 @@ def as_text(found: Sequence[Replayed]) -> str:
 
 def as_json(found: Sequence[Replayed]) -> list[dict[str, object]]:
     """Return replays as plain JSON objects."""
-    return [asdict(one) for one in found]
+    rows = [asdict(one) for one in found]
+    return [{name: value for name, value in row.items() if name != "questions"} for row in rows]

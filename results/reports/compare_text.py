@@ -71,6 +71,8 @@ def _describe(side: Side) -> str:
         f"N = {config.samples}",
         f"seed {seeds}",
     ]
+    if config.stop:
+        parts.append(f"stop {config.stop}")
     if config.reward_model:
         parts.append(f"reward model {config.reward_model}")
     return f"{side.name} ({'; '.join(parts)})"

@@ -148,7 +148,14 @@ def with_equal_pools(new: Run, old: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     same_version([new, old])
     ours, theirs = judge(new), judge(old)
     same_questions(ours.questions, theirs.questions, names=(new.name, old.name))
-    if ours.sizes != theirs.sizes:
+    if new.config.stop != old.config.stop:
+        stopped = new if new.config.stop else old
+        raise ResultsError(
+            f"{stopped.name} stopped sampling early ({stopped.config.stop}), so its candidates are "
+            "not the beginning of another run's and no drop can be tested between them. Compare "
+            "the votes: latent-tts compare."
+        )
+    if ours.sizes != theirs.sizes and new.config.stop is None:
         smaller = {key: min(size, theirs.sizes[key]) for key, size in ours.sizes.items()}
         ours, theirs = (judge(run, first=smaller) for run in (new, old))
     return ours.metrics, theirs.metrics.loc[ours.metrics.index]
@@ -166,7 +173,13 @@ def _check_ks(ks: Sequence[int], pool: Pool, question: Question, *, name: str) -
     for k in ks:
         if k < 1:
             raise ResultsError(f"k = {k}; it must be a whole number of at least 1.")
-        if k > len(pool.candidates):
+        if pool.stop is not None and k > pool.stop.least and k != pool.stop.most:
+            raise ResultsError(
+                f"k = {k} cannot be estimated in {name}: sampling stopped where votes were settled "
+                f"({pool.stop.rule}), so only the first {pool.stop.least} samples of each question "
+                f"are no selection. Ask for k <= {pool.stop.least}, or voting@{pool.stop.most}."
+            )
+        if pool.stop is None and k > len(pool.candidates):
             raise ResultsError(
                 f"k = {k} is larger than the pool of question {question.id!r} in {name}, which "
                 f"has {len(pool.candidates)} candidates. Ask for a smaller k, or sample more."

@@ -70,6 +70,12 @@ class RunConfig:
         return self.sampler == "none"
 
     @property
+    def stop(self) -> str | None:
+        """The rule by which sampling stopped early; None where all N samples were drawn."""
+        rule = self.settings.get("stop")
+        return None if rule is None else str(rule)
+
+    @property
     def chosen_settings(self) -> dict[str, object]:
         """The settings by which runs are told apart, see `settings.chosen_settings`."""
         return chosen_settings(self.settings)

@@ -47,6 +47,20 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     nearest: tuple[tuple[str, ...], ...] | None = None
 
 
+class Stopped(msgspec.Struct, frozen=True):
+    """That sampling ended where a question's vote was settled, or might have.
+
+    Attributes:
+        rule: which told so, with its parameters.
+        most: samples that might have been spent.
+        least: samples that are drawn of every question, so that these alone are no selection.
+    """
+
+    rule: str
+    most: Annotated[int, msgspec.Meta(ge=1)]
+    least: Annotated[int, msgspec.Meta(ge=1)]
+
+
 class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
     """The candidates of one question.
 
@@ -56,12 +70,14 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
         question: its question's id; None where that is not known.
         judge: the name of the judge that says which answers vote together; its task's metadata
             have it, JSON does not.
+        stop: how sampling was to end before N; None where all N samples were drawn.
     """
 
     candidates: tuple[Candidate, ...]
     beams: tuple[Candidate, ...] = ()
     question: str | None = None
     judge: str = "number"
+    stop: Stopped | None = None
 
     @property
     def keys(self) -> tuple[str | None, ...]:
@@ -106,7 +122,8 @@ class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
                 "look at what stored it."
             ) from error
         candidates = tuple(map(_finish, found.candidates))
-        return cls(candidates, tuple(map(_finish, found.beams)), found.question)
+        beams = tuple(map(_finish, found.beams))
+        return cls(candidates, beams, found.question, stop=found.stop)
 
 
 class _Candidate(Candidate, frozen=True, kw_only=True, gc=False):
@@ -120,6 +137,7 @@ class _Pool(msgspec.Struct):
     candidates: tuple[_Candidate, ...]
     beams: tuple[_Candidate, ...] = ()
     question: str | None = None
+    stop: Stopped | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Pool)

@@ -72,7 +72,8 @@ def join_pools(pools: list[Pool]) -> Pool:
         Their concatenation; of several pools with beams those of the first, which are one search.
     """
     candidates = tuple(candidate for pool in pools for candidate in pool.candidates)
-    return Pool(candidates, pools[0].beams, pools[0].question, pools[0].judge)
+    first = pools[0]
+    return Pool(candidates, first.beams, first.question, first.judge, first.stop)
 
 
 def _first_match(text: str, pattern: re.Pattern[str]) -> str | None:

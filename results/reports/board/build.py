@@ -22,7 +22,7 @@ from ..table import number, percent
 from .cautions import unlike_questions
 from .pages import Page, PageJob, write_page
 from .pairs import paired_rows
-from .rows import asked, board_rows, full_strategies
+from .rows import asked, board_rows, full_strategies, sampler_label
 from .templating import copy_assets, in_script, render, write_text
 from .votes import OUTCOMES
 
@@ -190,7 +190,7 @@ def _facts(run: Run) -> dict[str, str]:
         "command line, rebuilt from lm-eval's record": None
         if config.command
         else config.rebuilt_command,
-        "sampler": f"{config.sampler} {number(config.strength)}",
+        "sampler": f"{sampler_label(run)} {number(config.strength)}",
         "candidates per question": config.samples,
         "reward model": config.reward_model,
         "seed": config.seed,

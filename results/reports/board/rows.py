@@ -8,6 +8,7 @@ import pandas as pd
 from ....tasks import STRATEGIES
 from ...runs.metrics import judged_by, largest_k
 from ...runs.record import Estimate, Run
+from ..table import rounded
 from .cautions import unlike_questions
 
 _UNKNOWN = Estimate(float("nan"), None)
@@ -65,6 +66,8 @@ def _rows(run: Run, *, comparable: bool) -> Iterator[dict[str, object]]:
             continue
         n, coverage = judged.k, run.metrics.get(f"pass@{judged.k}", _UNKNOWN)
         tokens = n * (thoughts + answer)
+        if config.stop and n == largest:  # a question spent fewer, and how many tokens is not known
+            tokens = float("nan")
         if "@" not in name:  # it did not choose among the pool's candidates
             coverage, tokens = _UNKNOWN, float("nan")
             if judged.searches:
@@ -76,7 +79,7 @@ def _rows(run: Run, *, comparable: bool) -> Iterator[dict[str, object]]:
             "task": run.task,
             "backbone": config.backbone,
             "checkpoint": config.checkpoint,
-            "sampler": config.sampler,
+            "sampler": sampler_label(run),
             "strength": _number(config.strength),
             "reward_model": config.reward_model,
             "seed": config.seed,
@@ -101,6 +104,15 @@ def _rows(run: Run, *, comparable: bool) -> Iterator[dict[str, object]]:
             "asked": asked(run),
             "metric": name,
         }
+
+
+def sampler_label(run: Run) -> str:
+    """Return the sampler and, where sampling stopped early, by what and after how many samples."""
+    if run.config.stop is None:
+        return run.config.sampler
+    spent = run.mean("samples")
+    mean = "" if spent is None else f", {rounded(spent, 1)} samples a question"
+    return f"{run.config.sampler} (stop {run.config.stop}{mean})"
 
 
 class _Judged(NamedTuple):

@@ -1,15 +1,23 @@
 """`latent-tts adaptive`: a replay's numbers, counted by hand."""
 
 import json
+import math
 
 import pytest
 from click.testing import CliRunner
 
 from latent_tts.harness.commands.adaptive import adaptive
 from latent_tts.results import ResultsError, collect
-from latent_tts.results.reports.adaptive import as_text, replay
+from latent_tts.results.reports.adaptive import as_text, replay, together
+from latent_tts.results.reports.board import board_rows
+from latent_tts.results.reports.compare import compare_sides
+from latent_tts.results.reports.compare_text import as_text as as_table
+from latent_tts.results.runs import build_sides, judge
+from latent_tts.results.runs.align import with_equal_pools
+from latent_tts.tasks import Pool
+from latent_tts.tasks.pools.pool import Stopped
 from latent_tts.tasks.stopping import read_rule
-from tests.results.made import make_pool, write_run
+from tests.results.made import SETTINGS, make_pool, write_run
 
 ROWS = [
     ("1", make_pool("1", "1", "1", "1", "1", "1")),  # ESC(2) stops after 2, right
@@ -39,6 +47,48 @@ def test_fewer_samples_at_most(run):
     assert (found.samples, found.full) == ((2 + 2 + 3 + 3) / 4, 2 / 4)
     with pytest.raises(ResultsError, match="max = 7 samples cannot be replayed from a pool of 6"):
         replay(run, [read_rule("esc:window=2")], most=7)
+
+
+def test_tasks_together_are_all_their_questions(run):
+    rule = [read_rule("esc:window=2")]
+    one, other = replay(run, rule, most=6), replay(run, rule, most=6)
+    (both,) = together([one, other])
+    assert both.paired.questions == 8
+    assert (both.samples, both.accuracy, both.full) == (3.5, 2 / 4, 3 / 4)
+    assert both.paired.high - both.paired.low < one[0].paired.high - one[0].paired.low
+
+
+def stopped_rows():
+    """Pools that ESC(2) stopped, of at most 6 samples."""
+    told = Stopped(rule="esc:window=2", most=6, least=2)
+    counts = (2, 2, 4, 6)
+    return [
+        (gold, Pool(pool.candidates[:count], stop=told))
+        for (gold, pool), count in zip(ROWS, counts, strict=True)
+    ]
+
+
+def test_reports_of_a_stopped_run_name_the_rule_and_refuse_what_is_biased(tmp_path, run):
+    write_run(tmp_path / "less", stopped_rows(), settings=SETTINGS | {"stop": "esc:window=2"})
+    (own,), _ = collect([tmp_path / "less"])
+    sides = build_sides([[run], [own]])
+    comparison = compare_sides(sides)
+    names = [row.metric for row in comparison.metrics]
+    assert "voting@6" in names
+    assert not {"pass@4", "pass@6", "coverage@6"} & set(names)
+    assert "stop esc:window=2" in as_table(comparison)
+    with pytest.raises(ResultsError, match="k = 4 cannot be estimated in less: sampling stopped"):
+        judge(own, ks=[4])
+    with pytest.raises(ResultsError, match="stopped sampling early itself"):
+        replay(own, [read_rule("esc")])
+    with pytest.raises(ResultsError, match="no drop can be tested between them"):
+        with_equal_pools(own, run)
+    new, old = with_equal_pools(own, own)
+    assert new.equals(old)
+    (row,) = [row for _, row in board_rows([own]).iterrows() if row.metric == "voting@6"]
+    assert row.sampler == "noise (stop esc:window=2, 3.5 samples a question)"
+    assert row.accuracy == 2 / 4
+    assert math.isnan(row.tokens)
 
 
 def test_random_orders_follow_from_their_seed(run):
