@@ -1,8 +1,9 @@
 """How much faster two processes are than one: `python -m tests.bench.processes`.
 
 Each round runs lm-eval's own command on one process and then on two, each with one thread, and
-reads the seconds of sampling from the results files. Only the ratio within a round says something,
-and only on a machine whose cores are free.
+reads the seconds of sampling from the results files, and from the store's files when each process
+ended its last question: the first to end is idle until the last one does. Only the ratio within a
+round says something, and only on a machine whose cores are free.
 """
 
 import json
@@ -17,8 +18,8 @@ from tests.harness.evaluation import BENCHMARKS
 from tests.harness.kills import start
 
 
-def seconds(count: int, folder: Path, questions: int, samples: int) -> float:
-    """Return the seconds of sampling of one run."""
+def seconds(count: int, folder: Path, questions: int, samples: int) -> tuple[float, float]:
+    """Return the seconds of sampling, and those that the first process to end is idle."""
     folder.mkdir()
     processes = start(
         count,
@@ -35,8 +36,8 @@ def seconds(count: int, folder: Path, questions: int, samples: int) -> float:
             raise SystemExit((folder / "log").read_text())
     (file,) = folder.rglob("results_*.json")
     (task,) = json.loads(file.read_text())["config"]["latent_tts"]["tasks"].values()
-    found: float = task["throughput"]["seconds"]
-    return found
+    ends = [path.stat().st_mtime for path in folder.rglob("store/*/*.jsonl")]
+    return task["throughput"]["seconds"], max(ends) - min(ends)
 
 
 @click.command()
@@ -49,12 +50,14 @@ def main(rounds: int, questions: int, samples: int) -> None:
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
-            one, two = (
+            (one, _), (two, idle) = (
                 seconds(count, Path(folder) / f"{number}-{count}", questions, samples)
                 for count in (1, 2)
             )
             ratios.append(one / two)
-            click.echo(f"one {one:.1f} s, two {two:.1f} s: {one / two:.2f} times")
+            click.echo(
+                f"one {one:.1f} s, two {two:.1f} s: {one / two:.2f} times; idle {idle / two:.1%}"
+            )
     click.echo(
         f"median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), "
         f"n = {rounds}"
