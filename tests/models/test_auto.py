@@ -167,7 +167,7 @@ def test_a_config_without_architectures_is_refused(copy):
         (
             "cocont",
             "No backbone is called 'cocont'. Did you mean coconut? Allowed are: coconut, codi, "
-            "colar, explicit.",
+            "colar, explicit, latent_sft, soft_thinking.",
         ),
         (
             "rot",
