@@ -38,8 +38,10 @@ class Explicit(Coconut):
         self._chats: dict[str, Sequence[Mapping[str, str]]] = {}
 
     def format_prompt(self, question: str) -> str:
-        """Return the question alone."""
-        return question
+        """Return the question alone; among chats, as a chat of one turn."""
+        if not self._chats:
+            return question
+        return apply_template(self, [{"role": "user", "content": question}])
 
     def chat(self, turns: Sequence[Mapping[str, str]]) -> str:
         """Return turns in the checkpoint's chat format, up to where the answer begins.

@@ -16,7 +16,8 @@ from . import kernels
 from .budget import Budget
 from .fed import Step, Told
 from .prompts import among
-from .rows import Record, Rows
+from .record import Record
+from .rows import Rows
 from .step import Stepper
 from .waiting import Source, Waiting
 
@@ -111,7 +112,13 @@ class Batch:
         if any(told.thinks):
             chosen = among(step.thinks, sum(told.thinks))
             made = None if step.mixture is None else step.mixture.select(chosen)
-            self._record.write(rows.index[chosen], rows.thoughts[chosen], step.inputs[chosen], made)
+            self._record.write(
+                rows.index[chosen],
+                rows.thoughts[chosen],
+                step.inputs[chosen],
+                made,
+                longest=max(told.thoughts),
+            )
         for index, token, answers in zip(told.index, told.tokens, told.answers, strict=True):
             if answers:
                 self._record.answer(index, token)

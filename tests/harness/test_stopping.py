@@ -2,10 +2,10 @@
 
 import pytest
 
-from latent_tts.harness.kept import Stores
 from latent_tts.harness.lm import LatentLM
 from latent_tts.harness.sample import sample_pools
 from latent_tts.harness.stopping import Stop, read_stop
+from latent_tts.harness.stores import Stores
 from latent_tts.models import ModelError
 from latent_tts.tasks import TaskError, pool_metrics
 from latent_tts.tasks.stopping import first_of, read_rule, spent

@@ -167,9 +167,9 @@ def test_a_config_without_architectures_is_refused(copy):
         (
             "cocont",
             "No backbone is called 'cocont'. Did you mean coconut? Allowed are: coconut, codi, "
-            "colar, explicit.",
+            "colar, explicit, latent_sft, soft_thinking.",
         ),
-        ("rot", "No backbone is called 'rot'. Allowed are: coconut, codi, colar, explicit."),
+        ("rot", "No backbone is called 'rot'. Allowed are: coconut, codi, colar, explicit, "),
         ("colar", "says that it is coconut: its architectures are ['COCONUTGPT2']. Leave backbone"),
     ],
 )

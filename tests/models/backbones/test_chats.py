@@ -76,7 +76,8 @@ def test_answers_of_chats_may_stand_in_a_box_or_be_a_last_number(model):
 
 
 def test_chats_and_plain_questions_are_not_mixed(model):
-    model.chat(turns("2+2?", []))
+    assert model.format_prompt("2+2?") == "2+2?"
+    assert model.chat(turns("2+2?", [])) == model.format_prompt("2+2?")  # as records say it
     with pytest.raises(ModelError, match="chats and plain questions cannot be mixed"):
         model.encode_prompt(model.tokenizer, "2+2?")
 

@@ -106,6 +106,22 @@ def test_a_temperature_of_zero_feeds_the_likeliest_token(mixed):
         assert trajectory.mixture.weights[:, 0].tolist() == [1.0] * len(embedding)
 
 
+@pytest.mark.slow
+def test_room_for_thoughts_grows_as_they_are_needed(mixed):
+    """Beyond the thoughts for which there is room to begin with."""
+    one = mixed("llama")
+    settings = {**PLAIN, "latent_length": 70, "max_latent_length": None, "max_new_tokens": 80}
+    found = one.sample({**settings, "mixture_temperature": 0.0}, questions=2)
+    for (number, _), trajectory in found.items():
+        inputs = list(one.slow.embedding[one.prompts()[number]])
+        for thought in range(70):
+            with torch.no_grad():
+                likeliest = one.slow.logits(inputs).argmax()
+            inputs.append(one.slow.embedding[likeliest])
+            assert int(trajectory.mixture.largest[thought]) == int(likeliest)
+        torch.testing.assert_close(trajectory.thoughts, torch.stack(inputs[-70:]).detach())
+
+
 def test_a_fixed_number_of_thoughts_ends_by_no_token(mixed):
     one = mixed("llama")
     found = one.sample({**PLAIN, "latent_length": 6, "max_latent_length": None}, questions=4)

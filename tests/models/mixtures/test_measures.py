@@ -65,7 +65,10 @@ def test_measures_are_means_of_each_question(mixed):
 
 @pytest.mark.slow
 def test_the_command_prints_each_measure_with_its_error(mixed, tmp_path):
-    rows = [{"question": f"{number}+2?", "answer": str(number + 2)} for number in range(3)]
+    rows = [
+        {"id": str(number), "question": f"{number}+2?", "answer": str(number + 2)}
+        for number in range(3)
+    ]
     asked = tmp_path / "asked.jsonl"
     asked.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     arguments = ["--pretrained", str(mixed("llama").folder), "--backbone", "latent_sft"]
