@@ -12,7 +12,7 @@ from ...results.runs.lm_eval_files import writing
 from ...tasks.stopping import STOPPING_RULES, StoppingRule, read_rule
 from ...tasks.stopping.priors import shapes_of, write_shapes
 from . import HELP
-from .options import Output
+from .output import Output
 from .problems import tell
 
 DEFAULT_RULES = (

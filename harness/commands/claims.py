@@ -12,7 +12,7 @@ from ...results.reports.claims import find_runs, judge_claims, read_claims
 from ...results.reports.claims_text import claims_markdown, claims_table
 from ...results.runs.lm_eval_files import writing
 from . import HELP
-from .options import Output
+from .output import Output
 from .problems import tell
 
 

@@ -9,7 +9,7 @@ from ...results.rewritten import Judging, rewrite
 from ...results.runs import runs_by_task
 from ...tasks.judges import JUDGES
 from . import HELP
-from .options import Output
+from .output import Output
 from .problems import tell
 
 

@@ -14,7 +14,6 @@ from ...models.formats import SourceOptions
 from ...results.csv_text import csv_text
 from ...tasks.judges import JUDGES
 from ..docstrings import described
-from .output import Output as Output
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _OWN = "Default: the checkpoint's own."

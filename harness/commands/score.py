@@ -11,7 +11,7 @@ from ...results.runs.lm_eval_fields import Model
 from ..provenance import checkpoint_record
 from ..scored import Scorer
 from . import HELP
-from .options import Output
+from .output import Output
 from .problems import tell
 
 
