@@ -15,13 +15,13 @@ from ..questions import arith_questions, asked_questions
 from ..sample import sampled_metrics
 from . import HELP
 from .options import (
-    Output,
     other_parameters,
     question_options,
     sampler_options,
     save_table,
     strengths,
 )
+from .output import Output
 
 
 @click.command(context_settings=HELP)
