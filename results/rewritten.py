@@ -7,8 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import pandas as pd
 
-from ..tasks import Pool, Question, TaskError, default_ks
+from ..tasks import Pool, Question, TaskError, default_ks, read_tolerance
 from ..tasks.answers import final_answer
 from .errors import ResultsError
 from .foreign.line import COUNTED, PoolLine
@@ -67,31 +68,15 @@ def rewrite(
             f"Name one results file at a time, not {', '.join(map(str, sorted(sources)))}."
         )
     (file,), _ = find_results(sources.pop())
-    content, logs = file.content, {}
-    tables = {}
+    content = file.content
+    logs, tables = {}, {}
     for task, run in runs.items():
-        judge, tolerance = judging.judge or run.judge, judging.tolerance or run.tolerance
-        if run.config.stop and (judge != run.judge or judging.read_again):
-            raise ResultsError(
-                f"{run.name} stopped sampling where votes were settled by the judge {run.judge}, "
-                "so by other votes it would have drawn other samples. Judge a run without stop=."
-            )
-        lines = [_line(one.where, one.question, one.pool(), run) for one in read_log(run)]
-        if change is not None:
-            lines = list(change(run, lines))
-        lines = [_judged_by(line, judge, tolerance, judging) for line in lines]
-        size = min(len(line.pool.candidates) for line in lines)
-        _check_ks(judging.ks, size, task)
-        try:
-            table = judged_table(
-                lines, ks=judging.ks or default_ks(size), tolerance=tolerance, judge=judge
-            )
-        except TaskError as error:
-            raise ResultsError(f"{run.name}, {task}: {error}") from error
-        tables[task], logs[task] = table, log_lines(lines, table)
+        lines, table = _judged(run, judging, change)
+        logs[task], tables[task] = log_lines(lines, table), table
         config = content.configs[task]
-        metadata = {**(config.metadata or {}), "judge": judge, "tolerance": tolerance}
-        config.metadata = metadata | {"ks": list(judging.ks) or None}
+        config.metadata = {**(config.metadata or {}), "ks": list(judging.ks) or None}
+        config.metadata["judge"] = judging.judge or run.judge
+        config.metadata["tolerance"] = judging.tolerance or run.tolerance
         _join_repeats(content, task, run)
     content.configs = {task: content.configs[task] for task in runs}
     content.results = {task: task_numbers(table, task) for task, table in tables.items()}
@@ -103,12 +88,35 @@ def rewrite(
     return write_files(folder / model, date, content, logs)
 
 
+def _judged(
+    run: Run, judging: Judging, change: Change | None
+) -> tuple[list[PoolLine], pd.DataFrame]:
+    """Return a run's questions as they are judged now, with their metrics, a row a question."""
+    judge, tolerance = judging.judge or run.judge, judging.tolerance or run.tolerance
+    if run.config.stop and (judge != run.judge or judging.read_again):
+        raise ResultsError(
+            f"{run.name} stopped sampling where votes were settled by the judge {run.judge}, so by "
+            "other votes it would have drawn other samples. Judge a run without stop=."
+        )
+    lines = [_line(one.where, one.question, one.pool(), run) for one in read_log(run)]
+    if change is not None:
+        lines = list(change(run, lines))
+    size = min(len(line.pool.candidates) for line in lines)
+    _check_ks(judging.ks, size, run.task)
+    try:
+        lines = [_judged_by(line, judge, read_tolerance(tolerance), judging) for line in lines]
+        ks = judging.ks or default_ks(size)
+        return lines, judged_table(lines, ks=ks, tolerance=tolerance, judge=judge)
+    except TaskError as error:
+        raise ResultsError(f"{run.name}, {run.task}: {error}") from error
+
+
 def _line(where: str, question: Question, pool: Pool, run: Run) -> PoolLine:
     counted = frozenset() if run.plain_text else COUNTED
     return PoolLine(where, question, pool, counted)
 
 
-def _judged_by(line: PoolLine, judge: str, tolerance: str, judging: Judging) -> PoolLine:
+def _judged_by(line: PoolLine, judge: str, tolerance: Decimal, judging: Judging) -> PoolLine:
     """Return a question under another judge, its answers read anew where that is asked for."""
     pool = line.pool.judged_by(judge)
     if judging.read_again:
@@ -118,7 +126,7 @@ def _judged_by(line: PoolLine, judge: str, tolerance: str, judging: Judging) -> 
             for one in pool.candidates
         )
         pool = msgspec.structs.replace(pool, candidates=read)
-    question = msgspec.structs.replace(line.question, tolerance=Decimal(tolerance), judge=judge)
+    question = msgspec.structs.replace(line.question, tolerance=tolerance, judge=judge)
     return replace(line, pool=pool, question=question)
 
 

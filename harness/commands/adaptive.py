@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ...results.reports.adaptive import Replayed, as_json, as_text, replay, together
+from ...results.reports.adaptive import Replayed, replay, together
+from ...results.reports.adaptive_text import as_json, as_text
 from ...results.runs import Run, read_log, runs_by_task
 from ...results.runs.lm_eval_files import writing
 from ...tasks.stopping import STOPPING_RULES, StoppingRule, read_rule

@@ -43,6 +43,8 @@ def test_another_tolerance_and_ks_are_those_of_a_run_with_them(tmp_path):
     assert judged(again).metrics.equals(judged(made).metrics[judged(again).metrics.columns])
     call(judge, tmp_path / "run", "--output", tmp_path / "k3", "--k", 3)
     assert "voting@3" in one_run(tmp_path / "k3").metrics
+    with pytest.raises(ResultsError, match="tolerance"):
+        call(judge, tmp_path / "run", "--output", tmp_path / "no", "--tolerance", "much")
     with pytest.raises(ResultsError, match="k = 5 cannot be used: the smallest pool"):
         call(judge, tmp_path / "run", "--output", tmp_path / "k5", "--k", 5)
 

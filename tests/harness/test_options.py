@@ -127,7 +127,7 @@ def test_what_sampled_answers_do_not_have_is_refused(coconut, name):
             resolve(coconut, {"do_sample": True}, **given)
 
 
-@pytest.mark.parametrize("name", ["latent_lenght", "stop", "beam_width"])
+@pytest.mark.parametrize("name", ["latent_lenght", "stop_size", "beam_width"])
 def test_unknown_names_are_named(coconut, name):
     with pytest.raises(ModelError, match=rf"Unknown setting '{name}'.*Allowed are: latent_length"):
         resolve(coconut, **{name: 1})

@@ -75,6 +75,7 @@ def test_metrics_of_the_first_samples_are_those_of_a_run_of_so_many(loaded):  # 
         ({"stop": "cges"}, ModelError, "stop=cges needs rewards"),
         ({"stop_threshold": 0.9}, ModelError, "stop_threshold without stop="),
         ({"stop": "esc", "stop_threshold": 0.9}, TaskError, "esc has no parameter 'threshold'"),
+        ({"stop": ["\n"]}, TaskError, "Allowed are: adaptive_consistency, esc, cges, bayes"),
         ({"stop": "asc"}, TaskError, "No stopping rule is called 'asc'"),
     ],
 )

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from latent_tts.harness.commands.adaptive import adaptive
 from latent_tts.results import ResultsError, collect
-from latent_tts.results.reports.adaptive import as_text, replay, together
+from latent_tts.results.reports.adaptive import replay, together
+from latent_tts.results.reports.adaptive_text import as_text
 from latent_tts.results.reports.board import board_rows
 from latent_tts.results.reports.compare import compare_sides
 from latent_tts.results.reports.compare_text import as_text as as_table
