@@ -63,11 +63,34 @@ def throughput_ratios(folder, rounds, questions=48, samples=16):
 
 @pytest.mark.slow
 @pytest.mark.nightly
-def test_a_store_costs_no_more_than_two_hundredths(tmp_path):
+def test_with_a_store_a_run_is_as_fast(tmp_path):
+    """In processor time, a round with and a round without in turn."""
     ratios = throughput_ratios(tmp_path, rounds=20)
-    assert statistics.median(ratios) > 0.98, ratios
+    error = statistics.stdev(ratios) / len(ratios) ** 0.5
+    assert statistics.mean(ratios) + 2 * error > 0.98, ratios
 
 
 @pytest.mark.slow
-def test_a_store_costs_little(tmp_path):
-    assert statistics.median(throughput_ratios(tmp_path, rounds=3)) > 0.9
+def test_less_than_two_hundredths_of_the_time_is_the_stores(tmp_path):
+    """The clock's seconds within the store, of those of sampling: other programs hold up both."""
+    model = AutoLatentModel.from_pretrained("tiny-coconut")
+    settings = model.settings(latent_do_sample_by="noise", num_return_sequences=16, seed=1)
+    texts = [one.question for one in generate(split="validation", count=48, seed=1)]
+    stores = Stores(tmp_path, model, None, keep_thoughts=False)
+    kept, spent = stores.of(settings, questions=48), []
+
+    class Timed:
+        def __getattr__(self, name):
+            def call(*arguments):
+                started = time.perf_counter()
+                found = getattr(kept, name)(*arguments)
+                spent.append(time.perf_counter() - started)
+                return found
+
+            return call
+
+    started = time.perf_counter()
+    sample_pools(model, load_tokenizer("tiny-coconut"), texts, settings, kept=Timed())
+    whole = time.perf_counter() - started
+    assert len(spent) == 2 * 48
+    assert sum(spent) < 0.02 * whole, (sum(spent), whole)
