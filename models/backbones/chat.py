@@ -44,7 +44,10 @@ def apply_template(
         )
     try:
         written: Any = tokenizer.apply_chat_template(
-            list(turns), tokenize=False, add_generation_prompt=generation_prompt, **more
+            [dict(turn) for turn in turns],
+            tokenize=False,
+            add_generation_prompt=generation_prompt,
+            **more,
         )
     except TemplateError as error:
         raise ModelError(

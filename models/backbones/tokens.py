@@ -100,7 +100,7 @@ def _text_ids(model: Any, tokenizer: PreTrainedTokenizerBase | None) -> list[int
     if tokenizer is not None:
         ids = tokenizer.encode(marker, add_special_tokens=False)
     size = model.config.get_text_config().vocab_size
-    if tokenizer is None or not ids or tokenizer.decode(ids).strip() != marker:
+    if tokenizer is None or not ids or str(tokenizer.decode(ids)).strip() != marker:
         lacks = "it has no tokenizer" if tokenizer is None else f"its tokenizer has no {marker!r}"
         raise ModelError(
             f"The checkpoint {model.name_or_path!r} cannot end its thinking: {lacks}, with which a "
