@@ -45,8 +45,8 @@ def measure(
     texts = [question.text for own in asked.values() for question in own]
     written = None
     if against is not None:
-        tokens = _measured(against, "explicit", texts, {"seed": seed}, None)["answer_tokens"]
-        written = float(pd.Series(tokens).mean())
+        chains = _measured(against, "explicit", texts, {"seed": seed}, None)
+        written = float(pd.Series(chains["answer_tokens"]).mean())
     given = {"num_return_sequences": samples, "seed": seed}
     found = _measured(pretrained, backbone, texts, given, written)
     rows = [
