@@ -156,6 +156,10 @@ def test_an_adapter_over_a_latent_reasoner(checkpoints, tmp_path, kind, targets)
         assert model.settings() == plain.settings()
         for name, weight in model.state_dict().items():
             assert torch.equal(merged[name], weight), name
+    for path, given in ((folder, {}), (base, {"adapter": folder})):  # rounded once, at the end
+        half = AutoLatentModel.from_pretrained(path, dtype="bfloat16", **given)
+        for name, weight in half.state_dict().items():
+            assert torch.equal(merged[name].bfloat16(), weight), name
     done = CliRunner().invoke(
         convert, [str(base), f"--adapter={folder}", f"--output={tmp_path / 'out'}"]
     )
