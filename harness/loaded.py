@@ -50,9 +50,10 @@ class Loaded:
         answers = f", answers at temperature {settings.temperature:g}" if settings.do_sample else ""
         scored = f", scored by {self.arguments.reward_model}" if self.reward_model else ""
         beams = f", {settings.beams[0]} beams of {settings.beams[1]}" if settings.beams else ""
+        adapter = f" with {self.arguments.adapter}" if self.arguments.adapter else ""
         upto = "" if settings.latent_length is not None else "up to "
         return (
-            f"{model.backbone} {self.arguments.pretrained}, "
+            f"{model.backbone} {self.arguments.pretrained}{adapter}, "
             f"{str(model.dtype).removeprefix('torch.')} on {model.device}: "
             f"N = {settings.num_return_sequences} {sampler}{answers}{beams}{scored}, "
             f"{upto}{settings.thought_limit} thoughts, seed {settings.seed}"

@@ -112,7 +112,7 @@ def _load(
     own = model.dtype if wanted == "auto" else wanted
     for each in adapters:
         model = each.merge_into(model.float())
-    return model.to(own) if adapters else model
+    return model.to(own) if adapters or alone else model
 
 
 def _of_source(checkpoint: Checkpoint, name: str, kwargs: Mapping[str, Any]) -> Any:

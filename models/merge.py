@@ -17,6 +17,8 @@ def quiet() -> Iterator[None]:
     """Silence peft, which asks models for a name that transformers will give up."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        # It sets that by the module's kind, which is right.
+        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")
         # What becomes of a head that is tied to an adapted embedding is said below.
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
         yield

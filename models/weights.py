@@ -104,8 +104,7 @@ def _misfit(
         else:
             cause = (
                 f"It holds others that nobody reads: {listed(others)}. They may be the same under "
-                "other names, which must then be those of the released format. Or else: "
-                f"{advice}"
+                f"other names, which must then be those of the released format. Or else: {advice}"
             )
         return f"lacks weights that its config.json calls for: {listed(lacking)}. {cause}"
     if unread:
@@ -151,12 +150,13 @@ def _unread(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
 
 
 def _gates(folder: Path, unread: Sequence[str]) -> list[str]:
-    """Return what is of a stop gate among weights and files that nobody reads."""
+    """Return what is of a stop gate among weights and files that nobody reads, and in these."""
     found = gates_among(unread)
     for name in unread:
         file = folder / name
         if name not in found and file.suffix in _WEIGHTS and file.is_file():
-            found += gates_among(Source(name, file).names)
+            inside = gates_among(Source(name, file).names)
+            found += [name, *inside] if inside else []
     return found
 
 

@@ -181,6 +181,13 @@ def test_a_deferred_command_behaves_like_the_real_one(monkeypatch, capsys, argum
     assert text in "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pool", "compare", "leaderboard", "curve", "export"])
+def test_commands_that_only_read_and_write_runs_load_no_torch(run_python, name):
+    code = f"import sys, latent_tts.harness.commands.{name}; print('torch' in sys.modules)"
+    assert run_python("-c", code).stdout.split()[-1] == "False"
+
+
 class WrongSettingError(LatentTTSError):
     pass
 

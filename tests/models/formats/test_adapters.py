@@ -145,7 +145,6 @@ LATENT = [
 
 
 @pytest.mark.parametrize(("kind", "targets"), slow_but(LATENT, LATENT[1]))
-@pytest.mark.filterwarnings("ignore:.*(fan_in_fan_out|Could not find):UserWarning")
 def test_an_adapter_over_a_latent_reasoner(checkpoints, tmp_path, kind, targets):
     base, folder = checkpoints[kind], tmp_path / "adapter"
     merged = over(folder, base, targets)
@@ -157,6 +156,10 @@ def test_an_adapter_over_a_latent_reasoner(checkpoints, tmp_path, kind, targets)
         assert model.settings() == plain.settings()
         for name, weight in model.state_dict().items():
             assert torch.equal(merged[name], weight), name
+    for path, given in ((folder, {}), (base, {"adapter": folder})):  # rounded once, at the end
+        half = AutoLatentModel.from_pretrained(path, dtype="bfloat16", **given)
+        for name, weight in half.state_dict().items():
+            assert torch.equal(merged[name].bfloat16(), weight), name
     done = CliRunner().invoke(
         convert, [str(base), f"--adapter={folder}", f"--output={tmp_path / 'out'}"]
     )
@@ -172,7 +175,6 @@ def test_an_adapter_over_a_latent_reasoner(checkpoints, tmp_path, kind, targets)
     assert (records[0]["base"], records[1]["adapter"]) == (str(base), str(folder))
 
 
-@pytest.mark.filterwarnings("ignore:.*(fan_in_fan_out|Could not find):UserWarning")
 def test_adapters_that_do_not_fit(checkpoints, tmp_path):
     base, folder = checkpoints["coconut"], tmp_path / "adapter"
     over(folder, base, ["c_attn"])
