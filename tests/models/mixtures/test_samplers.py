@@ -98,19 +98,21 @@ def test_what_is_left_out_stays_out():
 
 @pytest.mark.parametrize("name", ["gumbel", "dirichlet"])
 def test_noise_belongs_to_the_token_and_the_address(name):
-    one, at = mixture(P, rows=6), draw(6)
-    found = SAMPLERS[name]().weigh(one, at)
+    one = mixture(P, rows=6)
+    found = SAMPLERS[name]().weigh(one, draw(6))
     order = torch.tensor([2, 0, 3, 1])
     other = Mixture(one.ids[:, order], one.log_probs[:, order])
-    again = SAMPLERS[name]().weigh(other, at)
+    again = SAMPLERS[name]().weigh(other, draw(6))
     torch.testing.assert_close(again.weights, found.weights[:, order])
-    part = SAMPLERS[name]().weigh(one.select(slice(2, 5)), at[2:5])
+    part = SAMPLERS[name]().weigh(one.select(slice(2, 5)), draw(6)[2:5])
     torch.testing.assert_close(part.weights, found.weights[2:5])
 
 
 def test_numbers_of_tokens_are_those_of_their_places():
-    at, ids = draw(5), torch.tensor([[7, 0], [1, 2], [3, 9], [4, 4], [8, 6]])
-    torch.testing.assert_close(at.uniform_of(ids), at.uniform(10).gather(1, ids), rtol=0, atol=0)
+    ids = torch.tensor([[7, 0], [1, 2], [3, 9], [4, 4], [8, 6]])
+    torch.testing.assert_close(
+        draw(5).uniform_of(ids), draw(5).uniform(10).gather(1, ids), rtol=0, atol=0
+    )
 
 
 @pytest.mark.parametrize("name", ["gumbel", "dirichlet"])
