@@ -192,7 +192,8 @@ def read_device(device: str | None) -> torch.device:
         ModelError: no device of torch.
     """
     wanted = _known_device(device)
-    if wanted.type == "cuda" and not torch.cuda.is_available():
+    here = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": torch.xpu}
+    if wanted.type in here and not here[wanted.type].is_available():
         logger.warning("device=%s, but torch finds no such accelerator: using the CPU.", device)
         return torch.device("cpu")
     return wanted

@@ -92,3 +92,11 @@ def test_many_questions_of_sampled_runs(run, most):
 @pytest.mark.parametrize("run", ["noise", "dropout"])
 def test_every_question_of_sampled_runs(run, task):
     check(run, task, 500, count=3)
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("run", ["noise", "dropout"])
+def test_every_candidate_of_sampled_runs(run, task):
+    check(run, task, 500)

@@ -114,3 +114,10 @@ def test_a_site_is_drawn_from_once():
     for site in (-1, randomness.ANSWER_SITE):
         with pytest.raises(ModelError, match=f"site={site} of a sampler's draw; allowed are 0 to"):
             draw.bernoulli(2, p=0.5, site=site)
+
+
+def test_the_largest_share_that_is_dropped():
+    # Of 65,536 lanes one is kept, and not two: 64 of 2^22, give or take five standard deviations.
+    keys, positions = torch.arange(1 << 10), torch.zeros(1 << 10, dtype=torch.long)
+    kept = randomness.bernoulli(keys, positions, site=0, size=1 << 12, p=1 - 1e-9).sum()
+    assert 24 < kept < 104
