@@ -14,6 +14,7 @@ from ..reward.model import LatentRewardHead
 from ..tasks import Pool, Question, pool_metrics
 from .kept import Finished, Kept
 from .pools import Answered, Reader, Sampled
+from .remembered import Remembered
 from .stopping import Stop, stopped_samples
 
 _SCORED_TOGETHER = 512  # trajectories: more gain no speed
@@ -39,7 +40,7 @@ def sample_pools(
     batch_size: int | None = None,
     reward_model: LatentRewardHead | None = None,
     until: Sequence[str] = (),
-    kept: Kept | None = None,
+    kept: Kept | Remembered | None = None,
     stop: Stop | None = None,
 ) -> list[Pool]:
     """Return `num_return_sequences` candidates for every question: a pool each, in their order.
@@ -222,6 +223,7 @@ def sampled_metrics(
     *,
     ks: Sequence[int] | None = None,
     reward_model: LatentRewardHead | None = None,
+    kept: Kept | Remembered | None = None,
 ) -> pd.DataFrame:
     """Sample questions and return their metrics: a row a question, a column a metric.
 
@@ -232,6 +234,7 @@ def sampled_metrics(
         settings: as for `sample_pools`.
         ks: sample counts of metrics; None as in `pool_metrics`.
         reward_model: scores every candidate; None for no rewards.
+        kept: where finished samples are taken from and added to.
     """
     pools = sample_pools(
         model,
@@ -240,6 +243,7 @@ def sampled_metrics(
         settings,
         ids=[question.id for question in questions],
         reward_model=reward_model,
+        kept=kept,
     )
     return pd.DataFrame(
         pool_metrics(

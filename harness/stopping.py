@@ -15,6 +15,7 @@ from ..tasks.pools.pool import Stopped
 from ..tasks.stopping import StoppingRule, make_rule, next_look
 from ..tasks.stopping.priors import prior_digest
 from .kept import Finished, Kept
+from .remembered import Remembered
 
 PARAMETERS = {"stop_threshold": "threshold", "stop_criterion": "criterion"}
 PARAMETERS |= {"stop_window": "window", "stop_prior": "prior"}
@@ -130,7 +131,7 @@ def stopped_samples(
     *,
     read: Callable[[Sequence[Finished]], Pool],
     batch_size: int | None,
-    kept: Kept | None,
+    kept: Kept | Remembered | None,
 ) -> Iterator[Open]:
     """Yield each question as soon as it is settled, with its first samples.
 
@@ -177,7 +178,7 @@ def _draw(
     settings: LatentSettings,
     *,
     batch_size: int | None,
-    kept: Kept | None,
+    kept: Kept | Remembered | None,
 ) -> None:
     """Draw the same samples of several questions."""
     drawn: list[list[Finished]] = [[] for _ in members]

@@ -18,6 +18,7 @@ from ...reward.auto import check_pair
 from ...tasks import STRATEGIES, Question
 from ...tasks.arith import Split
 from ..questions import arith_questions, asked_questions
+from ..remembered import Remembered
 from ..sample import sampled_metrics
 from . import HELP
 from .options import question_options, save_table, thought_options
@@ -92,37 +93,38 @@ def reward_table(
     asked = _asked(tasks, questions, include_path, split, judge)
     model = AutoLatentModel.from_pretrained(pretrained)
     tokenizer = tokenizer_of(model)
-    guides = _guides(reward_models)
-    for guide in guides.values():
-        check_pair(model, guide, tokenizer, of_another=any_reward_model)
+    heads = _heads(reward_models)
+    for head in heads.values():
+        check_pair(model, head, tokenizer, of_another=any_reward_model)
     chosen = {name: value for name, value in sampling.items() if value is not None}
     settings = model.settings(
         latent_do_sample=True, num_return_sequences=sizes[-1], seed=seed, **chosen
     )
     rows: list[dict[str, Any]] = []
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=len(asked) * len(guides) * len(sizes), desc="Searches") as bar:
+    with tqdm(total=len(asked) * len(heads) * len(sizes), desc="Searches") as bar:
         for task, every in asked.items():
             own = every[:limit]
             steady = _deterministic(model, tokenizer, own, settings)
-            for name, guide in guides.items():
-                sampled = _Sampled(model, tokenizer, own, settings, guide)
+            kept = Remembered()  # all reward models score the same samples, drawn once
+            for name, head in heads.items():
+                sampled = _Sampled(model, tokenizer, own, settings, head, kept.for_another())
                 rows += _compare(sampled, steady, sizes, bar, task=task, name=name)
                 # Written after every reward model, so that an interrupted run has what it measured.
                 save_table(pd.DataFrame(rows), output, float_format="%.8f")
     click.echo(rewards_table(pd.read_csv(output)))
 
 
-def _guides(given: Sequence[str]) -> dict[str, Any]:
+def _heads(given: Sequence[str]) -> dict[str, Any]:
     """Return the reward models by name, each written as NAME=PATH or PATH."""
-    guides: dict[str, Any] = {}
+    heads: dict[str, Any] = {}
     for written in given:
         name, _, path = written.rpartition("=")
         name = name or path
-        if name in guides:
+        if name in heads:
             raise RewardError(f"--reward-model {name!r} is given twice; name them NAME=PATH apart.")
-        guides[name] = LatentRewardModel.from_pretrained(path)
-    return guides
+        heads[name] = LatentRewardModel.from_pretrained(path)
+    return heads
 
 
 def _asked(
@@ -153,7 +155,8 @@ class _Sampled:
     tokenizer: Any
     questions: Sequence[Question]
     settings: LatentSettings
-    guide: Any
+    reward_model: Any
+    kept: Remembered
 
     def metrics(self, size: int, ks: Sequence[int]) -> pd.DataFrame:
         """Return the metrics of every question's pool of `size`, a beam search beside it."""
@@ -162,7 +165,13 @@ class _Sampled:
             self.settings, num_return_sequences=size, num_beams=root, num_beam_candidates=root
         )
         return sampled_metrics(
-            self.model, self.tokenizer, self.questions, settings, ks=ks, reward_model=self.guide
+            self.model,
+            self.tokenizer,
+            self.questions,
+            settings,
+            ks=ks,
+            reward_model=self.reward_model,
+            kept=self.kept,
         )
 
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from latent_tts.harness.commands.reward_table import reward_table
 from latent_tts.harness.sample import sample_pools
-from latent_tts.models import AutoLatentModel, load_tokenizer
+from latent_tts.models import AutoLatentModel, load_tokenizer, sample
 from latent_tts.results.reports.rewards import rewards_table
 from latent_tts.reward import LatentRewardModel, RewardError
 from latent_tts.tasks import pool_metrics, sources
@@ -36,6 +36,25 @@ def made(heads):
     )
     assert done.exit_code == 0, done.output
     return pd.read_csv(output), done.output
+
+
+def test_all_reward_models_score_samples_that_are_drawn_once(heads, monkeypatch):
+    drawn = []
+
+    def watched(*args, **options):
+        for trajectory in sample(*args, **options):
+            drawn.append((trajectory.question, trajectory.sample))
+            yield trajectory
+
+    monkeypatch.setattr("latent_tts.harness.sample.sample", watched)
+    arguments = ["--reward-model", str(heads / "0"), "--reward-model", str(heads / "1")]
+    arguments += ["--output", str(heads / "once.csv"), "--limit", "3", "--budget", "4"]
+    arguments += ["--task", "latent_tts_arith", "--budget", "1"]
+    done = CliRunner().invoke(reward_table, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    deterministic = [(question, 0) for question in range(3)]
+    every = [(question, number) for question in range(3) for number in range(4)]
+    assert sorted(drawn) == sorted(deterministic + every)
 
 
 def test_every_strategy_is_compared_with_the_vote_on_one_pool(made, heads):
