@@ -29,7 +29,7 @@ COMMANDS = {
     "pool": "Read candidates made by other programs.",
     "reward-table": "Compare reward models with the vote on identical pools.",
     "score": "Score a run by other reward models, from stored thoughts.",
-    "sweep": "Try sampler strengths on validation problems.",
+    "sweep": "Run lists of settings, or try sampler strengths.",
     "tasks": "Print the folder of the tasks, for lm_eval's --include_path.",
     "train": "Train a reasoner by a recipe, a YAML file.",
     "train-rm": "Train a reward model on labelled thoughts.",

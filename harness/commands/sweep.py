@@ -1,4 +1,4 @@
-"""`latent-tts sweep`: how strong should a sampler be? Asked of validation problems only."""
+"""`latent-tts sweep`: runs over lists of settings, or how strong a sampler should be."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,12 +7,15 @@ from typing import Any
 
 import click
 import pandas as pd
+from click.core import ParameterSource
 from tqdm import tqdm
 
 from ...models import SAMPLERS, AutoLatentModel, LatentSettings, tokenizer_of
+from ...results.reports.board import build_board
 from ...tasks import Question
 from ..questions import arith_questions, asked_questions
 from ..sample import sampled_metrics
+from ..sweeps import find_points, read_sweep, run_sweep, submit_sweep
 from . import HELP
 from .options import (
     other_parameters,
@@ -25,8 +28,22 @@ from .output import Output
 
 
 @click.command(context_settings=HELP)
+@click.argument("file", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--processes", default=1, show_default=True, type=click.IntRange(1), help="Runs at a time."
+)
+@click.option(
+    "--slurm",
+    metavar="CLUSTER",
+    help="Hand FILE's runs to submitit: `slurm`, or `local` for processes on this machine.",
+)
 @click.option("--pretrained", default="tiny-coconut", show_default=True, help="Checkpoint.")
-@click.option("--output", type=Output(folder=False), required=True, help="CSV to write.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of FILE's runs; without FILE the CSV to write.",
+)
 @sampler_options
 @click.option("--num-return-sequences", "samples", default=16, show_default=True, help="N.")
 @click.option(
@@ -37,7 +54,12 @@ from .output import Output
 )
 @question_options
 @click.option("--seed", default=0, show_default=True, help="Of problems and samples.")
+@click.pass_context
 def sweep(
+    context: click.Context,
+    file: Path | None,
+    processes: int,
+    slurm: str | None,
     pretrained: str,
     output: Path,
     samples: int,
@@ -49,10 +71,20 @@ def sweep(
     judge: str | None,
     **sampling: Any,
 ) -> None:
-    """Measure pass@1, coverage and voting over sampler strengths, on validation problems.
+    """Run lm-eval over lists of settings, or try sampler strengths on validation problems.
 
-    A strength that is chosen on a test's questions makes its numbers too high: give others.
+    FILE is a YAML: `tasks`, a list; `settings`, what --model_args takes, each one value or a list,
+    of which all combinations are run; `flags` of lm_eval, such as `limit`. Each point is an
+    ordinary run below OUTPUT/runs, with its log; points that share candidates sample them once;
+    repeated, the command goes on; at the end OUTPUT/board is the leaderboard of all.
+
+    Without FILE, pass@1, coverage and voting are measured over sampler strengths, on validation
+    problems. A strength that is chosen on a test's questions makes its numbers too high.
     """
+    if file is not None:
+        _refuse_others(context, ("file", "processes", "slurm", "output"))
+        return _run_file(file, Output(folder=True).convert(output, None, None), processes, slurm)
+    output = Output(folder=False).convert(output, None, None)
     tried = list(strengths(sampling))
     if not tried:
         flags = " or ".join(
@@ -75,6 +107,28 @@ def sweep(
         # Written after every setting, so that an interrupted sweep has what it measured.
         save_table(pd.DataFrame(rows), output)
     click.echo(pd.DataFrame(rows).to_string(index=False))
+
+
+def _refuse_others(context: click.Context, read: Sequence[str]) -> None:
+    """Refuse flags of the other use of the command."""
+    for name in context.params:
+        if name not in read and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} has no meaning beside FILE; write it into FILE."
+            )
+
+
+def _run_file(file: Path, output: Path, processes: int, slurm: str | None) -> None:
+    found = read_sweep(file)
+    points = find_points(found)
+    if slurm is None:
+        ended = run_sweep(points, output, processes=processes)
+    else:
+        ended = submit_sweep(points, output, cluster=slurm, options=found.slurm)
+    for name in tqdm(ended, total=len(points), desc="Runs"):
+        click.echo(name)
+    board = build_board([output / "runs"], output / "board")
+    click.echo(f"{len(points)} runs: {board.folder / 'index.html'}")
 
 
 def _measure(
