@@ -108,8 +108,8 @@ def find_points(sweep: Sweep) -> list[Point]:
             )
     varying = [name for name, values in lists.items() if len(values) > 1]
     found: dict[str, Point] = {}
-    for values in product(*lists.values()):
-        own = _read_settings(dict(zip(lists, values, strict=True)))
+    for chosen in product(*lists.values()):
+        own = _read_settings(dict(zip(lists, chosen, strict=True)))
         told = [f"{name}={own[name]}" for name in varying if name in own]
         name = re.sub(r"[^\w.=,+-]", "-", ",".join(told)) or "run"
         found.setdefault(name, Point(name, sweep.tasks, own, sweep.flags))

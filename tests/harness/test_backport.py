@@ -28,6 +28,7 @@ AT_THE_ROOT = {
         "differences.py",
         "files.py",
         "errors.py",
+        "boxes.py",
         "numerals.py",
         "registry.py",
         "py.typed",
