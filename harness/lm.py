@@ -225,11 +225,11 @@ class LatentLM(ProcessLM):
 
     def _record(self) -> dict[str, Any]:
         """Return what determines the samples, before a task's gen_kwargs."""
-        own, guide, options = self.arguments, self.reward_model, self._own_options()
+        own, scorer, options = self.arguments, self.reward_model, self._own_options()
         return {
             "checkpoint": checkpoint_record(self.model, own.pretrained, own.revision),
-            "reward_model": guide
-            and checkpoint_record(guide, str(own.reward_model), own.reward_revision),
+            "reward_model": scorer
+            and checkpoint_record(scorer, str(own.reward_model), own.reward_revision),
             "backbone": self.model.backbone,
             "prompt_format": self.model.format_prompt("{question}"),
             "aggregation": options.aggregation,

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..models.backbones.protocol import Readable
-from ..models.engine.attention import read_on, read_prompts
+from ..models.engine.attention import decode, prefill
 from ..models.engine.budget import in_parts
 from ..models.engine.cache import Group, RowCache
 from ..models.engine.trial import check_model
@@ -40,7 +40,7 @@ class RewardReader:
         input_ids = input_ids.to(model.device)
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        _, prompts = read_prompts(model, input_ids, attention_mask.to(model.device))
+        _, prompts = prefill(model, input_ids, attention_mask.to(model.device))
         self._position = prompts.lengths.unsqueeze(1)
         self._cache = RowCache(Group(prompts, torch.arange(len(input_ids), device=model.device)))
 
@@ -72,5 +72,5 @@ class RewardReader:
         count = thoughts.shape[1]
         positions = self._position + torch.arange(count, device=self._position.device)
         self._position = self._position + count
-        hidden = read_on(self._model, self._cache, thoughts, positions)
+        hidden = decode(self._model, self._cache, thoughts, positions)
         return self._model.classifier(hidden).squeeze(-1).float()

@@ -5,7 +5,7 @@ python tools/zoo.py --only tiny-colar        # measure some; the others' rows st
 python tools/zoo.py --write                  # measure nothing
 """
 
-import importlib.util
+import runpy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,21 +69,21 @@ def measure(name: str, entry: Entry, limit: int | None = None) -> Iterator[dict[
     """Yield a row for every task and quantity of a checkpoint, on test questions."""
     source = SourceOptions(**entry.source)
     model = AutoLatentModel.from_pretrained(entry.checkpoint or name, source=source)
-    guide: Any = entry.reward_model and LatentRewardModel.from_pretrained(entry.reward_model)
+    reward_model: Any = entry.reward_model and LatentRewardModel.from_pretrained(entry.reward_model)
     settings = model.settings(num_return_sequences=entry.samples, seed=SEED, **entry.settings)
     for task, every in asked_questions(TASKS, None, None).items():
-        for row in _quantities(model, every[:limit], settings, guide):
+        for row in _quantities(model, every[:limit], settings, reward_model):
             yield {"checkpoint": name, "task": task} | row
 
 
 def _quantities(
-    model: Any, questions: Sequence[Question], settings: LatentSettings, guide: Any
+    model: Any, questions: Sequence[Question], settings: LatentSettings, reward_model: Any
 ) -> Iterator[dict[str, Any]]:
     alone = replace(settings, sampler=Sampler(), do_sample=False, num_return_sequences=1)
     tokenizer, n = tokenizer_of(model), settings.num_return_sequences
     steady = sampled_metrics(model, tokenizer, questions, alone)["pass@1"]
     found = sampled_metrics(
-        model, tokenizer, questions, settings, ks=sorted({1, VOTERS, n}), reward_model=guide
+        model, tokenizer, questions, settings, ks=sorted({1, VOTERS, n}), reward_model=reward_model
     )
     vote = found[f"voting@{VOTERS}"]
     shares = {
@@ -93,7 +93,7 @@ def _quantities(
         f"coverage@{n}": found[f"pass@{n}"],
     }
     pairs = {f"voting@{VOTERS} - deterministic": (vote, steady)}
-    for strategy in ("best_of_n", "weighted_voting") if guide is not None else ():
+    for strategy in ("best_of_n", "weighted_voting") if reward_model is not None else ():
         pairs[f"{strategy}@{VOTERS} - voting@{VOTERS}"] = (found[f"{strategy}@{VOTERS}"], vote)
         pairs[f"{strategy}@{VOTERS} - deterministic"] = (found[f"{strategy}@{VOTERS}"], steady)
     sampler = settings.sampler
@@ -140,16 +140,6 @@ def _difference(by: pd.DataFrame, quantity: str) -> str:
     return f"{value} ({low} to {high})"
 
 
-def _readme() -> Any:
-    """Return the script beside this one, which fills the sections of pages."""
-    found = importlib.util.spec_from_file_location("readme", Path(__file__).with_name("readme.py"))
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(list(ZOO)), help="Repeatable.")
 @click.option("--write", is_flag=True, help="Measure nothing.")
@@ -168,7 +158,9 @@ def main(only: Sequence[str], write: bool, limit: int | None, file: Path, page: 
         table.to_csv(file, index=False, float_format="%.6f")  # what was measured is kept
     text = page.read_text(encoding="utf-8")
     sections = {"zoo": zoo_table(pd.read_csv(file))}
-    page.write_text(_readme().fill_sections({page: text}, sections)[page], encoding="utf-8")
+    # Of the script beside this one, which fills the sections of pages.
+    fill = runpy.run_path(str(Path(__file__).with_name("readme.py")))["fill_sections"]
+    page.write_text(fill({page: text}, sections)[page], encoding="utf-8")
 
 
 if __name__ == "__main__":

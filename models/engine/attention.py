@@ -31,7 +31,7 @@ _TOKENS = 2048  # of prompts read at once: more gain no speed, and their activat
 _UNSUPPORTED = ("sliding_window", "softcap", "s_aux", "position_bias")
 
 
-def read_prompts(
+def prefill(
     model: Readable,
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor,
@@ -79,7 +79,7 @@ def read_prompts(
     return torch.cat(hidden), Prompts.of(caches, attention_mask)
 
 
-def read_on(
+def decode(
     model: Readable, cache: RowCache, inputs: torch.Tensor, positions: torch.Tensor
 ) -> torch.Tensor:
     """Let rows read their next inputs f[R, n, D] at `positions` i64[R, n].

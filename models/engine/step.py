@@ -15,7 +15,7 @@ from ..backbones.protocol import LatentBackbone
 from ..errors import check_finite
 from ..samplers import Draw, Reading, randomness
 from ..settings import LatentSettings
-from .attention import PASS, read_on, read_prompts
+from .attention import PASS, decode, prefill
 from .choose import Chooser
 from .fed import Step, Told
 from .phases import Phases, constants
@@ -76,7 +76,7 @@ class Stepper:
         def before(part: slice, positions: torch.Tensor) -> None:
             (self._reading.address if own else self._reading.rest)(keys[part, 0], positions)
 
-        hidden, read = read_prompts(self.model, ids, mask, before)
+        hidden, read = prefill(self.model, ids, mask, before)
         finite = hidden.isfinite().all(dim=1)
         check_finite(finite.tolist(), "hidden states", self.model)
         return hidden, read
@@ -92,7 +92,7 @@ class Stepper:
         steps = torch.arange(thoughts.shape[1], device=thoughts.device)
         positions = rows.position.unsqueeze(1) + steps
         self._reading.address(rows.keys, positions)
-        return read_on(self.model, rows.cache, thoughts, positions)
+        return decode(self.model, rows.cache, thoughts, positions)
 
     def propose(self, rows: Rows) -> tuple[Step, Told]:
         """Decide what each row is fed next, and change nothing.
@@ -149,7 +149,7 @@ class Stepper:
             self._reading.rest(rows.keys, positions)
         else:
             self._reading.address(rows.keys, positions, self._phases.sampled(step.thinks, thoughts))
-        hidden = read_on(self.model, rows.cache, step.inputs.unsqueeze(1), positions)
+        hidden = decode(self.model, rows.cache, step.inputs.unsqueeze(1), positions)
         return replace(
             rows,
             hidden=hidden[:, -1],

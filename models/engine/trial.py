@@ -10,7 +10,7 @@ import torch
 
 from ..backbones.protocol import Readable
 from ..errors import ModelError
-from .attention import SUITABLE, read_on, read_prompts
+from .attention import SUITABLE, decode, prefill
 from .cache import Group, RowCache
 from .memory import is_out_of_memory
 from .positions import position_limit
@@ -71,8 +71,8 @@ def check_model(model: Readable) -> None:
 def _by_engine(model: Readable, ids: torch.Tensor) -> torch.Tensor:
     """Return the states f[rows, own, D] of rows that share the beginning of ids i64[1, …]."""
     shared, own = ids.split((_SHARED, _OWN), dim=1)
-    _, prompts = read_prompts(model, shared, torch.ones_like(shared))
+    _, prompts = prefill(model, shared, torch.ones_like(shared))
     owners = torch.zeros(_ROWS, dtype=torch.long, device=ids.device)
     inputs = model.get_input_embeddings()(own).expand(_ROWS, -1, -1)
     positions = torch.arange(_SHARED, ids.shape[1], device=ids.device).expand(_ROWS, -1)
-    return read_on(model, RowCache(Group(prompts, owners)), inputs, positions)
+    return decode(model, RowCache(Group(prompts, owners)), inputs, positions)

@@ -85,7 +85,7 @@ def repeated():
     """Repeat prompts, and attend as the model always does."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("models.engine.step", "reward.reader"):
-            patch.setattr(f"latent_tts.{module}.read_on", read_on_repeated)
+            patch.setattr(f"latent_tts.{module}.decode", read_on_repeated)
         for module in ("models.engine.rows", "reward.reader"):
             patch.setattr(f"latent_tts.{module}.RowCache", RepeatedCache)
         yield

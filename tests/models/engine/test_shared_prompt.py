@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GPTJConfig, GPTJModel, Qwen2Config, Qwen2Model
 
 from latent_tts.models import ModelError
-from latent_tts.models.engine.attention import read_on, read_prompts, shared_attention
+from latent_tts.models.engine.attention import decode, prefill, shared_attention
 from latent_tts.models.engine.cache import Group, RowCache
 from latent_tts.models.engine.prompts import pad_left
 from latent_tts.models.engine.rollouts import complete
@@ -87,12 +87,12 @@ def test_another_decoder_of_transformers_reads_on_after_shared_prompts(qwen):
     ids, mask = PADDED
     owners = torch.tensor([0, 2, 1, 2, 2, 0])
     inputs = torch.randn(6, 5, 32, generator=torch.Generator().manual_seed(1))
-    _, prompts = read_prompts(qwen, ids, mask)
+    _, prompts = prefill(qwen, ids, mask)
     cache = RowCache(Group(prompts, owners))
     positions = mask.sum(dim=1)[owners, None] + torch.arange(5)
     found = torch.cat(
         [
-            read_on(qwen, cache, inputs[:, part], positions[:, part])
+            decode(qwen, cache, inputs[:, part], positions[:, part])
             for part in (slice(0, 3), slice(3, 4), slice(4, 5))
         ],
         dim=1,
@@ -109,13 +109,13 @@ def test_many_prompts_are_read_some_at_a_time(qwen):
     prompts = [[4 + (n * 7) % 80] * (500 if n == 2 else 20 + n) for n in range(9)]
     ids, mask = pad_left(prompts, 0)
     parts = []
-    hidden, together = read_prompts(qwen, ids, mask, lambda part, at: parts.append((part, at)))
+    hidden, together = prefill(qwen, ids, mask, lambda part, at: parts.append((part, at)))
     assert [part for part, _ in parts] == [slice(0, 4), slice(4, 8), slice(8, 12)]
     expected = (mask.cumsum(dim=1) - 1).clamp(min=0)
     assert torch.equal(torch.cat([positions for _, positions in parts]), expected)
     assert together.lengths.tolist() == [len(prompt) for prompt in prompts]
     for number, prompt in enumerate(prompts):
-        alone, own = read_prompts(qwen, torch.tensor([prompt]), torch.ones(1, len(prompt)).long())
+        alone, own = prefill(qwen, torch.tensor([prompt]), torch.ones(1, len(prompt)).long())
         torch.testing.assert_close(hidden[number], alone[0], rtol=0, atol=1e-4)
         states = zip(together.keys + together.values, own.keys + own.values, strict=True)
         for ours, theirs in states:
@@ -130,17 +130,17 @@ def test_a_model_that_forgets_positions_is_refused():
         sliding_window=4,
     )  # fmt: skip
     with pytest.raises(ModelError, match=r"Layer 0 .*DynamicSlidingWindowLayer.*sliding windows"):
-        read_prompts(Qwen2Model(config), *PADDED)
+        prefill(Qwen2Model(config), *PADDED)
 
 
 def test_a_model_that_attends_by_itself_is_refused():
     config = GPTJConfig(n_embd=32, n_layer=1, n_head=2, vocab_size=90, rotary_dim=4)
     with pytest.raises(ModelError, match="GPTJModel does not attend by transformers' attention"):
-        read_prompts(GPTJModel(config), *PADDED)
+        prefill(GPTJModel(config), *PADDED)
 
 
 def test_an_attention_of_another_kind_is_refused(qwen):
-    cache = RowCache(Group(read_prompts(qwen, *PADDED)[1], torch.arange(3)))
+    cache = RowCache(Group(prefill(qwen, *PADDED)[1], torch.arange(3)))
     states = torch.zeros(3, 2, 1, 8)
     with pytest.raises(ModelError, match="attention asks for softcap"):
         shared_attention(
@@ -152,11 +152,11 @@ def test_an_attention_of_another_kind_is_refused(qwen):
 
 
 def test_activation_checkpointing_is_refused(qwen):
-    _, prompts = read_prompts(qwen, *PADDED)
+    _, prompts = prefill(qwen, *PADDED)
     qwen.train().activation_checkpointing_enable()
     inputs, positions = torch.randn(3, 1, 32), torch.tensor([[4], [2], [7]])
     with pytest.raises(ModelError, match="checkpointing drops keys and values"):
-        read_on(qwen, RowCache(Group(prompts, torch.arange(3))), inputs, positions)
+        decode(qwen, RowCache(Group(prompts, torch.arange(3))), inputs, positions)
 
 
 class LargestTensor(TorchDispatchMode):
