@@ -1,7 +1,8 @@
 """Files that are never seen in part."""
 
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -9,24 +10,35 @@ import pytest
 from latent_tts.files import free_bytes, write_at_once
 
 
-def write_often(path, content):
-    for _ in range(200):
-        write_at_once(path, content)
+WRITE_OFTEN = """
+import sys
+from pathlib import Path
+from latent_tts.files import write_at_once
+
+for _ in range(200):
+    write_at_once(Path(sys.argv[1]), sys.argv[2].encode() * 5000)
+"""
+WRITE_AND_DIE = """
+import os, sys
+from pathlib import Path
+from latent_tts.files import write_at_once
+
+os.fsync = lambda file: os._exit(9)
+write_at_once(Path(sys.argv[1]), b"half")
+"""
+
+
+def program(code, *arguments):
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)])
 
 
 def test_several_programs_may_write_the_same_file(tmp_path):
     path = tmp_path / "file"
-    contents = [bytes([number]) * 5000 for number in range(2)]
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_often, args=(path, one)) for one in contents]
-    for writer in writers:
-        writer.start()
-    while any(writer.is_alive() for writer in writers):
+    writers = [program(WRITE_OFTEN, path, letter) for letter in "ab"]
+    while any(writer.poll() is None for writer in writers):
         if path.exists():
-            assert path.read_bytes() in contents
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
+            assert path.read_bytes() in (b"a" * 5000, b"b" * 5000)
+    assert [writer.wait() for writer in writers] == [0, 0]
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -40,18 +52,10 @@ def test_what_a_killed_program_left_goes_in_time(tmp_path):
 
 
 def test_what_a_killed_program_of_this_machine_left_goes_at_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    writer = context.Process(target=write_and_die, args=(tmp_path / "file",))
-    writer.start()
-    writer.join()
+    assert program(WRITE_AND_DIE, tmp_path / "file").wait() == 9
     assert len(list(tmp_path.glob(".file.*.tmp"))) == 1
     write_at_once(tmp_path / "file", b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def write_and_die(path):
-    os.fsync = lambda file: os._exit(9)
-    write_at_once(path, b"half")
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
