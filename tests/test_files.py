@@ -9,7 +9,6 @@ import pytest
 
 from latent_tts.files import free_bytes, write_at_once
 
-
 WRITE_OFTEN = """
 import sys
 from pathlib import Path
