@@ -81,10 +81,11 @@ def sweep(
     Without FILE, pass@1, coverage and voting are measured over sampler strengths, on validation
     problems. A strength that is chosen on a test's questions makes its numbers too high.
     """
+    flag = next(param for param in context.command.params if param.name == "output")
+    output = Output(folder=file is not None).convert(output, flag, context)
     if file is not None:
         _refuse_others(context, ("file", "processes", "slurm", "output"))
-        return _run_file(file, Output(folder=True).convert(output, None, None), processes, slurm)
-    output = Output(folder=False).convert(output, None, None)
+        return _run_file(file, output, processes, slurm)
     tried = list(strengths(sampling))
     if not tried:
         flags = " or ".join(
