@@ -24,6 +24,7 @@ def test_a_task_of_this_project_asks_its_questions():
     ]
 
 
+@pytest.mark.slow
 def test_a_group_asks_each_of_its_tasks():
     assert list(task_questions("latent_tts_offline")) == [
         "latent_tts_arith",
@@ -142,6 +143,7 @@ def test_tasks_that_cannot_be_judged(stock, answers, changes, message):
         task_questions("stock", stock(*answers, **changes))
 
 
+@pytest.mark.slow
 def test_a_sweep_judges_texts(talkative, tmp_path):
     """What CODI answers is the gold text of one question of two: half are right."""
     from latent_tts.harness.sample import sample_pools

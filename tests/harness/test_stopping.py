@@ -42,6 +42,7 @@ def test_a_store_of_all_samples_spares_the_model(loaded, reads, tmp_path):  # no
     assert found == stopped(loaded, RULES[0])
 
 
+@pytest.mark.slow
 def test_an_evaluation_reports_votes_and_samples_and_nothing_biased(checkpoints, data):
     settings = {"num_return_sequences": 8, "latent_do_sample_by": "noise", "noise_std": 1.0}
     full = evaluate(checkpoints["coconut"], data, model_args=settings)

@@ -72,6 +72,7 @@ def test_more_samples_later_are_those_of_a_larger_run(loaded, reads, tmp_path):
     assert more == sampled(loaded, None, num_return_sequences=7)
 
 
+@pytest.mark.slow
 def test_a_changed_setting_takes_nothing_and_says_why(loaded, tmp_path, caplog):
     sampled(loaded, tmp_path)
     caplog.set_level(logging.INFO)
@@ -110,6 +111,7 @@ def test_rewards_are_kept_and_other_models_score_kept_thoughts(loaded, reads, tm
             assert one.reward != two.reward or one.reward == 0  # half precision
 
 
+@pytest.mark.slow
 def test_a_search_is_not_repeated(loaded, reads, tmp_path):
     model, _ = loaded
     first, other = (random_reward_model(model, seed) for seed in (0, 1))
@@ -152,6 +154,7 @@ def test_without_thoughts_another_reward_model_samples_anew(loaded, reads, tmp_p
     )
 
 
+@pytest.mark.slow
 def test_an_evaluation_goes_on_from_its_store(checkpoints, data, tmp_path, caplog):
     settings = {"num_return_sequences": 3, "latent_do_sample_by": "noise"}
     undisturbed = evaluate(checkpoints["coconut"], data, model_args=settings)

@@ -40,6 +40,7 @@ def read(text):
     return pd.read_csv(io.StringIO(text, newline=""), dtype=str, keep_default_na=False)
 
 
+@pytest.mark.slow
 def test_the_boards_table_computes_nothing(tmp_path):
     for seed, name in enumerate(("=1+1", "@SUM(A1)", "ä")):
         random_run(tmp_path / "runs" / name, seed=seed)

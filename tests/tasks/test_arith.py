@@ -159,6 +159,7 @@ def test_questions_are_short_plain_sentences(problems):
         assert problem.question.isascii()
 
 
+@pytest.mark.slow
 def test_questions_are_unique_and_splits_are_disjoint(problems):
     masked = {split: {mask(problem.question) for problem in problems[split]} for split in problems}
     assert all(len(texts) == COUNT for texts in masked.values())

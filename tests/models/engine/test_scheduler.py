@@ -277,7 +277,7 @@ def test_two_threads_share_a_model(backbone, noise):
 BUDGETS = [(5, 4, 250), (1, 12, 250), (5, 4, 900)]
 
 
-@pytest.mark.parametrize(("questions", "count", "budget"), slow_but(BUDGETS, (5, 4, 250)))
+@pytest.mark.parametrize(("questions", "count", "budget"), slow_but(BUDGETS))
 @pytest.mark.parametrize("backbone", ["colar"], indirect=True)
 def test_the_token_budget_bounds_what_is_held(
     backbone, noise, monkeypatch, caplog, passes, budget, questions, count

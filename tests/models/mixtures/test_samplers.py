@@ -10,6 +10,7 @@ from latent_tts.models.backbones.mixture import Mixing, Mixture
 from latent_tts.models.engine.mixed import mixed_tokens
 from latent_tts.models.samplers import randomness
 from latent_tts.models.samplers.dirichlet import log_gamma
+from tests.marks import slow_but
 from tests.models.engine.test_waits import waits
 from tests.models.mixtures.test_latent_sft import LENGTHS
 
@@ -115,7 +116,7 @@ def test_numbers_of_tokens_are_those_of_their_places():
     )
 
 
-@pytest.mark.parametrize("name", ["gumbel", "dirichlet"])
+@pytest.mark.parametrize("name", slow_but(["gumbel", "dirichlet"], "gumbel"))
 def test_drawn_mixtures_are_the_same_alone_and_in_batches(mixed, name):
     one = mixed("llama")
     settings = {**LENGTHS, "latent_do_sample_by": name, "num_return_sequences": 3}

@@ -236,6 +236,7 @@ def test_too_little_room_is_said_before_anything_is_sampled(tmp_path):
         Store(tmp_path / "a" / "b", IDENTITY).check_space(10**18)
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_no_finished_sample(tmp_path):
     program = (
         "import sys, pathlib\n"

@@ -120,6 +120,7 @@ def test_other_questions_are_said_on_stderr_page_and_markdown(tmp_path):
     assert "| accuracy | questions |" in head
 
 
+@pytest.mark.slow
 def test_damaged_runs_are_named_and_the_others_make_the_board(tmp_path):
     runs = tmp_path / "runs"
     random_run(runs / "good", seed=1)

@@ -29,6 +29,7 @@ def key_of(board, run, metric):
     return key
 
 
+@pytest.mark.slow
 def test_any_two_rows_pair_as_compare_says(tmp_path):
     for seed, name in enumerate(("one", "two")):
         random_run(tmp_path / "runs" / name, seed=seed, skill=0.4 + 0.3 * seed)
