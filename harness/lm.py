@@ -200,6 +200,7 @@ class LatentLM(ProcessLM):
             return
         record, names = self._record(), ("checkpoint", "reward_model", "settings", "aggregation")
         own = {name: record[name] for name in names} | {"dtype": str(self.model.dtype)}
+        own["nearest_tokens"] = self.arguments.nearest_tokens or None  # they stand in responses
         # What was given too: a task's gen_kwargs may choose a sampler that it is for.
         self._cache = ResponseCache(store, own | {"given": self.settings})
 

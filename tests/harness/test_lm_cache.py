@@ -149,6 +149,8 @@ CHANGES = [
         "dtype was 'torch.float32' and is now 'torch.bfloat16'",
     ),
     ({"torch_random_seed": 5}, "seed was 1234 and is now 5"),
+    # Responses hold them.
+    ({"model_args": {"nearest_tokens": 2}}, "nearest_tokens was not set and is now 2"),
     # Not the sampler's own, but that of gen_kwargs that choose it.
     (
         {"model_args": {"dropout_mask": "sample"}},
