@@ -51,6 +51,38 @@ def asked_questions(
     return found
 
 
+def asked_or_generated(
+    tasks: Sequence[str],
+    file: Path | None,
+    include_path: Path | None,
+    judge: str | None,
+    *,
+    problems: int,
+    seed: int,
+    split: Split = "validation",
+    hard_share: float = 0.0,
+) -> list[Question]:
+    """Return the questions of `asked_questions`, or generated problems where none are asked for.
+
+    Args:
+        tasks: names that --tasks takes.
+        file: of questions.
+        include_path: a folder of tasks beside this project's and lm-eval's own.
+        judge: of the answers; None for that of each task, and for numbers in the file.
+        problems: how many are generated.
+        seed: of these.
+        split: of these.
+        hard_share: of these, those with larger numbers.
+
+    Raises:
+        TaskError: as `asked_questions`.
+    """
+    asked = asked_questions(tasks, file, include_path, judge)
+    if not asked:
+        return arith_questions(split, problems, hard_share=hard_share, seed=seed)
+    return [question for own in asked.values() for question in own]
+
+
 def task_questions(
     name: str, include_path: Path | None = None, judge: str | None = None
 ) -> dict[str, list[Question]]:

@@ -19,7 +19,7 @@ from ...reward.shards import Shards
 from ...tasks import Question, find_judge, voting_at_k
 from ..lengths import long_prompts, refuse_long_prompts
 from ..processes import process_state
-from ..questions import arith_questions, asked_questions
+from ..questions import asked_or_generated
 from ..team import Team
 from . import HELP
 from .options import question_options, thought_options
@@ -101,10 +101,16 @@ def annotate(
     batch size × N × M rows at a time.
     """
     logging.basicConfig(level=logging.WARNING)
-    named = asked_questions(tasks, questions, include_path, judge) or {
-        "": arith_questions(split, problems, hard_share=hard_share, seed=problem_seed)
-    }
-    asked = [question for own in named.values() for question in own]
+    asked = asked_or_generated(
+        tasks,
+        questions,
+        include_path,
+        judge,
+        problems=problems,
+        seed=problem_seed,
+        split=split,
+        hard_share=hard_share,
+    )
     state = process_state()
     model = AutoLatentModel.from_pretrained(pretrained, device_map=str(state.device))
     given = {name: value for name, value in sampling.items() if value is not None}

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ...models import BACKBONES, AutoLatentModel, sample, tokenizer_of
 from ...models.measures import measures
-from ..questions import arith_questions, asked_questions
+from ..questions import asked_or_generated
 from . import HELP
 from .options import question_options
 
@@ -39,10 +39,8 @@ def measure(
     """
     if backbone is not None:
         BACKBONES[backbone]  # a wrong name is said before anything is loaded
-    asked = asked_questions(tasks, questions, include_path, judge) or {
-        "": arith_questions("validation", problems, hard_share=0, seed=seed)
-    }
-    texts = [question.text for own in asked.values() for question in own]
+    asked = asked_or_generated(tasks, questions, include_path, judge, problems=problems, seed=seed)
+    texts = [question.text for question in asked]
     written = None
     if against is not None:
         chains = _measured(against, "explicit", texts, {"seed": seed}, None)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ...models import SAMPLERS, AutoLatentModel, LatentSettings, tokenizer_of
 from ...results.reports.board import build_board
 from ...tasks import Question
-from ..questions import arith_questions, asked_questions
+from ..questions import asked_or_generated
 from ..sample import sampled_metrics
 from ..sweeps import find_points, read_sweep, run_sweep, submit_sweep
 from . import HELP
@@ -92,10 +92,7 @@ def sweep(
             "--" + kind.strength.replace("_", "-") for kind in SAMPLERS.usable().values()
         )
         raise click.UsageError(f"Nothing to try: give {flags} at least once.")
-    asked = asked_questions(tasks, questions, include_path, judge) or {
-        "": arith_questions("validation", problems, hard_share=0, seed=seed)
-    }
-    every = [question for own in asked.values() for question in own]
+    every = asked_or_generated(tasks, questions, include_path, judge, problems=problems, seed=seed)
     model = AutoLatentModel.from_pretrained(pretrained)
     tokenizer = tokenizer_of(model)
     runs = [model.settings(latent_do_sample=False, num_return_sequences=1, seed=seed)]
