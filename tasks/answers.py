@@ -103,11 +103,12 @@ def read_number(answer: str | None) -> str | None:
 
 def _core(answer: str) -> str:
     """Return the part of an answer that states it, without markup."""
-    text = _INVISIBLE.sub("", boxed(answer) or answer)
-    if boxed(answer) is not None and re.search(r"[-\u2212]\s*\\boxed", answer):
+    box = boxed(answer)
+    if box is not None and re.search(r"[-\u2212]\s*\\boxed", answer):
         return ""
+    text = _INVISIBLE.sub("", box or answer)
     text = _INEQUALITY.sub("\u2264", re.sub(r"\\([%$#&])", r"\1", text))
-    sides = [side for side in re.split(r"=|\u2248|\\approx", text)]
+    sides = re.split(r"=|\u2248|\\approx", text)
     if any(map(_TWO.search, sides[1:-1])):
         return ""
     text = next((side for side in reversed(sides) if re.search("[0-9]", side)), "")

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import pandas as pd
 import yaml
 
 from ...registry import near
 from ..errors import ResultsError
 from ..runs.align import QuestionTable, Side, judge
 from ..runs.collect import runs_by_task
-from ..runs.metrics import k_of
+from ..runs.metrics import find_metric, k_of
 from ..runs.record import Problem, Run
 from ..runs.same import same_questions, same_version
 from ..statistics import drop_p_value, holm
@@ -147,13 +148,13 @@ def judge_claims(
     if not 0 < alpha < 1:
         raise ResultsError(f"alpha={alpha!r}; it must lie between 0 and 1, as 0.05 does.")
     tests = [(claim, task) for claim in claims for task in _tasks(claim, runs)]
-    judged, rows, p_values = _Judged(tests, runs), [], []
+    judged, p_values = _Judged(tests, runs), []
+    rows: list[Row] = []
     for claim, task in tests:
         sides = judged.sides(claim, task)
-        (row,) = compare_metrics(sides, claim.a.metric, claim.b.metric).metrics
-        a, b = (name.strip() for name in row.metric.split("−"))
-        first, second = sides[0].means[a], sides[-1].means[b]
-        rows.append(row)
+        rows += compare_metrics(sides, claim.a.metric, claim.b.metric).metrics
+        first = _values(sides[0], claim.a.metric)
+        second = _values(sides[-1], claim.b.metric)
         p_values.append(min(1.0, 2 * min(drop_p_value(first, second), drop_p_value(second, first))))
     return [
         Finding(claim=claim, task=task, row=row, p=p, verdict=_verdict(claim, row, p <= alpha))
@@ -206,6 +207,11 @@ class _Judged:
             run = replace(self._runs[name][task], name=name)
             self._tables[name, task] = judge(run, ks=sorted(self._ks[name, task]))
         return self._tables[name, task]
+
+
+def _values(side: Side, wanted: str) -> pd.Series:
+    table = side.means
+    return table[find_metric(wanted, list(map(str, table)), where=side.name)]
 
 
 def _verdict(claim: Claim, row: Row, shown: bool) -> str:
