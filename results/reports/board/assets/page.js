@@ -38,14 +38,28 @@ const makeTable = (place, columns, options = {}) => {
     placeholder: "Nothing fits the filters",
     responsiveLayout: onPhone ? "collapse" : false,
     responsiveLayoutCollapseStartOpen: false,
+    autoResize: false, // redrawWhenResized does it
     columns,
     ...options,
   });
   table.on("tableBuilt", () => {
     sortByKeyboard(table);
+    redrawWhenResized(table, document.querySelector(place));
     hintAtMore(document.querySelector(place), document.querySelector(`${place} .tabulator-tableholder`), table);
   });
   return table;
+};
+
+// Tabulator's own autoResize also draws anew when the table is scrolled into sight or its rows grow
+// taller, and a press on a row that is replaced before the finger is lifted is no click.
+const redrawWhenResized = (table, box) => {
+  let drawn = box.clientWidth;
+  const redraw = () => {
+    drawn = box.clientWidth;
+    if (drawn) table.redraw();
+  };
+  new ResizeObserver(() => { if (box.clientWidth !== drawn) redraw(); }).observe(box);
+  window.addEventListener("resize", redraw);
 };
 
 // Sorting from the keyboard: a title is reached by Tab, and Enter or Space sorts.
