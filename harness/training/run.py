@@ -15,6 +15,7 @@ from ...models.identity import digest, tensors_digest
 from ...models.precision import read_dtype
 from ...models.training import train
 from ...models.training.adapters import add_adapters, read_adapters
+from ...models.training.soft_labels import FILE
 from ..processes import process_state
 from ..resume import keep_recipe
 from .base import check_lengths, load_base, marker_tokens
@@ -52,13 +53,14 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
     check_lengths(model, tokenizer, examples, recipe.objective)
     record = recipe.record() | {
         "examples": digest(json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples),
-        "weights": base,
     }
+    start = {"weights": base}
     latent = recipe.objective.backbone is not None
     adapter = None if recipe.adapter is None else resolve_checkpoint(recipe.adapter)
     if adapter is not None:
         check_base(adapter, base, str(recipe.base))
-        record["adapter"] = tensors_digest(read_adapters(Path(adapter)))
+        start["adapter"] = tensors_digest(read_adapters(Path(adapter)))
+    record |= start | dict(recipe.objective.begin(examples, start))
     peft_model = add_adapters(
         model,
         recipe.lora,
@@ -95,6 +97,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
             "device": _device(state.device),
             "command": " ".join(["latent-tts", *map(without_folders, sys.argv[1:])]),
         }
+        labels = recipe.objective.soft_labels_of(model, tokenizer, examples, trained.helpers)
         publish(
             output,
             recipe,
@@ -104,9 +107,18 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
             trained=trained,
             about=about,
         )
+        if labels is not None:
+            labels.write(output / FILE, _published(recipe, output, base))
         logger.info("Wrote %s", output)
     state.wait_for_everyone()
     return trained.measured
+
+
+def _published(recipe: Recipe, output: Path, base: str) -> dict[str, str]:
+    """Return digests of the published weights, as a training that starts from them knows them."""
+    if recipe.lora.lora_rank and not recipe.publish.merge:
+        return {"weights": base, "adapter": tensors_digest(read_adapters(output))}
+    return {"weights": load_base(str(output), (), recipe.objective, seed=0)[2]}
 
 
 def _begun_otherwise(file: Path, differs: str) -> ModelError:
