@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional
 
 from ...backbones.mixture import Mixing, Mixture
-from ...engine.positions import position_limit
 from ...errors import ModelError
 from ...fields import integer
 from ...samplers import Sampler
@@ -114,7 +113,7 @@ class LatentSFTLabels(Objective):
             phase = "decoder"
         tracks = [self._tracks(model, tokenizer, turn.example) for turn in turns]
         encoder, decoder = (
-            pad_tracks(rows, pad=tokenizer.pad_token_id) for rows in zip(*tracks, strict=True)
+            pad_tracks(rows, pad=model.latent_tokens.pad) for rows in zip(*tracks, strict=True)
         )
         kinds = decoder["kinds"].flatten()
         learned = ((kinds == TEXT) | (kinds == END)).nonzero().squeeze(1)
@@ -178,7 +177,7 @@ class LatentSFTLabels(Objective):
         found: dict[int, Mixture] = {}
         for start in range(0, len(order), _TOGETHER):
             part = order[start : start + _TOGETHER]
-            padded = pad_tracks([tracks[one] for one in part], pad=tokenizer.pad_token_id)
+            padded = pad_tracks([tracks[one] for one in part], pad=model.latent_tokens.pad)
             track = {name: value.to(model.device) for name, value in padded.items()}
             with torch.no_grad():
                 made = self.make_thoughts(model, track, helpers)
