@@ -50,17 +50,17 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
     state = process_state()
     model, tokenizer, base = load_base(recipe.base, examples, recipe.objective, seed=plan.seed)
     recipe.objective.check_sampler(model, recipe.sampler)
-    check_lengths(model, tokenizer, examples, recipe.objective)
-    record = recipe.record() | {
-        "examples": digest(json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples),
-    }
-    start = {"weights": base}
-    latent = recipe.objective.backbone is not None
     adapter = None if recipe.adapter is None else resolve_checkpoint(recipe.adapter)
     if adapter is not None:
         check_base(adapter, base, str(recipe.base))
-        start["adapter"] = tensors_digest(read_adapters(Path(adapter)))
-    record |= start | dict(recipe.objective.begin(examples, start))
+    start = _weights(base, adapter)
+    record = recipe.record() | {
+        "examples": digest(json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples),
+        **start,
+        **recipe.objective.begin(examples, start),
+    }
+    check_lengths(model, tokenizer, examples, recipe.objective)
+    latent = recipe.objective.backbone is not None
     peft_model = add_adapters(
         model,
         recipe.lora,
@@ -108,17 +108,19 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
             about=about,
         )
         if labels is not None:
-            labels.write(output / FILE, _published(recipe, output, base))
+            alone = recipe.lora.lora_rank and not recipe.publish.merge
+            again = base if alone else load_base(str(output), (), recipe.objective, seed=0)[2]
+            labels.write(output / FILE, _weights(again, str(output) if alone else None))
         logger.info("Wrote %s", output)
     state.wait_for_everyone()
     return trained.measured
 
 
-def _published(recipe: Recipe, output: Path, base: str) -> dict[str, str]:
-    """Return digests of the published weights, as a training that starts from them knows them."""
-    if recipe.lora.lora_rank and not recipe.publish.merge:
-        return {"weights": base, "adapter": tensors_digest(read_adapters(output))}
-    return {"weights": load_base(str(output), (), recipe.objective, seed=0)[2]}
+def _weights(base: str, adapter: str | None) -> dict[str, str]:
+    """Return digests of the weights that a training starts from: a base's, and adapters'."""
+    if adapter is None:
+        return {"weights": base}
+    return {"weights": base, "adapter": tensors_digest(read_adapters(Path(adapter)))}
 
 
 def _begun_otherwise(file: Path, differs: str) -> ModelError:

@@ -130,8 +130,17 @@ class LatentSFTLabels(Objective):
         self, model: Any, batch: Batch, sampler: Sampler, helpers: nn.ModuleDict
     ) -> Mapping[str, torch.Tensor]:
         """Return the summed cross-entropy of the groups but the first, end marker and answer."""
+        phase = batch["phase"]
+        if phase != "both" and any(
+            getattr(m, "gradient_checkpointing", 0) for m in model.modules()
+        ):
+            raise ModelError(
+                "gradient_checkpointing computes states again when all weights are trained, so "
+                "encoder and decoder cannot be trained one after the other with it. Leave it out, "
+                "or set encoder_updates and decoder_updates to 0."
+            )
         fixed = {"encoder": model.parameters(), "decoder": helpers.parameters(), "both": ()}
-        with _fixed(fixed[batch["phase"]]):
+        with _fixed(fixed[phase]):
             thoughts = self.make_thoughts(model, batch["encoder"], helpers)
             track = batch["decoder"]
             embed = model.get_input_embeddings()
@@ -194,7 +203,7 @@ class LatentSFTLabels(Objective):
         )
 
     def _tracks(self, model: Any, tokenizer: Any, example: Example) -> tuple[Track, Track]:
-        """Return the encoder's and the decoder's track; ModelError where they are too long."""
+        """Return the encoder's and the decoder's track."""
         prompt = model.encode_prompt(tokenizer, example.question)
         chain = encode(tokenizer, written(example.steps, "").removesuffix("### "))
         after = [*boxed(model, tokenizer, example), tokenizer.eos_token_id]

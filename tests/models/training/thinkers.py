@@ -2,6 +2,7 @@
 
 import shutil
 
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from latent_tts.models.training.soft_labels import SoftLabels, example_key
@@ -16,7 +17,7 @@ def write_thinker(folder, trunk):
     if trunk != "GPT2":
         return write_checkpoint(folder, "llama")
     write_coconut(folder)
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), None
+    model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     shutil.rmtree(folder)
     tokenizer.chat_template = TEMPLATE
@@ -27,8 +28,6 @@ def write_thinker(folder, trunk):
 
 def labels_of(problems, thoughts, *, rate=2, start=()):
     """Soft labels of some problems from their thoughts, each (ids, weights)."""
-    import torch
-
     return SoftLabels(
         keys=torch.tensor([example_key(problem) for problem in problems]),
         ends=torch.tensor([len(ids) for ids, _ in thoughts]).cumsum(0),
