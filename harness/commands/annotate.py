@@ -10,9 +10,10 @@ import click
 import pandas as pd
 from tqdm import tqdm
 
-from ...models import AutoLatentModel, LatentSettings, tokenizer_of
+from ...models import LatentSettings, tokenizer_of
 from ...models.identity import checkpoint_digest
 from ...results.reports.table import plus_minus
+from ...reward.checks import check_thinks
 from ...reward.labels import LabelledQuestion, label_questions
 from ...reward.shard_index import ShardIndex, questions_digest
 from ...reward.shards import Shards
@@ -22,6 +23,7 @@ from ..processes import process_state
 from ..questions import asked_or_generated
 from ..team import Team
 from . import HELP
+from .checkpoint import CheckpointOptions, checkpoint_options
 from .options import question_options, thought_options
 from .output import Output
 
@@ -74,6 +76,7 @@ from .output import Output
     type=click.IntRange(1),
     help="Questions in a shard, which a killed run does not label again.",
 )
+@checkpoint_options
 @thought_options
 def annotate(
     pretrained: str,
@@ -101,6 +104,7 @@ def annotate(
     batch size × N × M rows at a time.
     """
     logging.basicConfig(level=logging.WARNING)
+    checkpoint = CheckpointOptions.take(sampling)
     asked = asked_or_generated(
         tasks,
         questions,
@@ -112,11 +116,14 @@ def annotate(
         hard_share=hard_share,
     )
     state = process_state()
-    model = AutoLatentModel.from_pretrained(pretrained, device_map=str(state.device))
+    model = checkpoint.load(
+        pretrained, latent_length=sampling["latent_length"], device=str(state.device)
+    )
     given = {name: value for name, value in sampling.items() if value is not None}
     settings = model.settings(
         latent_do_sample=True, num_return_sequences=trajectories, seed=seed, **given
     )
+    check_thinks(model, settings)
     tokenizer = tokenizer_of(model)
     long = long_prompts(model, tokenizer, [question.text for question in asked], settings)
     refuse_long_prompts(
