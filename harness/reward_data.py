@@ -82,11 +82,10 @@ def _open(path: Path, digest: str, pretrained: str) -> Shards:
 
 
 def _read(shards: Shards) -> list[LabelledQuestion]:
-    entries: list[LabelledQuestion] = []
-    shards.complete(entries.extend)
+    entries = [entry for _, entry in shards.entries()]
     if not entries:
         raise RewardError(
-            f"{shards.folder} holds no complete shard. Run `latent-tts annotate` first."
+            f"{shards.folder} holds no labelled question. Run `latent-tts annotate` first."
         )
     if len(entries) < shards.index.count:
         logger.warning(

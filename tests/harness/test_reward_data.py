@@ -42,7 +42,7 @@ def write(folder, settings, *, prompt):
         labels=torch.zeros(2, 3),
         right=torch.tensor([True, False]),
     )
-    Shards.begin(folder, index).write(0, [entry])
+    Shards.begin(folder, index).write({0: entry})
     return folder
 
 
