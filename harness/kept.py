@@ -1,6 +1,5 @@
 """A store as it is used while sampling: what is there already, and what is added."""
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ import torch
 
 from ..models import Trajectory
 from ..models.identity import checkpoint_digest
-from ..results.store import Beam, Sampled, Scored, Searched, Store
+from ..results.store import Beam, Sampled, Scored, Searched, Store, question_digest
 from ..reward.model import LatentRewardHead
 
 
@@ -79,7 +78,7 @@ class Kept:
 
     def find(self, prompt: Sequence[int], count: int) -> list[Finished]:
         """Return those of a question's first samples that are there."""
-        question = _question(prompt)
+        question = question_digest(prompt)
         scores: Mapping[int, tuple[float | None, ...]] = {}
         if self._scored is not None:
             scores = self.store.scores(question, self._scored)
@@ -105,7 +104,7 @@ class Kept:
         Raises:
             StoreError: they cannot be written.
         """
-        question = _question(prompt)
+        question = question_digest(prompt)
         rows = [
             Sampled(question, one.sample, one.thoughts, one.answer_ids, one.truncated)
             for one in samples
@@ -123,7 +122,7 @@ class Kept:
         """
         if self._scored is None or not samples:
             return
-        question = _question(prompt)
+        question = question_digest(prompt)
         self.store.append_scores(
             [Scored(question, one.sample, self._scored, _written(one)) for one in samples]
         )
@@ -135,7 +134,7 @@ class Kept:
             prompt: token ids.
             beams: how many, and how many candidates of each.
         """
-        found = self.store.searched(_question(prompt), self._search(beams))
+        found = self.store.searched(question_digest(prompt), self._search(beams))
         if found is None:
             return None
         return [
@@ -160,7 +159,7 @@ class Kept:
         rows = tuple(
             Beam(one.thoughts, one.answer_ids, one.truncated, _written(one)) for one in found
         )
-        self.store.append_scores([Searched(_question(prompt), self._search(beams), rows)])
+        self.store.append_scores([Searched(question_digest(prompt), self._search(beams), rows)])
 
     def _search(self, beams: tuple[int, int]) -> str:
         return f"{beams[0]} of {beams[1]} by {self._scored}"
@@ -172,7 +171,3 @@ def _written(sample: Finished) -> tuple[float | None, ...]:
 
 def _read(rewards: Sequence[float | None]) -> tuple[float, ...]:
     return tuple(math.nan if reward is None else reward for reward in rewards)
-
-
-def _question(prompt: Sequence[int]) -> str:
-    return hashlib.blake2b(",".join(map(str, prompt)).encode(), digest_size=12).hexdigest()

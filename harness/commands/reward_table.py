@@ -10,7 +10,7 @@ import click
 import pandas as pd
 from tqdm import tqdm
 
-from ...models import AutoLatentModel, LatentSettings, Sampler, tokenizer_of
+from ...models import LatentSettings, Sampler, tokenizer_of
 from ...results.reports.rewards import DETERMINISTIC, rewards_table
 from ...results.statistics import paired_difference
 from ...reward import LatentRewardModel, RewardError
@@ -21,6 +21,7 @@ from ..questions import arith_questions, asked_questions
 from ..remembered import Remembered
 from ..sample import sampled_metrics
 from . import HELP
+from .checkpoint import CheckpointOptions, checkpoint_options
 from .options import question_options, save_table, thought_options
 from .output import Output
 
@@ -62,6 +63,7 @@ VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on t
 )
 @click.option("--seed", default=1234, show_default=True, help="Of the samples.")
 @click.option("--limit", type=click.IntRange(2), help="Questions a task; all if not given.")
+@checkpoint_options
 @thought_options
 def reward_table(
     pretrained: str,
@@ -91,7 +93,8 @@ def reward_table(
         if math.isqrt(size) ** 2 != size:
             raise RewardError(f"--budget {size} is no square, such as 4, 16 or 64.")
     asked = _asked(tasks, questions, include_path, split, judge)
-    model = AutoLatentModel.from_pretrained(pretrained)
+    checkpoint = CheckpointOptions.take(sampling)
+    model = checkpoint.load(pretrained, latent_length=sampling["latent_length"])
     tokenizer = tokenizer_of(model)
     heads = _heads(reward_models)
     for head in heads.values():
