@@ -93,8 +93,8 @@ def test_a_stage_that_was_killed_goes_on_to_the_same_labels(stages, tmp_path):
         "    if state.global_step == 3:\n        import os; os._exit(9)\n"
         "    own(self, args, state, control, **kwargs)\n"
         "checkpoints.SaveByClock.on_step_end = stop\n"
-        "from latent_tts.harness.cli import main\nsys.argv = ['latent-tts', 'train', *sys.argv[1:]]\n"
-        "main()\n"
+        "from latent_tts.harness.cli import main\n"
+        "sys.argv = ['latent-tts', 'train', *sys.argv[1:]]\nmain()\n"
     )
     command = [sys.executable, "-c", script, str(file), "--output", str(tmp_path / "one")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
