@@ -5,8 +5,9 @@ what it makes there is the group's thought. The decoder reads the thoughts, and 
 the tokens of the next group, which it has to write from it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -23,16 +24,18 @@ class Track:
         kinds: what each is, such as `THOUGHT`.
         groups: number of the thought that an input belongs to, from 0; -1 for none.
         positions: of each input.
+        targets: the token that is learned after an input; -1 for none.
     """
 
     tokens: Sequence[int]
     kinds: Sequence[int]
     groups: Sequence[int]
     positions: Sequence[int]
+    targets: Sequence[int]
 
     @classmethod
-    def of(cls, inputs: Iterator[tuple[int, int, int, int]]) -> "Track":
-        """Return the track of inputs, each token, kind, group and position."""
+    def of(cls, inputs: Iterable[tuple[int, int, int, int, int]]) -> "Track":
+        """Return the track of inputs, each token, kind, group, position and target."""
         return cls(*zip(*inputs, strict=True))
 
 
@@ -50,14 +53,10 @@ def encoder_track(prompt: Sequence[int], chain: Sequence[int], rate: int, *, fil
         rate: tokens of a group.
         fill: id that stands for compress tokens.
     """
-
-    def inputs() -> Iterator[tuple[int, int, int]]:
-        yield from ((token, PROMPT, -1) for token in prompt)
-        for number, group in enumerate(cut_chain(chain, rate)):
-            yield from ((token, TEXT, number) for token in group)
-            yield fill, THOUGHT, number
-
-    return Track.of((*one, place) for place, one in enumerate(inputs()))
+    inputs = [(token, PROMPT, -1) for token in prompt]
+    for number, group in enumerate(cut_chain(chain, rate)):
+        inputs += [*((token, TEXT, number) for token in group), (fill, THOUGHT, number)]
+    return Track.of((*one, place, -1) for place, one in enumerate(inputs))
 
 
 def decoder_track(
@@ -67,6 +66,7 @@ def decoder_track(
 
     Thoughts have the positions after the prompt as if nothing stood behind them; tokens behind a
     thought go on from it, and what follows from the last thought. The first group is not written.
+    A group's last token is learned and not read, since nothing is learned after it.
 
     Args:
         prompt: its tokens.
@@ -76,17 +76,19 @@ def decoder_track(
         fill: id that stands for thoughts.
     """
     groups = cut_chain(chain, rate)
-
-    def inputs() -> Iterator[tuple[int, int, int, int]]:
-        yield from ((token, PROMPT, -1, place) for place, token in enumerate(prompt))
-        for number, behind in enumerate([*groups[1:], ()][: len(groups)]):
-            place = len(prompt) + number
-            yield fill, THOUGHT, number, place
-            yield from ((t, TEXT, number, place + 1 + at) for at, t in enumerate(behind))
-        start = len(prompt) + len(groups)
-        yield from ((token, END, -1, start + at) for at, token in enumerate(after))
-
-    return Track.of(inputs())
+    inputs = [(token, PROMPT, -1, place, -1) for place, token in enumerate(prompt)]
+    for number in range(len(groups)):
+        place, behind = len(prompt) + number, groups[number + 1 :][:1] or [()]
+        read, learned = [fill, *behind[0][:-1]], behind[0] or [-1]
+        inputs += [
+            (token, TEXT if at else THOUGHT, number, place + at, learned[at])
+            for at, token in enumerate(read)
+        ]
+    inputs[-1] = (*inputs[-1][:-1], after[0])
+    start = len(prompt) + len(groups)
+    following = enumerate(pairwise(after))
+    inputs += [(token, END, -1, start + at, target) for at, (token, target) in following]
+    return Track.of(inputs)
 
 
 def encoder_visible(kinds: torch.Tensor) -> torch.Tensor:
@@ -130,12 +132,12 @@ def _itself(kinds: torch.Tensor) -> torch.Tensor:
 
 
 def pad_tracks(tracks: Sequence[Track], *, pad: int) -> dict[str, torch.Tensor]:
-    """Return tokens, kinds, groups and positions of B tracks, i64[B, S] each, padded on the right.
+    """Return each field of B tracks, i64[B, S], padded on the right.
 
     Nothing sees padding.
     """
     width = max(len(track.tokens) for track in tracks)
-    fills = {"tokens": pad, "kinds": PADDING, "groups": -1, "positions": 0}
+    fills = {"tokens": pad, "kinds": PADDING, "groups": -1, "positions": 0, "targets": -1}
     rows = {
         name: [[*getattr(t, name), *[fill] * (width - len(t.tokens))] for t in tracks]
         for name, fill in fills.items()

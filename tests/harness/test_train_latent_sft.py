@@ -1,5 +1,6 @@
 """Latent-SFT's two stages by `latent-tts train`, with tiny numbers."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from latent_tts.errors import LatentTTSError
 from latent_tts.harness.commands.train import train
 from latent_tts.models import AutoLatentModel
 from latent_tts.models.training.soft_labels import FILE, read_soft_labels
-from tests.harness.test_train import BASE, weights
+from tests.harness.test_train import BASE
+from tests.models.mixtures.checkpoints import write_checkpoint
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 COMMON = {
@@ -43,6 +45,10 @@ STAGE_2 = COMMON | {
     "train_one_sided": True,
     "updates": 4,
 }
+
+
+def recipe_of(name):
+    return yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
 
 
 def run(folder, name, recipe, *flags):
@@ -93,8 +99,8 @@ def test_a_stage_that_was_killed_goes_on_to_the_same_labels(stages, tmp_path):
         "    if state.global_step == 3:\n        import os; os._exit(9)\n"
         "    own(self, args, state, control, **kwargs)\n"
         "checkpoints.SaveByClock.on_step_end = stop\n"
-        "from latent_tts.harness.cli import main\nsys.argv = ['latent-tts', 'train', *sys.argv[1:]]\n"
-        "main()\n"
+        "from latent_tts.harness.cli import main\n"
+        "sys.argv = ['latent-tts', 'train', *sys.argv[1:]]\nmain()\n"
     )
     command = [sys.executable, "-c", script, str(file), "--output", str(tmp_path / "one")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -156,12 +162,32 @@ def test_bad_input_of_stage_1_is_named_and_nothing_is_written(tmp_path, case):
     assert not (tmp_path / "one").exists()
 
 
+@pytest.mark.parametrize("name", ["tiny-latent-sft", "smollm2-latent-sft"])
+def test_the_recipes_of_both_stages_fit_together(name):
+    one, two = (recipe_of(f"{name}{stage}") for stage in ("-1", ""))
+    assert two["data"] == one["data"]
+    assert two["soft_labels"] == f"./{name}-1/{FILE}"
+    assert f"./{name}-1" in (two["base"], two.get("adapter"))
+
+
 @pytest.mark.slow
-def test_the_tiny_recipes_fit_together(stages):
-    first, second = (
-        yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
-        for name in ("tiny-latent-sft-1", "tiny-latent-sft")
-    )
-    assert second["data"] == first["data"]
-    assert second["soft_labels"] == f"{second['base']}/{FILE}"
-    assert weights(stages / "two").keys() == weights(stages / "one").keys()
+def test_the_smollm2_recipes_on_a_small_model(tmp_path):
+    base = write_checkpoint(tmp_path / "base", "qwen")
+    lines = [
+        json.dumps({"question": f"{n}+2?", "steps": [f"{n}+2={n + 2}"], "answer": str(n + 2)})
+        for n in range(8)
+    ]
+    data, held = tmp_path / "data.jsonl", tmp_path / "held.jsonl"
+    data.write_text("\n".join(lines[:6]))
+    held.write_text("\n".join(lines[6:]))
+    changes = {"base": str(base), "adapter": None, "data": [str(data)], "report_to": "none"}
+    changes |= {"batch_size": 2, "save_minutes": 0}
+    small = {"encoder_updates": 1, "decoder_updates": 1, "updates": 3}
+    name = "smollm2-latent-sft"
+    assert run(tmp_path, f"{name}-1", recipe_of(f"{name}-1") | changes | small).exit_code == 0
+    changes |= {"adapter": str(tmp_path / f"{name}-1"), "validation": [str(held)], "epochs": 1}
+    changes |= {"soft_labels": str(tmp_path / f"{name}-1" / FILE)}
+    done = run(tmp_path, name, recipe_of(name) | changes)
+    assert "Validation accuracy" in done.output
+    settings = AutoLatentModel.from_pretrained(tmp_path / name).settings()
+    assert (settings.sampler.name, settings.num_return_sequences) == ("gumbel", 16)

@@ -76,9 +76,9 @@ class LatentSFTObjective(Objective):
         """Return what `pad_batch` returns, and the labels of all thoughts.
 
         A text is a placeholder for each thought, the end marker, the answer and eos. `ids`
-        i64[M, K] and `log_probs` f[M, K] are the labels, `places` i64[M] where they stand among the B * A
-        places of the texts, `before` i64[M] the states that predict them, among the B * (A + 1)
-        states, and `shares` f[M] how much each counts in the mean over its example's.
+        i64[M, K] and `log_probs` f[M, K] are the labels, `places` i64[M] where they stand among
+        the B * A places of the texts, `before` i64[M] the states that predict them, among the
+        B * (A + 1) states, and `shares` f[M] how much each counts in its example's mean.
         """
         made = [self._row(model, tokenizer, turn) for turn in turns]
         batch: Batch = dict(

@@ -15,8 +15,6 @@ from ...errors import ModelError
 from ...fields import integer
 from ...samplers import Sampler
 from ..compression import (
-    END,
-    TEXT,
     THOUGHT,
     Track,
     decoder_track,
@@ -115,14 +113,14 @@ class LatentSFTLabels(Objective):
         encoder, decoder = (
             pad_tracks(rows, pad=model.latent_tokens.pad) for rows in zip(*tracks, strict=True)
         )
-        kinds = decoder["kinds"].flatten()
-        learned = ((kinds == TEXT) | (kinds == END)).nonzero().squeeze(1)
+        targets = decoder["targets"].flatten()
+        learned = (targets >= 0).nonzero().squeeze(1)
         return {
             "phase": phase,
             "encoder": encoder,
             "decoder": decoder,
-            "states": learned - 1,  # every prompt has a token
-            "targets": decoder["tokens"].flatten()[learned],
+            "states": learned,
+            "targets": targets[learned],
             "counts": {"text": torch.tensor(len(learned))},
         }
 
@@ -131,9 +129,8 @@ class LatentSFTLabels(Objective):
     ) -> Mapping[str, torch.Tensor]:
         """Return the summed cross-entropy of the groups but the first, end marker and answer."""
         phase = batch["phase"]
-        if phase != "both" and any(
-            getattr(m, "gradient_checkpointing", 0) for m in model.modules()
-        ):
+        again = any(getattr(one, "gradient_checkpointing", False) for one in model.modules())
+        if again and phase != "both":
             raise ModelError(
                 "gradient_checkpointing computes states again when all weights are trained, so "
                 "encoder and decoder cannot be trained one after the other with it. Leave it out, "

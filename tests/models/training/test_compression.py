@@ -40,39 +40,39 @@ def test_a_compress_token_stands_after_every_group_and_no_later_input_sees_it():
 
 
 def test_tokens_behind_a_thought_see_that_thought_alone_and_the_answer_sees_no_token_of_the_chain():
-    # Prompt 7 8, then [1] 3 4 [2] 5 [3] and what follows, 6 9. The first group is not written.
-    track = decoder_track(PROMPT, [1, 2, 3, 4, 5], [6, 9], 2, fill=FILL)
-    assert track.tokens == (7, 8, FILL, 3, 4, FILL, 5, FILL, 6, 9)
-    assert track.positions == (0, 1, 2, 3, 4, 3, 4, 4, 5, 6)
+    # Prompt 7 8, then [1] with 4 5 behind it, of 4 5 6; [2] with 7 of 7 8; [3]; what follows, 6 9.
+    # The first group, 1 2 3, is not written; the last token of a group is learned and not read.
+    track = decoder_track(PROMPT, [1, 2, 3, 4, 5, 6, 7, 8], [6, 9], 3, fill=FILL)
+    assert track.tokens == (7, 8, FILL, 4, 5, FILL, 7, FILL, 6)
+    assert track.positions == (0, 1, 2, 3, 4, 3, 4, 4, 5)
+    assert track.targets == (-1, -1, 4, 5, 6, 7, 8, 6, 9)
     padded = pad_tracks([track], pad=0)
     assert seen(decoder_visible(padded["kinds"], padded["groups"])[0]) == [
-        "x.........",
-        "xx........",
-        "xxx.......",  # the first thought
-        "..xx......",  # 3 sees it and itself
-        "..xxx.....",
-        "xxx..x....",  # the second thought: the prompt, the first, itself
-        ".....xx...",
-        "xxx..x.x..",  # the third
-        "xxx..x.xx.",  # what follows: prompt, all thoughts
-        "xxx..x.xxx",
+        "x........",
+        "xx.......",
+        "xxx......",  # the first thought
+        "..xx.....",  # 4 sees it and itself
+        "..xxx....",
+        "xxx..x...",  # the second thought: the prompt, the first, itself
+        ".....xx..",
+        "xxx..x.x.",  # the third
+        "xxx..x.xx",  # what follows: prompt, all thoughts, itself
     ]
 
 
 @pytest.mark.parametrize(
-    ("chain", "rate", "tokens", "positions"),
+    ("chain", "rate", "tokens", "positions", "targets"),
     [
-        ([], 2, (7, 8, 6), (0, 1, 2)),
-        ([1], 2, (7, 8, FILL, 6), (0, 1, 2, 3)),
-        ([1, 2], 1, (7, 8, FILL, 2, FILL, 6), (0, 1, 2, 3, 3, 4)),
-        ([1, 2, 3], 3, (7, 8, FILL, 6), (0, 1, 2, 3)),
+        ([], 2, (7, 8), (0, 1), (-1, 6)),
+        ([1], 2, (7, 8, FILL), (0, 1, 2), (-1, -1, 6)),
+        ([1, 2], 1, (7, 8, FILL, FILL), (0, 1, 2, 3), (-1, -1, 2, 6)),
+        ([1, 2, 3], 3, (7, 8, FILL), (0, 1, 2), (-1, -1, 6)),
+        ([1, 2, 3], 2, (7, 8, FILL, FILL), (0, 1, 2, 3), (-1, -1, 3, 6)),
     ],
 )
-def test_chains_without_a_second_group_write_nothing_behind_a_thought(
-    chain, rate, tokens, positions
-):
+def test_short_chains(chain, rate, tokens, positions, targets):
     track = decoder_track(PROMPT, chain, [6], rate, fill=FILL)
-    assert (track.tokens, track.positions) == (tokens, positions)
+    assert (track.tokens, track.positions, track.targets) == (tokens, positions, targets)
 
 
 def test_nothing_sees_padding():

@@ -1,10 +1,7 @@
 """Latent-SFT's two stages: losses and gradients against a slow computation."""
 
-import math
-
 import pytest
 import torch
-from torch.nn import functional
 from transformers import DynamicCache
 
 from latent_tts.models import SAMPLERS, AutoLatentModel, ModelError, Sampler, load_tokenizer
@@ -93,8 +90,9 @@ def slow_thinking(model, tokenizer, problem, labels, *, scale=0.0):
             weights = (weights.log() - scale * (-drawn.log()).log()).softmax(dim=-1)
         logits = model.get_output_embeddings()(read(model, inputs)[-1])
         predicted = logits.log_softmax(dim=-1)
-        apart.append(sum(w * (math.log(w) - predicted[i]) for i, w in zip(mixed, weights)))
-        thought = sum(w * embed(model, [int(i)])[0] for i, w in zip(mixed, weights))
+        pairs = list(zip(mixed.tolist(), weights, strict=True))
+        apart.append(sum(w * (w.log() - predicted[i]) for i, w in pairs))
+        thought = sum(w * embed(model, [i])[0] for i, w in pairs)
         inputs = torch.cat((inputs, thought[None]))
     inputs = torch.cat((inputs, embed(model, after[:-1])))
     text = summed_loss(model, read(model, inputs)[-len(after) :], after)
@@ -137,7 +135,7 @@ def test_stage_2_depends_on_no_other_example_of_the_batch(thinker, tmp_path):
 
 
 def test_stage_2_refuses_samplers_that_change_how_thoughts_are_made(thinker):
-    with pytest.raises(ModelError, match="thoughts that are given.*dropout.*Use gumbel"):
+    with pytest.raises(ModelError, match=r"thoughts that are given.*dropout.*Use gumbel"):
         STAGE_2().check_sampler(thinker()[0], SAMPLERS["dropout"](dropout_p=0.1))
 
 
@@ -298,7 +296,7 @@ def test_soft_labels_are_the_encoders_thoughts_and_never_the_end_marker(thinker)
 
 def test_stage_1_refuses_samplers_and_more_tokens_than_there_are(thinker):
     model, _ = thinker()
-    with pytest.raises(ModelError, match="noise would blur them. Leave it out"):
+    with pytest.raises(ModelError, match=r"noise would blur them. Leave it out"):
         STAGE_1().check_sampler(model, SAMPLERS["noise"](noise_std=0.1))
-    with pytest.raises(ModelError, match="mixture_size=9999, but .* tokens"):
+    with pytest.raises(ModelError, match=r"mixture_size=9999, but .* tokens"):
         STAGE_1(soft_label_size=9999).check_sampler(model, Sampler())
