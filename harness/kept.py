@@ -1,8 +1,10 @@
 """A store as it is used while sampling: what is there already, and what is added."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import torch
 
@@ -10,6 +12,8 @@ from ..models import Trajectory
 from ..models.identity import checkpoint_digest
 from ..results.store import Beam, Sampled, Scored, Searched, Store, question_digest
 from ..reward.model import LatentRewardHead
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,10 +113,18 @@ class Kept:
             Sampled(question, one.sample, one.thoughts, one.answer_ids, one.truncated)
             for one in samples
         ]
-        thoughts = None
-        if self._keep_thoughts:
-            thoughts = [torch.as_tensor(one.states).half().cpu().numpy() for one in samples]
-        self.store.append(rows, thoughts)
+        if not self._keep_thoughts:
+            self.store.append(rows)
+            return
+        half = [torch.as_tensor(one.states).half().cpu() for one in samples]
+        fits = [bool(one.isfinite().all()) for one in half]
+        if not all(fits):
+            logger.warning(
+                "Thoughts beyond the range of half precision (65504) are not kept in the store: "
+                "their samples are drawn again where thoughts are needed."
+            )
+        self.store.append(list(compress(rows, fits)), [one.numpy() for one in compress(half, fits)])
+        self.store.append([row for row, fit in zip(rows, fits, strict=True) if not fit])
 
     def keep_scores(self, prompt: Sequence[int], samples: Sequence[Finished]) -> None:
         """Keep the rewards of a question's samples.

@@ -187,6 +187,8 @@ class Store:
                 own[row.sample] = row.step_rewards
 
     def _write(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
         with self._explained():
             if self._file is None or self._writer != os.getpid():
                 self._file, self._writer = self._begin(), os.getpid()
