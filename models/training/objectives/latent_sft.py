@@ -23,7 +23,10 @@ class LatentSFTObjective(Objective):
     """Reads soft labels as thoughts; learns to predict each of them, and the answer after them.
 
     Attributes:
-        soft_labels: file that objective latent_sft_labels left beside the base.
+        soft_labels: file that objective latent_sft_labels left beside the base. Without one, each
+            token of the written chain is a thought: nothing is compressed, and no encoder is
+            needed. This is not the paper's; it makes a model that writes chains one that thinks
+            them in mixtures.
         thought_tokens: that a thought is mixed of, as the soft labels are.
         most_thoughts: that are thought at all.
         kl_weight: of the divergence of the next tokens' distribution from the labels.
@@ -61,6 +64,8 @@ class LatentSFTObjective(Objective):
 
     def begin(self, examples: Sequence[Example], start: Mapping[str, str]) -> Mapping[str, str]:
         """Return the soft labels' digest; ModelError where they are of other weights or data."""
+        if not self.soft_labels:
+            return {}
         labels = read_soft_labels(self.soft_labels)
         labels.check(self.soft_labels, examples, start, self.thought_tokens)
         return {"labels": labels.digest}
@@ -121,17 +126,28 @@ class LatentSFTObjective(Objective):
 
     def _row(self, model: Any, tokenizer: Any, turn: Turn) -> tuple[Sequences, Mixture]:
         """Return the tokens of an example, and the labels of its thoughts."""
-        labels = read_soft_labels(self.soft_labels).of(turn.example)
+        labels = self._labels(tokenizer, turn.example)
         count = len(labels.ids)
         if count > self.most_thoughts:
             raise ModelError(
-                f"The soft labels have {count} thoughts for {turn.example.question[:60]!r}, and "
+                f"There are {count} thoughts for {turn.example.question[:60]!r}, and "
                 f"most_thoughts is {self.most_thoughts}. Raise it, or leave the example out."
             )
         learned = [*boxed(model, tokenizer, turn.example), tokenizer.eos_token_id]
         prompt = model.encode_prompt(tokenizer, turn.example.question)
         thoughts = [model.latent_tokens.placeholder] * count
         return Sequences(prompt, [*thoughts, *learned], len(learned), turn.visit), labels
+
+    def _labels(self, tokenizer: Any, example: Example) -> Mixture:
+        if self.soft_labels:
+            return read_soft_labels(self.soft_labels).of(example)
+        ids = torch.tensor(encode(tokenizer, chain(example)))[:, None]
+        return Mixture(ids, torch.zeros(ids.shape))
+
+
+def chain(example: Example) -> str:
+    """Return the steps, a line each."""
+    return "".join(f"{step}\n" for step in example.steps)
 
 
 def boxed(model: Any, tokenizer: Any, example: Example) -> list[int]:

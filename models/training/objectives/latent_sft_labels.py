@@ -26,8 +26,8 @@ from ..compression import (
 )
 from ..course import Example, Turn
 from ..soft_labels import SoftLabels, example_key
-from .latent_sft import boxed
-from .protocol import Batch, Objective, encode, written
+from .latent_sft import boxed, chain
+from .protocol import Batch, Objective, encode
 
 _TOGETHER = 64  # examples whose thoughts are made together
 
@@ -202,12 +202,12 @@ class LatentSFTLabels(Objective):
     def _tracks(self, model: Any, tokenizer: Any, example: Example) -> tuple[Track, Track]:
         """Return the encoder's and the decoder's track."""
         prompt = model.encode_prompt(tokenizer, example.question)
-        chain = encode(tokenizer, written(example.steps, "").removesuffix("### "))
+        steps = encode(tokenizer, chain(example))
         after = [*boxed(model, tokenizer, example), tokenizer.eos_token_id]
         rate, fill = self.compression_rate, model.latent_tokens.placeholder
         return (
-            encoder_track(prompt, chain, rate, fill=fill),
-            decoder_track(prompt, chain, after, rate, fill=fill),
+            encoder_track(prompt, steps, rate, fill=fill),
+            decoder_track(prompt, steps, after, rate, fill=fill),
         )
 
 

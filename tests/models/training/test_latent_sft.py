@@ -119,6 +119,25 @@ def test_stage_2_equals_the_slow_computation(thinker, tmp_path, trunk, scale):
     )
 
 
+def test_without_labels_each_token_of_the_chain_is_a_thought(thinker):
+    """The loss is that of plain written text, the chain's a mean over its tokens."""
+    model, tokenizer = thinker()
+    problems = [one for one in PROBLEMS if one.steps][:3]
+    objective = STAGE_2()
+    batch = objective.collate(model, tokenizer, turns_of(problems), updates=1, seed=0)
+    found = objective.loss(model, batch, Sampler(), None)
+    text = thoughts = 0.0
+    for problem in problems:
+        prompt, chain, after = texts(model, tokenizer, problem)
+        logits = model(torch.tensor([[*prompt, *chain, *after]])).logits[0].log_softmax(dim=-1)
+        every = [-logits[at - 1, token] for at, token in enumerate([*prompt, *chain, *after])]
+        thoughts += sum(every[len(prompt) : -len(after)]) / len(chain)
+        text += sum(every[-len(after) :])
+    torch.testing.assert_close(found["text"], text)
+    torch.testing.assert_close(found["thoughts"].to(text.dtype), thoughts)
+    assert objective.begin(problems, {}) == {}
+
+
 def test_stage_2_depends_on_no_other_example_of_the_batch(thinker, tmp_path):
     made = thinker("GPT2")
     file = tmp_path / "labels" / "soft.safetensors"
