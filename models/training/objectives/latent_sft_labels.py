@@ -163,9 +163,10 @@ class LatentSFTLabels(Objective):
             helpers: as `helpers` returned them.
         """
         encoder: Any = helpers["encoder"]
+        compress: Any = helpers["compress"]
         places = track["kinds"] == THOUGHT
         inputs = encoder.get_input_embeddings()(track["tokens"])
-        inputs = torch.where(places.unsqueeze(-1), helpers["compress"].weight[0], inputs)
+        inputs = torch.where(places.unsqueeze(-1), compress.weight[0], inputs)
         states = read_tracks(encoder, inputs, track["positions"], encoder_visible(track["kinds"]))
         table = model.get_input_embeddings().weight.detach()
         logits = functional.linear(states[places], table.to(states.dtype))
