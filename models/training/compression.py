@@ -8,6 +8,7 @@ the tokens of the next group, which it has to write from it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -146,7 +147,7 @@ def pad_tracks(tracks: Sequence[Track], *, pad: int) -> dict[str, torch.Tensor]:
 
 
 def read_tracks(
-    trunk: torch.nn.Module, inputs: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor
+    trunk: Any, inputs: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor
 ) -> torch.Tensor:
     """Return the last hidden states f[B, S, D] of inputs that see what they may.
 

@@ -12,9 +12,10 @@ from torch.nn import functional
 
 from ...backbones.mixture import Mixing, Mixture
 from ...errors import ModelError
-from ...fields import integer
+from ...fields import integer, real
 from ...samplers import Sampler
 from ..compression import (
+    TEXT,
     THOUGHT,
     Track,
     decoder_track,
@@ -44,6 +45,8 @@ class LatentSFTLabels(Objective):
         soft_label_size: tokens that a thought is mixed of.
         encoder_updates: optimizer steps that train the encoder alone.
         decoder_updates: steps after these that train the decoder alone; the rest trains both.
+        group_weight: of a term by which the encoder names its group's tokens, for a base that is
+            too small to begin with thoughts of any use. 0 is Latent-SFT's own loss.
         chat_template: in which questions are asked, for a base that has none, in Jinja.
     """
 
@@ -54,6 +57,7 @@ class LatentSFTLabels(Objective):
     soft_label_size: int = integer(10, least=1)
     encoder_updates: int = integer(0, least=0)
     decoder_updates: int = integer(0, least=0)
+    group_weight: float = real(0.0)
     chat_template: str = ""
 
     def check_sampler(self, model: Any, sampler: Sampler) -> None:
@@ -67,6 +71,11 @@ class LatentSFTLabels(Objective):
                 f"{sampler.name} would blur them. Leave it out here, and use it with objective "
                 "latent_sft, which learns to think them."
             )
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Of what the decoder writes, and of the groups' tokens where they are named."""
+        return {"text": 1.0} | ({"group": self.group_weight} if self.group_weight else {})
 
     def settle(self, model: Any) -> None:
         """Give the tokenizer the chat template, if the recipe has one."""
@@ -121,13 +130,20 @@ class LatentSFTLabels(Objective):
             "decoder": decoder,
             "states": learned,
             "targets": targets[learned],
-            "counts": {"text": torch.tensor(len(learned))},
+            "counts": {
+                "text": torch.tensor(len(learned)),
+                "group": (encoder["kinds"] == THOUGHT).sum(),
+            },
         }
 
     def loss(
         self, model: Any, batch: Batch, sampler: Sampler, helpers: nn.ModuleDict
     ) -> Mapping[str, torch.Tensor]:
-        """Return the summed cross-entropy of the groups but the first, end marker and answer."""
+        """Return the summed cross-entropy of the groups but the first, end marker and answer.
+
+        And, where it has a weight, that of each group's tokens by the encoder: their mean, summed
+        over thoughts.
+        """
         phase = batch["phase"]
         again = any(getattr(one, "gradient_checkpointing", False) for one in model.modules())
         if again and phase != "both":
@@ -138,7 +154,8 @@ class LatentSFTLabels(Objective):
             )
         fixed = {"encoder": model.parameters(), "decoder": helpers.parameters(), "both": ()}
         with _fixed(fixed[phase]):
-            thoughts = self.make_thoughts(model, batch["encoder"], helpers)
+            scores = _scores(model, batch["encoder"], helpers)
+            thoughts = self._mix(model, scores)
             track = batch["decoder"]
             embed = model.get_input_embeddings()
             inputs, places = embed(track["tokens"]), track["kinds"] == THOUGHT
@@ -148,7 +165,10 @@ class LatentSFTLabels(Objective):
             states = read_tracks(model.base_model, inputs, track["positions"], visible)
             logits = model.get_output_embeddings()(states.flatten(0, 1)[batch["states"]])
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            return {"text": functional.cross_entropy(logits, batch["targets"], reduction="sum")}
+            found = {"text": functional.cross_entropy(logits, batch["targets"], reduction="sum")}
+            if self.group_weight:
+                found["group"] = _naming(scores, batch["encoder"])
+            return found
 
     def make_thoughts(
         self, model: Any, track: Mapping[str, torch.Tensor], helpers: nn.ModuleDict
@@ -162,16 +182,13 @@ class LatentSFTLabels(Objective):
             track: the encoder's, as `pad_tracks` returns it.
             helpers: as `helpers` returned them.
         """
-        encoder: Any = helpers["encoder"]
-        places = track["kinds"] == THOUGHT
-        inputs = encoder.get_input_embeddings()(track["tokens"])
-        inputs = torch.where(places.unsqueeze(-1), helpers["compress"].weight[0], inputs)
-        states = read_tracks(encoder, inputs, track["positions"], encoder_visible(track["kinds"]))
-        table = model.get_input_embeddings().weight.detach()
-        logits = functional.linear(states[places], table.to(states.dtype))
-        ending = torch.arange(len(table), device=table.device) == model.latent_tokens.end
+        return self._mix(model, _scores(model, track, helpers))
+
+    def _mix(self, model: Any, scores: torch.Tensor) -> Mixture:
+        """Return the mixtures of scores f[J, V], without the token that would end thinking."""
+        ending = torch.arange(scores.shape[1], device=scores.device) == model.latent_tokens.end
         mixing = Mixing(mixture_size=self.soft_label_size)
-        return mixing.keep(logits.masked_fill(ending, -torch.inf))
+        return mixing.keep(scores.masked_fill(ending, -torch.inf))
 
     def soft_labels_of(
         self, model: Any, tokenizer: Any, examples: Sequence[Example], helpers: nn.ModuleDict
@@ -209,6 +226,28 @@ class LatentSFTLabels(Objective):
             encoder_track(prompt, steps, rate, fill=fill),
             decoder_track(prompt, steps, after, rate, fill=fill),
         )
+
+
+def _scores(model: Any, track: Mapping[str, torch.Tensor], helpers: nn.ModuleDict) -> torch.Tensor:
+    """Return what the encoder makes at every compress token of all tokens, f[J, V]."""
+    encoder: Any = helpers["encoder"]
+    compress: Any = helpers["compress"]
+    places = track["kinds"] == THOUGHT
+    inputs = encoder.get_input_embeddings()(track["tokens"])
+    inputs = torch.where(places.unsqueeze(-1), compress.weight[0], inputs)
+    states = read_tracks(encoder, inputs, track["positions"], encoder_visible(track["kinds"]))
+    table = model.get_input_embeddings().weight.detach()
+    return functional.linear(states[places], table.to(states.dtype))
+
+
+def _naming(scores: torch.Tensor, track: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return the cross-entropy of the groups' tokens f[], each group's mean, summed over groups."""
+    rows, places = (track["kinds"] == TEXT).nonzero(as_tuple=True)
+    counts = (track["kinds"] == THOUGHT).sum(dim=1)
+    of = (counts.cumsum(0) - counts)[rows] + track["groups"][rows, places]
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    named = scores.log_softmax(dim=-1)[of, track["tokens"][rows, places]]
+    return -(named / of.bincount()[of]).sum()
 
 
 @contextmanager

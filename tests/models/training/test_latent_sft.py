@@ -161,12 +161,10 @@ def test_stage_2_refuses_samplers_that_change_how_thoughts_are_made(thinker):
 # Stage 1
 
 
-def slow_thoughts(model, tokenizer, helpers, problem):
-    """The thoughts of a chain f[J, D]: each compress token reads a sequence of its own."""
+def slow_scores(model, tokenizer, helpers, problem):
+    """The encoder's scores f[V] of each thought: each compress token reads a sequence alone."""
     prompt, chain, _ = texts(model, tokenizer, problem)
     encoder, table = helpers["encoder"], model.get_input_embeddings().weight.detach()
-    end = tokenizer.encode("</think>")[0]
-    found = []
     for number, stop in enumerate(range(RATE, len(chain) + RATE, RATE)):
         part = chain[:stop]
         ids = torch.tensor([*prompt, *part])
@@ -179,7 +177,13 @@ def slow_thoughts(model, tokenizer, helpers, problem):
             position_ids=torch.tensor([places]),
             use_cache=False,
         ).last_hidden_state[0, -1]
-        scores = table @ state
+        yield table @ state
+
+
+def slow_thoughts(model, tokenizer, helpers, problem):
+    """The tokens and weights of a chain's thoughts."""
+    end, found = tokenizer.encode("</think>")[0], []
+    for scores in slow_scores(model, tokenizer, helpers, problem):
         order = [i for i in scores.argsort(descending=True).tolist() if i != end][:SIZE]
         found.append((order, scores[order].softmax(dim=-1)))
     return found
@@ -244,6 +248,27 @@ def test_stage_1_equals_the_slow_computation(thinker, trunk, attention):
     assert batch["counts"]["text"] == len(batch["targets"]) == count
     both = torch.nn.ModuleDict({"model": model, "helpers": helpers})
     assert_same(gradients(both, fast), gradients(both, slow), within=WITHIN[trunk])
+
+
+def test_the_encoder_names_its_groups_tokens(thinker):
+    model, tokenizer = thinker()
+    objective, helpers = stage_1((model, tokenizer), group_weight=0.5)
+    problems = PROBLEMS[1:4]
+    batch = objective.collate(model, tokenizer, turns_of(problems), updates=1, seed=0)
+    assert objective.weights == {"text": 1.0, "group": 0.5}
+    fast = objective.loss(model, batch, Sampler(), helpers)["group"]
+    slow, count = 0.0, 0
+    for problem in problems:
+        _, chain, _ = texts(model, tokenizer, problem)
+        groups = [chain[at : at + RATE] for at in range(0, len(chain), RATE)]
+        every = slow_scores(model, tokenizer, helpers, problem)
+        for group, scores in zip(groups, every, strict=True):
+            slow = slow - scores.log_softmax(dim=-1)[group].mean()
+            count += 1
+    torch.testing.assert_close(fast, slow)
+    assert batch["counts"]["group"] == count
+    both = torch.nn.ModuleDict({"model": model, "helpers": helpers})
+    assert_same(gradients(both, fast), gradients(both, slow))
 
 
 def test_stage_1_depends_on_no_other_example_of_the_batch(thinker):
