@@ -31,7 +31,7 @@ LENGTH, ROOM, SEED = 3, 9, 5
 _SITE = 2862933555777941757
 
 
-@pytest.fixture(params=slow_but(["coconut", "codi", "colar"], "coconut", "colar"))
+@pytest.fixture(params=slow_but(["coconut", "codi", "colar"], "coconut"))
 def kind(request):
     return request.param
 
@@ -356,6 +356,7 @@ def test_a_reward_model_of_another_backbone(backbones, reward_models):
         search((model, tokenizer, other), settings_of(model, "noise", 2, 2))
 
 
+@pytest.mark.slow
 def test_threads_search_one_model(backbones):
     """Under dropout, whose hooks of one search would drop in the other's passes."""
     model, tokenizer = backbones["coconut"]

@@ -166,6 +166,7 @@ def test_metrics_of_a_scored_pool():
     assert not {"unscored", "best_of_n@1", "weighted_voting@1", "beam_search"} & set(plain)
 
 
+@pytest.mark.slow
 def test_many_ties_take_little_memory_and_nan_beams_count_as_wrong():
     answers = [str(place) for place in range(200)]
     found = weighted_voting_at_k(answers, [0.0] * 200, right=["0"], ks=[1, 100])
