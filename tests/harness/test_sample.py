@@ -13,7 +13,7 @@ from tests.harness.evaluation import question
 from tests.marks import slow_but
 from tests.reward.checkpoints import random_reward_model
 
-QUESTIONS = [question(place) for place in range(10)]
+QUESTIONS = [question(index) for index in range(10)]
 
 
 @pytest.fixture(scope="module", params=slow_but(["coconut", "colar"], "colar"))
@@ -40,8 +40,8 @@ def test_every_question_gets_its_own_pool_in_order(loaded):
     pools = sample_pools(model, tokenizer, QUESTIONS, settings, batch_size=3)
     assert sorted(own.index for own in done) == list(range(10))
     assert all(own.pool == pools[own.index] and own.drawn == 2 for own in done)
-    for place in (0, 5, 9):
-        assert sample_pools(model, tokenizer, [QUESTIONS[place]], settings) == [pools[place]]
+    for index in (0, 5, 9):
+        assert sample_pools(model, tokenizer, [QUESTIONS[index]], settings) == [pools[index]]
     assert len(set(pools)) > 3
     assert all([one.sample for one in pool.candidates] == [0, 1] for pool in pools)
 
@@ -101,9 +101,9 @@ def test_candidates_are_scored_by_the_batch(loaded, reward_model, monkeypatch, b
         model, tokenizer, QUESTIONS, settings, reward_model=reward_model, batch_size=batch_size
     )
     assert sizes == {1: [1] * 10, 4: [4, 4, 2], None: [10]}[batch_size]
-    for place in (0, 9):
-        pool = pools[place]
-        ids = torch.tensor([model.encode_prompt(tokenizer, QUESTIONS[place])])
+    for index in (0, 9):
+        pool = pools[index]
+        ids = torch.tensor([model.encode_prompt(tokenizer, QUESTIONS[index])])
         output = model.generate(ids, generation_config=settings, return_dict_in_generate=True)
         rewards = reward_model.score(
             ids,

@@ -26,10 +26,10 @@ def make_rows(right, *, questions=60, n=4, seed=0):
     dice = random.Random(seed)
     return [
         (
-            str(place),
-            make_pool(*(str(place if dice.random() < right else 1000 + place) for _ in range(n))),
+            str(index),
+            make_pool(*(str(index if dice.random() < right else 1000 + index) for _ in range(n))),
         )
-        for place in range(questions)
+        for index in range(questions)
     ]
 
 

@@ -82,7 +82,7 @@ def test_voting_agrees_with_sampled_subsets(n, weights):
     draws = 500
     for k in ks:
         chosen = [np.sort(rng.choice(n, size=k, replace=False)) for _ in range(draws)]
-        wins = sum(plain_vote([pool[i] for i in places]) == "a" for places in chosen)
+        wins = sum(plain_vote([pool[i] for i in indices]) == "a" for indices in chosen)
         error = math.sqrt(max(voting[k] * (1 - voting[k]), 1e-9) / draws)
         assert abs(wins / draws - voting[k]) < 4 * error + 1e-9
 

@@ -57,7 +57,7 @@ def test_runs_of_other_golds_are_not_paired_though_their_hash_is_unknown(tmp_pat
     for seed, name in enumerate(("one", "two", "other")):
         results = random_run(tmp_path / "runs" / name, seed=seed, samples=1)
         edit(results, lambda content: content.pop("task_hashes"))
-    rewrite(log_of(results), lambda place, sample: sample.update(target="0"))
+    rewrite(log_of(results), lambda index, sample: sample.update(target="0"))
     board = build_board([tmp_path / "runs"], tmp_path / "out")
     one, two, other = (key_of(board, name, "pass@1") for name in ("one", "two", "other"))
     found = {frozenset(keys): pair for keys, pair in pairs_of(board).items()}
