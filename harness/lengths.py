@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from transformers import PreTrainedTokenizerBase
-
 from ..models import LatentBackbone, LatentSettings, ModelError
 from ..models.engine.positions import position_limit
 from ..reward.model import LatentRewardHead
@@ -13,16 +11,14 @@ _SHOWN = 5
 
 def long_prompts(
     model: LatentBackbone,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
+    prompts: Sequence[Sequence[int]],
     settings: LatentSettings,
     *,
     reward_model: LatentRewardHead | None = None,
 ) -> dict[int, int]:
     """Return the tokens of the prompts that leave no room for thoughts and an answer, by index."""
     room = prompt_room(model, settings, reward_model=reward_model)
-    lengths = (len(model.encode_prompt(tokenizer, text)) for text in texts)
-    return {index: length for index, length in enumerate(lengths) if length > room}
+    return {index: len(prompt) for index, prompt in enumerate(prompts) if len(prompt) > room}
 
 
 def prompt_room(

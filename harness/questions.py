@@ -124,10 +124,10 @@ def _questions(loaded: Any, task: str, judge: str | None) -> Iterator[Question]:
     metadata = loaded.config.metadata or {}
     judge = judge or str(metadata.get("judge", "number"))
     tolerance = read_tolerance(metadata.get("tolerance", 0))
-    for place, doc in enumerate(loaded.eval_docs):
-        where = f"{task}, question {place}"
+    for index, doc in enumerate(loaded.eval_docs):
+        where = f"{task}, question {index}"
         row = {
-            "id": str(doc.get("id", place)),
+            "id": str(doc.get("id", index)),
             "question": loaded.doc_to_text(doc),
             "answer": read_gold(loaded.doc_to_target(doc), where=where, judge=judge),
         }

@@ -58,7 +58,9 @@ def respond(
         ModelError: prompts that are too long, unless they are to be skipped.
     """
     report, quality = Report(), Quality()
-    long = _find_long(loaded, asked)
+    encode, tokenizer = loaded.model.encode_prompt, loaded.tokenizer
+    prompts = [encode(tokenizer, question.prompt) for question, _ in asked]
+    long = _find_long(loaded, asked, prompts)
     groups: dict[tuple[RequestOptions, int], list[int]] = {}
     for index, (question, options) in enumerate(asked):
         found = None if cache is None else cache.get(question.arguments)
@@ -78,7 +80,8 @@ def respond(
         _announce(loaded, asked, waiting=sum(map(len, groups.values())), long=report.long)
     with tqdm(total=len(asked), desc="Sampling", unit="question", disable=hidden) as bar:
         bar.update(len(report.responses))
-        for done in lead(loaded, shift, [_group(asked, *group) for group in groups.items()]):
+        waiting = [_group(prompts, *group) for group in groups.items()]
+        for done in lead(loaded, shift, waiting):
             question, options = asked[done.index]
             report.responses[done.index] = _texts(done.pool, options, question)
             report.drawn += done.drawn
@@ -92,14 +95,14 @@ def respond(
 
 
 def _group(
-    asked: Sequence[Asked], key: tuple[RequestOptions, int], indices: Sequence[int]
+    prompts: Sequence[Sequence[int]], key: tuple[RequestOptions, int], indices: Sequence[int]
 ) -> Group:
     """Return questions that share options: sampled once, with `repeats` times more candidates."""
     options, repeats = key
     count = options.settings.num_return_sequences * repeats
     settings = replace(options.settings, num_return_sequences=count)
-    questions = {index: asked[index][0].prompt for index in indices}
-    return Group(settings, options.until, questions, options.stop)
+    own = {index: prompts[index] for index in indices}
+    return Group(settings, options.until, own, options.stop)
 
 
 def _texts(pool: Pool, options: RequestOptions, question: AskedQuestion) -> list[str]:
@@ -123,10 +126,7 @@ def _response(pool: Pool, options: RequestOptions, question: AskedQuestion) -> s
 def _wrong(options: RequestOptions, *, scored: bool) -> Pool:
     """Return a pool without any answer, as large as the others."""
     settings, stop = options.settings, options.stop
-    reward = float("nan") if scored else None
-    empty = Candidate(
-        text="", answer=None, thoughts=0, answer_tokens=0, truncated=False, reward=reward
-    )
+    empty = Candidate.of_answer(None, reward=float("nan") if scored else None)
     beams = (empty,) * settings.beams[0] if settings.beams else ()
     if stop is not None:
         count = settings.num_return_sequences
@@ -134,25 +134,25 @@ def _wrong(options: RequestOptions, *, scored: bool) -> Pool:
     return Pool((empty,) * settings.num_return_sequences, beams)
 
 
-def _find_long(loaded: Loaded, asked: Sequence[Asked]) -> frozenset[int]:
+def _find_long(
+    loaded: Loaded, asked: Sequence[Asked], prompts: Sequence[Sequence[int]]
+) -> frozenset[int]:
     """Return the indices of the questions that are to be skipped; refuse them if none is to be."""
     by_settings: dict[LatentSettings, list[int]] = {}
     for index, (_, options) in enumerate(asked):
         by_settings.setdefault(options.settings, []).append(index)
     found: set[int] = set()
     for settings, members in by_settings.items():
-        texts = [asked[index][0].prompt for index in members]
-        long = long_prompts(
-            loaded.model, loaded.tokenizer, texts, settings, reward_model=loaded.reward_model
-        )
-        found |= {members[place] for place in long}
+        own = [prompts[index] for index in members]
+        long = long_prompts(loaded.model, own, settings, reward_model=loaded.reward_model)
+        found |= {members[number] for number in long}
         if loaded.arguments.on_long_prompt == "skip":
             continue
-        questions = {place: asked[members[place]][0] for place in long}
+        questions = [(asked[members[number]][0], length) for number, length in long.items()]
         refuse_long_prompts(
             loaded.model,
             settings,
-            [(f"question {q.id!r} of {q.task}", long[place]) for place, q in questions.items()],
+            [(f"question {one.id!r} of {one.task}", length) for one, length in questions],
             reward_model=loaded.reward_model,
             instead="Count them as wrong with on_long_prompt=skip in --model_args",
         )

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-import msgspec
 import pandas as pd
 
 from ..models import LatentBackbone, LatentSettings, sample
@@ -35,7 +34,6 @@ def sample_pools(
     questions: Sequence[str],
     settings: LatentSettings,
     *,
-    ids: Sequence[str | None] | None = None,
     batch_size: int | None = None,
     reward_model: LatentRewardHead | None = None,
     until: Sequence[str] = (),
@@ -49,7 +47,6 @@ def sample_pools(
         tokenizer: the model's.
         questions: texts, without the backbone's prompt format.
         settings: resolved settings; beam search comes on top where they ask for it.
-        ids: the questions' ids, which their pools carry.
         batch_size: most questions in the batch; None for as many as fit.
         reward_model: scores every candidate; None for no rewards.
         until: texts that end an answer; what follows them is cut off.
@@ -62,17 +59,14 @@ def sample_pools(
             is a number are warned of and go on.
     """
     reader = Reader(model, tokenizer, settings, reward_model, until, kept, stop=stop)
-    found = {own.index: own.pool for own in answer(reader, questions, batch_size=batch_size)}
-    pools = [found[index] for index in range(len(questions))]
-    return [
-        pool if ids is None else msgspec.structs.replace(pool, question=ids[index])
-        for index, pool in enumerate(pools)
-    ]
+    prompts = [model.encode_prompt(tokenizer, question) for question in questions]
+    found = {own.index: own.pool for own in answer(reader, prompts, batch_size=batch_size)}
+    return [found[index] for index in range(len(questions))]
 
 
 def answer(
     reader: Reader,
-    questions: Sequence[str],
+    prompts: Sequence[Sequence[int]],
     *,
     batch_size: int | None = None,
     turns: Turns | None = None,
@@ -83,16 +77,15 @@ def answer(
 
     Args:
         reader: what samples are made with, and how they are read.
-        questions: texts, without the backbone's prompt format.
+        prompts: token ids of the questions.
         batch_size: most questions in the batch; None for as many as fit.
         turns: which questions are answered here, where processes share them.
 
     Raises:
         ModelError, RewardError: as `sample_pools`.
     """
-    if not questions:
+    if not prompts:
         return
-    prompts = [reader.model.encode_prompt(reader.tokenizer, question) for question in questions]
     together = 1
     if reader.reward_model is not None:
         most = min(reader.model.engine_options.max_rows or _SCORED_TOGETHER, _SCORED_TOGETHER)
@@ -240,7 +233,6 @@ def sampled_metrics(
         tokenizer,
         [question.text for question in questions],
         settings,
-        ids=[question.id for question in questions],
         reward_model=reward_model,
         kept=kept,
     )

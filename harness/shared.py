@@ -18,13 +18,13 @@ class Group:
     Attributes:
         settings: of their samples.
         until: texts that end an answer.
-        questions: their texts by their indices.
+        prompts: their token ids by their indices.
         stop: when a question has samples enough; all N are drawn if None.
     """
 
     settings: LatentSettings
     until: tuple[str, ...]
-    questions: Mapping[int, str]
+    prompts: Mapping[int, Sequence[int]]
     stop: Stop | None = None
 
     @property
@@ -45,7 +45,7 @@ def lead(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[Answ
         LostProcessError: another process has failed.
     """
     groups = shift.told("job", sorted(groups, key=lambda group: -group.cost))
-    left = sum(len(group.questions) for group in groups)
+    left = sum(len(group.prompts) for group in groups)
     for own in _answer(loaded, shift, groups):
         for done in (own, *shift.handed_in()):
             yield done
@@ -70,7 +70,7 @@ def help_out(loaded: Loaded, shift: Shift) -> None:
 def _answer(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[Answered]:
     """Yield what this process answers."""
     for number, group in enumerate(groups):
-        indices, settings = list(group.questions), group.settings
+        indices, settings = list(group.prompts), group.settings
         kept = None
         if loaded.stores is not None:
             kept = loaded.stores.of(settings, questions=len(indices))
@@ -87,7 +87,7 @@ def _answer(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[A
         turns = shift.turns(f"{number}", len(indices))
         for own in answer(
             reader,
-            list(group.questions.values()),
+            list(group.prompts.values()),
             batch_size=loaded.arguments.questions_together,
             turns=turns,
         ):

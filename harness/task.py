@@ -94,12 +94,12 @@ class PoolTask(FewshotTask):
                 self.task_name,
             )
         self._check_prompt(options)
-        for place, doc in enumerate(self.eval_docs):
+        for index, doc in enumerate(self.eval_docs):
             gold = str(self.doc_to_target(doc))
             if not self.judge.can_judge(gold):
                 # Found out now rather than when all candidates have been generated.
                 raise TaskError(
-                    f"question {doc.get('id', place)!r} (number {place}) of {self.task_name} has "
+                    f"question {doc.get('id', index)!r} (number {index}) of {self.task_name} has "
                     f"the gold answer {gold!r}, which is not {self.judge.golds}. Mend it, or "
                     "choose another judge (number, text, math) in the task's metadata."
                 )

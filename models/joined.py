@@ -4,14 +4,17 @@ import re
 from functools import cache
 from typing import Any
 
+import torch
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     GPT2LMHeadModel,
     LlamaForCausalLM,
     PreTrainedConfig,
+    PreTrainedTokenizerBase,
 )
 
 from .backbones import BACKBONES, Coconut, Codi, Colar, LatentBackbone
+from .backbones.tokens import LatentTokens
 from .errors import ModelError
 from .generation import GeneratesLatents
 
@@ -39,6 +42,27 @@ def latent_class(method: type[LatentBackbone], model: type) -> type:
 def _class_name(method: type[LatentBackbone], model: type) -> str:
     trunk = re.sub("(LMHeadModel|ForCausalLM)$", "", model.__name__)
     return f"{method.class_prefix or method.__name__}{trunk}"
+
+
+def read_by(method: type[LatentBackbone], model: Any, tokenizer: PreTrainedTokenizerBase) -> Any:
+    """Return a causal language model as a method reads it: its very weights, under another class.
+
+    Args:
+        method: one without modules of its own, such as `Explicit`.
+        model: of transformers, with or without adapters in its layers.
+        tokenizer: the model's.
+
+    Raises:
+        ModelError: the tokenizer lacks a marker of the method.
+    """
+    kind: Any = type(model)
+    with torch.device("meta"):  # its weights are the model's, so that none are made
+        joined = latent_class(method, kind)(model.config)
+    for name, part in model.named_children():
+        setattr(joined, name, part)
+    joined.generation_config, joined.tokenizer = model.generation_config, tokenizer
+    joined.latent_tokens = LatentTokens.find(joined, tokenizer)
+    return joined.eval()
 
 
 COCONUTGPT2: Any = latent_class(Coconut, GPT2LMHeadModel)

@@ -17,9 +17,9 @@ def csv_text(table: pd.DataFrame, *, float_format: str | None = None) -> str:
         float_format: of numbers, as pandas takes it.
     """
     harmless = table.rename(columns=_harmless)
-    for place, kind in enumerate(harmless.dtypes):
+    for column, kind in enumerate(harmless.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
-            harmless.isetitem(place, harmless.iloc[:, place].map(_harmless))
+            harmless.isetitem(column, harmless.iloc[:, column].map(_harmless))
     text: str = harmless.to_csv(index=False, float_format=float_format)
     return text
 

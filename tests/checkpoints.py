@@ -143,7 +143,7 @@ def _placeholders() -> dict[str, int]:
 def _tokenizer(*, latent: bool) -> PreTrainedTokenizerFast:
     """Byte-level BPE without merges but those of `###`; latent tokens are ordinary added tokens."""
     alphabet = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "##", "###", EOS]
-    vocabulary = {token: place for place, token in enumerate(alphabet)}
+    vocabulary = {token: index for index, token in enumerate(alphabet)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("#", "#"), ("##", "#")]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

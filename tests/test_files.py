@@ -31,6 +31,7 @@ def program(code, *arguments):
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_several_programs_may_write_the_same_file(tmp_path):
     path = tmp_path / "file"
     writers = [program(WRITE_OFTEN, path, letter) for letter in "ab"]

@@ -15,6 +15,7 @@ from latent_tts.harness.sample import sample_pools
 from latent_tts.models import AutoLatentModel, load_tokenizer
 from latent_tts.models.samplers import parameters
 from latent_tts.tasks import Pool, pool_metrics
+from tests.marks import slow_but
 
 RUNS = Path(__file__).parents[1] / "results" / "baselines" / "tiny-coconut"
 TASKS = ("latent_tts_arith", "latent_tts_arith_hard")
@@ -58,7 +59,7 @@ def as_row(candidate):
     return tuple(getattr(candidate, name) for name in names)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", slow_but(TASKS, TASKS[0]))
 @pytest.mark.parametrize(("run", "most"), [("deterministic", 8), ("noise", 2), ("dropout", 1)])
 def test_the_first_questions_of_committed_runs(run, task, most):
     check(run, task, most)

@@ -87,7 +87,8 @@ def test_rooms_import_each_other_relatively(room, repository_files):
                 assert node.module.split(".")[0] != "latent_tts", f"{path}:{node.lineno}"
 
 
-@pytest.mark.parametrize("room", ["tasks", pytest.param("results", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("room", ["tasks", "results"])
 def test_importing_the_room_imports_no_torch(room, repository_files, run_python):
     modules = [
         ".".join(("latent_tts", *path.relative_to(ROOT).with_suffix("").parts))

@@ -153,7 +153,7 @@ def main(only: Sequence[str], write: bool, limit: int | None, file: Path, page: 
         rows = pd.DataFrame(measure(name, ZOO[name], limit))
         others = table[table["checkpoint"] != name] if len(table) else table
         table = pd.concat([others, rows])
-        order = {known: place for place, known in enumerate(ZOO)}
+        order = {known: index for index, known in enumerate(ZOO)}
         table = table.sort_values("checkpoint", key=lambda one: one.map(order), kind="stable")
         table.to_csv(file, index=False, float_format="%.6f")  # what was measured is kept
     text = page.read_text(encoding="utf-8")

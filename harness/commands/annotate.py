@@ -128,7 +128,8 @@ def annotate(
     )
     check_thinks(model, settings)
     tokenizer = tokenizer_of(model)
-    long = long_prompts(model, tokenizer, [question.text for question in asked], settings)
+    prompts = [model.encode_prompt(tokenizer, question.text) for question in asked]
+    long = long_prompts(model, prompts, settings)
     refuse_long_prompts(
         model, settings, [(f"question {asked[i].id!r}", tokens) for i, tokens in long.items()]
     )

@@ -4,14 +4,15 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from ...models import ModelError, resolve_checkpoint
+from ...models import BACKBONES, ModelError, resolve_checkpoint
 from ...models.adapted import check_base
 from ...models.identity import digest, tensors_digest
+from ...models.joined import read_by
 from ...models.precision import read_dtype
 from ...models.training import train
 from ...models.training.adapters import add_adapters, read_adapters
@@ -20,7 +21,7 @@ from ..processes import process_state
 from ..resume import keep_recipe
 from .base import check_lengths, load_base, marker_tokens
 from .data import read_examples, read_validation
-from .measure import measure_explicit, measure_latent
+from .measure import accuracy
 from .publish import publish, without_folders
 from .recipe import Recipe
 
@@ -73,11 +74,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
         keep_recipe(file, record, otherwise=lambda differs: _begun_otherwise(file, differs))
     model.to(state.device)
 
-    def measure(how: Mapping[str, Any]) -> Mapping[str, float]:
-        if latent:
-            return measure_latent(model, tokenizer, questions, how)
-        return measure_explicit(model, tokenizer, questions)
-
+    backbone = model if latent else read_by(BACKBONES["explicit"], model, tokenizer)
     trained = train(
         model,
         tokenizer,
@@ -86,7 +83,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
         plan,
         folder=output / "training",
         sampler=recipe.sampler,
-        measure=measure if questions else None,
+        measure=partial(accuracy, backbone, tokenizer, questions) if questions else None,
         quiet=not state.is_main_process,
     )
     if state.is_main_process:

@@ -8,17 +8,15 @@ from types import MappingProxyType
 
 from transformers import PreTrainedTokenizerBase
 
-from ...boxes import last_box
 from .chat import apply_template, has_token
+from .instructed import INSTRUCTION, Instructed
 from .mixture import Mixing
-from .protocol import LatentBackbone
 
-INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
 _LLAMA = "<|start_header_id|>{}<|end_header_id|>\n\n"
 _DEEPSEEK = "<\uff5cAssistant\uff5c>"
 
 
-class LatentSFT(LatentBackbone):
+class LatentSFT(Instructed):
     """Thinks until `</think>`, or its first token, is the likeliest, and answers in a box."""
 
     backbone = "latent_sft"
@@ -27,9 +25,6 @@ class LatentSFT(LatentBackbone):
         {"max_latent_length": 128, "max_new_tokens": 264, "latent_do_sample_by": "gumbel"}
     )
     mixing = Mixing()
-    chooses_length = True
-    start_marker = "<think>"
-    end_marker = "</think>"
     ends_by = "first"
 
     def format_prompt(self, question: str) -> str:
@@ -54,7 +49,3 @@ class LatentSFT(LatentBackbone):
         """Return the prompt's tokens and those of `<think>`, which are no part of its last word."""
         prompt = super().encode_prompt(tokenizer, question, format_prompt)
         return [*prompt, *tokenizer.encode(self.start_marker, add_special_tokens=False)]
-
-    def read_answer(self, text: str) -> str | None:
-        r"""Return what stands in the last `\boxed{}`."""
-        return last_box(text)

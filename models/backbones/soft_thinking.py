@@ -9,12 +9,10 @@ from types import MappingProxyType
 
 import torch
 
-from ...boxes import last_box
 from ..fields import integer, real, share
 from .chat import apply_template, tokenizer_with_chat
-from .latent_sft import INSTRUCTION
+from .instructed import INSTRUCTION, Instructed
 from .mixture import Mixing, Mixture
-from .protocol import LatentBackbone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +80,7 @@ class SoftMixing(Mixing):
         return mixture.largest
 
 
-class SoftThinking(LatentBackbone):
+class SoftThinking(Instructed):
     """Thinks until the last token of `</think>` has the largest weight, and answers in a box."""
 
     backbone = "soft_thinking"
@@ -91,9 +89,6 @@ class SoftThinking(LatentBackbone):
         {"max_latent_length": 1024, "max_new_tokens": 1536, "latent_do_sample_by": "gumbel"}
     )
     mixing = SoftMixing()
-    chooses_length = True
-    start_marker = "<think>"
-    end_marker = "</think>"
     ends_by = "last"
 
     def format_prompt(self, question: str) -> str:
@@ -107,7 +102,3 @@ class SoftThinking(LatentBackbone):
         if prompt.rstrip().endswith(self.start_marker):
             return prompt
         return f"{prompt.rstrip()}\n{self.start_marker}\n"
-
-    def read_answer(self, text: str) -> str | None:
-        r"""Return what stands in the last `\boxed{}`."""
-        return last_box(text)

@@ -49,7 +49,7 @@ def pad_batch(rows: Sequence[Sequences], *, pad: int, seed: int = 0) -> dict[str
         texts.append(list(row.text) + [pad] * right)
         masks.append([0] * left + [1] * (width - left + length - right) + [0] * right)
         first = len(row.text) - row.learned
-        states += [number * (length + 1) + place for place in range(first, len(row.text))]
+        states += [number * (length + 1) + position for position in range(first, len(row.text))]
         targets += row.text[first:]
     questions = torch.tensor([question_key(seed, row.prompt) for row in rows])
     return {

@@ -91,9 +91,9 @@ class Course(Dataset[Turn]):
 
     def __getitem__(self, index: int) -> Turn:
         """Return the turn of an index."""
-        visit, place = divmod(index, self._pass)
+        visit, offset = divmod(index, self._pass)
         batch = index // self._batch
-        example = self.examples[self._order(visit)[place]]
+        example = self.examples[self._order(visit)[offset]]
         return Turn(example, batch // self._batches, batch, index, visit)
 
     def _new_order(self, visit: int) -> np.ndarray:

@@ -15,9 +15,9 @@ from typing import Annotated
 
 import msgspec
 
-from ...tasks import Candidate, Pool, Question, canonical, is_correct
+from ...tasks import Pool, Question, canonical, is_correct
 from ..errors import ResultsError
-from .line import Imported, PoolLine, refuse_repeated
+from .line import Imported, PoolLine, refuse_repeated, stated
 from .pools import as_text, without_nan
 
 _EXAMPLE = '{"meta": {…}, "examples": [{"idx": 0, "gold": 18.0, "answers": ["22.0", "inf"]}, …]}'
@@ -87,9 +87,9 @@ def _line(one: _Example, where: str, tolerance: Decimal) -> PoolLine:
     if gold is None:
         raise ResultsError(f"{where}: gold is {one.gold!r}, which is no number.")
     answers = [_answer(each, where) for each in one.answers]
-    for place, answer in enumerate(answers):
+    for answer, correct in zip(answers, one.corrects or (), strict=False):
         right = is_correct(answer, gold, tolerance=tolerance)
-        if one.corrects is not None and one.corrects[place] != right:
+        if correct != right:
             called = "wrong" if right else "right"
             raise ResultsError(
                 f"{where}: answer {answer!r} is called {called} where gold is {gold}. This project "
@@ -97,20 +97,11 @@ def _line(one: _Example, where: str, tolerance: Decimal) -> PoolLine:
                 "would not be the dump's: give the dump's own --tolerance, or take `corrects` out "
                 "to have it judge anew."
             )
-    rewards = one.scores or [None] * count
-    candidates = (
-        Candidate(
-            text=answer or "",
-            answer=answer,
-            thoughts=0,
-            answer_tokens=0,
-            truncated=False,
-            reward=None if one.scores is None else math.nan if score is None else float(score),
-        )
-        for answer, score in zip(answers, rewards, strict=True)
-    )
+    scores = None
+    if one.scores is not None:
+        scores = [math.nan if score is None else float(score) for score in one.scores]
     question = Question(id=str(one.idx), text=one.question, gold=gold)
-    return PoolLine(where, question, Pool(tuple(candidates)))
+    return PoolLine(where, question, Pool(stated(answers, scores)))
 
 
 def _answer(value: object, where: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from ...tasks import Pool, Question, canonical, find_judge
+from ...tasks import Candidate, Pool, Question, canonical, find_judge
 from ..errors import ResultsError
 
 COUNTED = frozenset({"thoughts", "answer_tokens", "truncated"})
@@ -56,6 +56,15 @@ def read_gold(text: str | None, judge: str) -> str | None:
     if judge == "number":
         return canonical(text)
     return text if text and find_judge(judge).can_judge(text) else None
+
+
+def stated(
+    answers: Sequence[str | None], rewards: Sequence[float] | None = None
+) -> tuple[Candidate, ...]:
+    """Return candidates of which a file has the answers alone, or their rewards too."""
+    each = [None] * len(answers) if rewards is None else rewards
+    pairs = zip(answers, each, strict=True)
+    return tuple(Candidate.of_answer(answer, reward=reward) for answer, reward in pairs)
 
 
 def refuse_repeated(lines: Iterable[PoolLine], *, called: str, advice: str) -> None:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from ...tasks import Candidate, Pool, Question, find_judge, read_tolerance
+from ...tasks import Pool, Question, find_judge, read_tolerance
 from ...tasks.judges import RIGHT, WRONG
 from ..errors import ResultsError
 from ..runs.lenient import decode
 from .arrays import Floats, Outcomes, read_arrays
-from .line import Imported, PoolLine, read_gold, refuse_repeated
+from .line import Imported, PoolLine, read_gold, refuse_repeated, stated
 
 
 class _Beside(msgspec.Struct, omit_defaults=True):
@@ -114,20 +114,10 @@ def _line(
             )
         gold = read
         _compare(answers, outcomes, gold, judge=judge, tolerance=beside.tolerance, where=where)
-    candidates = tuple(
-        Candidate(
-            text=answer or "",
-            answer=answer,
-            thoughts=0,
-            answer_tokens=0,
-            truncated=False,
-            reward=None if scores is None else float(scores[index, place]),
-        )
-        for place, answer in enumerate(answers)
-    )
+    rewards = None if scores is None else [float(score) for score in scores[index]]
     text = "" if beside.questions is None else beside.questions[index]
     question = Question(id=str(beside.question_ids[index]), text=text, gold=gold)
-    return PoolLine(where, question, Pool(candidates, judge=judge))
+    return PoolLine(where, question, Pool(stated(answers, rewards), judge=judge))
 
 
 def _compare(

@@ -46,6 +46,26 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     sample: _Count | None = None
     nearest: tuple[tuple[str, ...], ...] | None = None
 
+    @classmethod
+    def of_answer(
+        cls, answer: str | None, *, text: str | None = None, reward: float | None = None
+    ) -> "Candidate":
+        """Return a candidate of which no more is known: its counts are 0.
+
+        Args:
+            answer: the answer as written; None where there is none.
+            text: in which it stood; the answer alone if None.
+            reward: as of any candidate.
+        """
+        return cls(
+            text=(answer or "") if text is None else text,
+            answer=answer,
+            thoughts=0,
+            answer_tokens=0,
+            truncated=False,
+            reward=reward,
+        )
+
 
 class Stopped(msgspec.Struct, frozen=True):
     """That sampling ended where a question's vote was settled, or might have.

@@ -56,10 +56,7 @@ def read_response(
         answer = final_answer(response, number=judge == "number")
     else:
         answer = _first_match(response, pattern)
-    candidate = Candidate(
-        text=response, answer=answer, thoughts=0, answer_tokens=0, truncated=False
-    )
-    return Pool((candidate,), judge=judge)
+    return Pool((Candidate.of_answer(answer, text=response),), judge=judge)
 
 
 def join_pools(pools: list[Pool]) -> Pool:

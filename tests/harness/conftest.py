@@ -35,8 +35,8 @@ def talkative(tmp_path_factory) -> dict[str, Path]:
             file = tiny.WRITERS[kind](folder / kind) / "tokenizer.json"
             tokenizer = json.loads(file.read_text())
             tokenizer["model"]["vocab"] = {
-                f"{mark}{place}" if token >= "¡" and token not in used else token: place
-                for token, place in tokenizer["model"]["vocab"].items()
+                f"{mark}{index}" if token >= "¡" and token not in used else token: index
+                for token, index in tokenizer["model"]["vocab"].items()
             }
             file.write_text(json.dumps(tokenizer))
     return {kind: folder / kind for kind in tiny.WRITERS}

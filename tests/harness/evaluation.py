@@ -20,10 +20,10 @@ FILES = {
 }
 
 
-def question(place: int) -> str:
-    """A short question; those of several places differ in length and text."""
-    more = " How many pens are there?" * (place % 3)
-    return f"Tom has {7 * place + 2} pens and buys {13 * place % 31}.{more}"
+def question(number: int) -> str:
+    """A short question; those of several numbers differ in length and text."""
+    more = " How many pens are there?" * (number % 3)
+    return f"Tom has {7 * number + 2} pens and buys {13 * number % 31}.{more}"
 
 
 def write_questions(folder: Path, rows: list[dict[str, Any]]) -> Path:

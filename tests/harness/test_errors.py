@@ -237,6 +237,7 @@ def test_weights_that_are_missing_are_not_made_up(broken, data):
         evaluate(broken, data)
 
 
+@pytest.mark.slow
 def test_weights_that_nobody_reads(broken, data):
     edit_weights(broken, lambda tensors: tensors.update({"gate.weight": torch.ones(2)}))
     with pytest.raises(ModelError, match=r"holds weights that nobody reads: gate\.weight\. Its"):

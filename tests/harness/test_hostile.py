@@ -198,7 +198,7 @@ READERS = {
 def test_a_spoiled_file_is_read_or_refused(tmp_path, kind):
     read, row = READERS[kind]
     file, draw = tmp_path / "file.jsonl", random.Random(0)
-    rows = [row] if kind == "dump" else [row | {"id": str(place)} for place in range(3)]
+    rows = [row] if kind == "dump" else [row | {"id": str(index)} for index in range(3)]
     refused = 0
     for _ in range(60):
         write_spoiled(file, map(json.dumps, rows), draw)
@@ -367,7 +367,7 @@ def test_five_hundred_inputs(lm, tmp_path, seed):
     for _ in range(150):
         kind = draw.choice(list(READERS))
         read, row = READERS[kind]
-        rows = [row] if kind == "dump" else [row | {"id": str(place)} for place in range(3)]
+        rows = [row] if kind == "dump" else [row | {"id": str(index)} for index in range(3)]
         write_spoiled(file, map(json.dumps, rows), draw)
         with within(60):
             refused_well(read, file, about="file.jsonl")

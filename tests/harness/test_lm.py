@@ -204,6 +204,7 @@ def test_order_and_neighbours_change_no_sample(checkpoints):
     assert lm.generate_until(requests[4:5], disable_tqdm=True) == there[4:5]
 
 
+@pytest.mark.slow
 def test_requests_of_different_settings_share_a_call(checkpoints):
     lm = LatentLM(str(checkpoints["coconut"]), batch_size=4)
     few, many = requests_for(2, num_return_sequences=2), requests_for(2, num_return_sequences=5)

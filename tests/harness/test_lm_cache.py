@@ -51,6 +51,7 @@ def test_a_second_run_is_answered_from_the_cache(run_cached):
         assert settings["seed"] == 1234
 
 
+@pytest.mark.slow
 def test_a_run_from_the_cache_records_the_settings_that_made_it(run_cached):
     """Those of the run's own gen_kwargs, whichever stood in the cache last."""
     strengths = (0.3, 1.4, 0.3)
@@ -68,7 +69,7 @@ def test_a_run_from_the_cache_records_the_settings_that_made_it(run_cached):
     assert pools(made[0][0]) != pools(made[1][0])
 
 
-@pytest.mark.parametrize("where", ["model_args", "gen_kwargs"])
+@pytest.mark.parametrize("where", slow_but(["model_args", "gen_kwargs"], "gen_kwargs"))
 def test_sampled_answers_come_from_the_cache_too(run_cached, where):
     asked = {where: {"do_sample": True, "temperature": 1.5}}
     first, drawn = run_cached(limit=2, **asked)
@@ -97,6 +98,7 @@ def change_cache(tmp_path, *commands):
         database.commit()
 
 
+@pytest.mark.slow
 def test_a_cache_of_earlier_versions_goes_on(run_cached, tmp_path):
     first, _ = run_cached(limit=2)
     change_cache(
@@ -109,6 +111,7 @@ def test_a_cache_of_earlier_versions_goes_on(run_cached, tmp_path):
     assert pools(second) == pools(first)
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_said_and_goes_on(run_cached, tmp_path):
     run_cached(limit=1)
     full = "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"

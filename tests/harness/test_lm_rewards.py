@@ -56,8 +56,8 @@ def test_pools_carry_the_rewards_that_the_model_gives(checkpoints, guides, data,
         load_tokenizer(str(checkpoints[kind])),
     )
     guide = LatentRewardModel.from_pretrained(guides[kind])
-    for place, pool in enumerate(pools(results)):
-        prompt = model.encode_prompt(tokenizer, question(place))
+    for index, pool in enumerate(pools(results)):
+        prompt = model.encode_prompt(tokenizer, question(index))
         ids = torch.tensor([prompt])
         drawn = model.generate(ids, return_dict_in_generate=True, **SETTINGS, **LENGTHS[kind])
         for row, candidate in enumerate(pool.candidates):
@@ -88,9 +88,9 @@ def test_beam_search_stands_beside_the_same_samples(checkpoints, guides, data, k
     )
     guide = LatentRewardModel.from_pretrained(guides[kind])
     settings = model.settings(**SETTINGS, **LENGTHS[kind], **beams)
-    for place, pool in enumerate(pools(results)):
-        assert [c.text for c in pool.candidates] == [c.text for c in plain[place].candidates]
-        prompt = model.encode_prompt(tokenizer, question(place))
+    for index, pool in enumerate(pools(results)):
+        assert [c.text for c in pool.candidates] == [c.text for c in plain[index].candidates]
+        prompt = model.encode_prompt(tokenizer, question(index))
         (alone,) = beam_search(model, guide, [prompt], settings)
         texts = [tokenizer.decode(beam.trajectory.text_ids) for beam in alone]
         assert [beam.text for beam in pool.beams] == texts
@@ -108,8 +108,8 @@ def test_other_tasks_are_answered_with_the_chosen_candidate(checkpoints, guides,
 
     def respond(**gen_kwargs):
         requests = [
-            make_request(question(place), gen_kwargs, task="other", number=place)
-            for place in range(6)
+            make_request(question(index), gen_kwargs, task="other", number=index)
+            for index in range(6)
         ]
         return lm.generate_until(requests, disable_tqdm=True)
 
@@ -248,8 +248,8 @@ def test_rewards_that_are_all_nan(checkpoints, guides, tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(lm.reward_model, "score_trajectories", score)
     requests = [
-        make_request(row["question"], {"return_pool": True}, task="t", number=place)
-        for place, row in enumerate(make_rows(4))
+        make_request(row["question"], {"return_pool": True}, task="t", number=index)
+        for index, row in enumerate(make_rows(4))
     ]
     with caplog.at_level(logging.WARNING):
         found = [Pool.from_json(text) for text in lm.generate_until(requests, disable_tqdm=True)]

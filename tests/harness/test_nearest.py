@@ -40,7 +40,7 @@ def test_every_thought_has_its_nearest_tokens_in_the_log(checkpoints, data, tmp_
     found = pools(evaluate(checkpoints["coconut"], data, model_args=given))
     model = AutoLatentModel.from_pretrained(checkpoints["coconut"])
     tokenizer = load_tokenizer(str(checkpoints["coconut"]))
-    prompts = [model.encode_prompt(tokenizer, question(place)) for place in range(len(found))]
+    prompts = [model.encode_prompt(tokenizer, question(index)) for index in range(len(found))]
     settings = model.settings(**SETTINGS, **NOISE, seed=5)
     seen = 0
     for one in sample(model, prompts, settings):

@@ -32,6 +32,7 @@ def test_a_group_asks_each_of_its_tasks():
     ]
 
 
+@pytest.mark.slow
 def test_a_users_own_task_and_file(tmp_path, data):
     include = f"include: {BENCHMARKS / 'latent_tts_arith.yaml'}\n"
     (tmp_path / "mine.yaml").write_text(include + "task: mine\ndoc_to_text: 'Q: {{question}}'\n")
@@ -47,6 +48,7 @@ def test_a_task_that_is_not_there():
         task_questions("latent_tts_arit")
 
 
+@pytest.mark.slow
 def test_the_problems_of_a_sweep_are_no_test_problems(tmp_path):
     output = tmp_path / "table" / "sweep.csv"
     command = ["--noise-std=0.5", "--problems=3", "--num-return-sequences=2", f"--output={output}"]

@@ -13,7 +13,7 @@ from tests.harness.evaluation import question
 from tests.marks import slow_but
 from tests.reward.checkpoints import random_reward_model
 
-QUESTIONS = [question(place) for place in range(10)]
+QUESTIONS = [question(index) for index in range(10)]
 
 
 @pytest.fixture(scope="module", params=slow_but(["coconut", "colar"], "colar"))
@@ -35,13 +35,15 @@ def loaded(request, checkpoints):
 def test_every_question_gets_its_own_pool_in_order(loaded):
     model, tokenizer, settings = loaded
     reader = Reader(model, tokenizer, settings)
-    done = list(answer(reader, QUESTIONS, batch_size=3))
+    prompts = [model.encode_prompt(tokenizer, question) for question in QUESTIONS]
+    done = list(answer(reader, prompts, batch_size=3))
     pools = sample_pools(model, tokenizer, QUESTIONS, settings, batch_size=3)
     assert sorted(own.index for own in done) == list(range(10))
     assert all(own.pool == pools[own.index] and own.drawn == 2 for own in done)
-    for place in (0, 5, 9):
-        assert sample_pools(model, tokenizer, [QUESTIONS[place]], settings) == [pools[place]]
+    for index in (0, 5, 9):
+        assert sample_pools(model, tokenizer, [QUESTIONS[index]], settings) == [pools[index]]
     assert len(set(pools)) > 3
+    assert all([one.sample for one in pool.candidates] == [0, 1] for pool in pools)
 
 
 def test_the_longest_questions_are_read_first(loaded):
@@ -65,14 +67,6 @@ def test_the_longest_questions_are_read_first(loaded):
 
 def test_no_questions_no_pools(loaded):
     assert sample_pools(loaded[0], loaded[1], [], loaded[2]) == []
-
-
-def test_pools_carry_their_questions_and_candidates_their_samples(loaded):
-    model, tokenizer, settings = loaded
-    ids = [f"q{number}" for number in range(10)]
-    pools = sample_pools(model, tokenizer, QUESTIONS, settings, ids=ids)
-    assert [pool.question for pool in pools] == ids
-    assert all([one.sample for one in pool.candidates] == [0, 1] for pool in pools)
 
 
 def test_candidates_are_the_rows_of_generate(loaded):
@@ -99,7 +93,7 @@ def reward_model(loaded):
     return random_reward_model(loaded[0])
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, None])
+@pytest.mark.parametrize("batch_size", slow_but([1, 4, None], 4))
 def test_candidates_are_scored_by_the_batch(loaded, reward_model, monkeypatch, batch_size):
     model, tokenizer, settings = loaded
     sizes = limit_memory(monkeypatch, reward_model, 99)
@@ -107,9 +101,9 @@ def test_candidates_are_scored_by_the_batch(loaded, reward_model, monkeypatch, b
         model, tokenizer, QUESTIONS, settings, reward_model=reward_model, batch_size=batch_size
     )
     assert sizes == {1: [1] * 10, 4: [4, 4, 2], None: [10]}[batch_size]
-    for place in (0, 9):
-        pool = pools[place]
-        ids = torch.tensor([model.encode_prompt(tokenizer, QUESTIONS[place])])
+    for index in (0, 9):
+        pool = pools[index]
+        ids = torch.tensor([model.encode_prompt(tokenizer, QUESTIONS[index])])
         output = model.generate(ids, generation_config=settings, return_dict_in_generate=True)
         rewards = reward_model.score(
             ids,
@@ -168,6 +162,7 @@ def test_what_less_at_once_does_not_help_is_shown(loaded, reward_model, monkeypa
     assert asked == sizes
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_while_sampling_changes_no_pool(loaded, caplog):
     model, tokenizer, settings = loaded
     expected = sample_pools(model, tokenizer, QUESTIONS, settings)
@@ -187,8 +182,9 @@ def test_running_out_of_memory_while_sampling_changes_no_pool(loaded, caplog):
 
 def test_a_prompt_that_does_not_fit_fails_before_anything_is_found(loaded):
     model, tokenizer, settings = loaded
-    long = "How many pens are there? " * 20
-    found = answer(Reader(model, tokenizer, settings), [*QUESTIONS, long], batch_size=1)
+    texts = [*QUESTIONS, "How many pens are there? " * 20]
+    prompts = [model.encode_prompt(tokenizer, text) for text in texts]
+    found = answer(Reader(model, tokenizer, settings), prompts, batch_size=1)
     with pytest.raises(ModelError, match=r"positions; .* has 192"):
         next(found)
 

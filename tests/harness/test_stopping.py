@@ -11,6 +11,7 @@ from latent_tts.tasks import TaskError, pool_metrics
 from latent_tts.tasks.stopping import first_of, read_rule, spent
 from tests.harness.evaluation import evaluate, make_request, pools
 from tests.harness.test_store import QUESTIONS, loaded, reads, sampled, settings_of  # noqa: F401
+from tests.marks import slow_but
 
 RULES = ("adaptive_consistency:threshold=0.7", "esc:window=2", "bayes:threshold=0.6")
 
@@ -20,7 +21,7 @@ def stopped(loaded, rule, **given):  # noqa: F811
     return sample_pools(*loaded, QUESTIONS, settings, stop=Stop(read_rule(rule)))
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", slow_but(RULES, RULES[0]))
 def test_the_engine_draws_what_a_replay_spends_to_the_last_sample(loaded, rule):  # noqa: F811
     full = sampled(loaded, None, num_return_sequences=12)
     found = stopped(loaded, rule)
@@ -31,6 +32,7 @@ def test_the_engine_draws_what_a_replay_spends_to_the_last_sample(loaded, rule):
     ]
 
 
+@pytest.mark.slow
 def test_a_store_of_all_samples_spares_the_model(loaded, reads, tmp_path):  # noqa: F811
     sampled(loaded, tmp_path, num_return_sequences=12)
     reads.clear()

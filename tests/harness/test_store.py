@@ -14,7 +14,7 @@ from tests.harness.evaluation import BENCHMARKS, evaluate, pools, question, time
 from tests.harness.kills import kept_bytes, killed, start
 from tests.reward.checkpoints import random_reward_model
 
-QUESTIONS = [question(place) for place in range(6)]
+QUESTIONS = [question(index) for index in range(6)]
 
 
 @pytest.fixture(scope="module")

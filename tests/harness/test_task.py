@@ -148,6 +148,7 @@ def test_shipped_tasks_run_with_a_limit():
     assert results["n-samples"]["latent_tts_arith"]["original"] >= 100
 
 
+@pytest.mark.slow
 def test_groups_hold_their_tasks(folder):
     results, _ = evaluate(
         pools_json(),

@@ -30,8 +30,8 @@ def invoke(command, *arguments):
     return result.stdout
 
 
-def write_questions(path, places):
-    rows = [{"id": i, "question": f"Tom has {i} pens.", "answer": "0"} for i in places]
+def write_questions(path, indices):
+    rows = [{"id": i, "question": f"Tom has {i} pens.", "answer": "0"} for i in indices]
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return path
 
@@ -233,8 +233,8 @@ def test_held_out_questions_that_are_learned_too(arguments, made, tmp_path):
 
 def test_too_few_questions(arguments, made, tmp_path):
     entries = entries_of(made["shards"])
-    places = [place for place, entry in enumerate(entries) if not is_held_out(entry)]
-    few = write_questions(tmp_path / "few.jsonl", places[:5])
+    indices = [index for index, entry in enumerate(entries) if not is_held_out(entry)]
+    few = write_questions(tmp_path / "few.jsonl", indices[:5])
     shards = write_shards(tmp_path / "shards", made["pretrained"], few)
     with pytest.raises(RewardError, match="5 questions leave none to measure recall@1 on"):
         invoke(train_rm, *arguments[:-1], shards, "--output", tmp_path / "rm")

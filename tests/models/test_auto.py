@@ -18,6 +18,7 @@ from latent_tts.models import (
 )
 from latent_tts.models.backbones.tokens import LatentTokens
 from tests.checkpoints import edit_config, edit_weights
+from tests.marks import slow_but
 
 
 @pytest.fixture
@@ -293,7 +294,7 @@ def test_the_class_is_not_to_be_instantiated():
         AutoLatentModel()
 
 
-@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("half", slow_but([torch.float16, torch.bfloat16], torch.bfloat16))
 def test_a_half_precision_checkpoint_is_float32_on_a_cpu(backbone, tmp_path, half):
     model = AutoLatentModel.from_pretrained(backbone.folder, dtype=half)
     assert model.dtype == half
@@ -333,7 +334,7 @@ def test_weights_on_several_devices_are_refused(backbones, tmp_path):
         )
 
 
-@pytest.mark.parametrize("backbone", ["coconut", "codi", "colar"], indirect=True)
+@pytest.mark.parametrize("backbone", slow_but(["coconut", "codi", "colar"], "codi"), indirect=True)
 def test_saving_keeps_the_released_format(backbone, tmp_path):
     backbone.model.save_pretrained(tmp_path)
     backbone.tokenizer.save_pretrained(tmp_path)

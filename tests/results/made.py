@@ -97,14 +97,14 @@ def write_run(
     tolerance = Decimal(str(metadata["tolerance"]))
     metrics = [pool_metrics(pool, gold, tolerance=tolerance) for gold, pool in rows]
     with (where / f"samples_{task}_{date}.jsonl").open("w") as log:
-        for place, ((gold, pool), values) in enumerate(zip(rows, metrics, strict=True)):
+        for index, ((gold, pool), values) in enumerate(zip(rows, metrics, strict=True)):
             doc = {
-                "id": ids[place] if ids else f"q{place}",
-                "question": texts[place] if texts else f"What is question {place}?",
+                "id": ids[index] if ids else f"q{index}",
+                "question": texts[index] if texts else f"What is question {index}?",
                 "answer": gold,
             }
             sample = {
-                "doc_id": place,
+                "doc_id": index,
                 "doc": doc,
                 "target": gold,
                 "arguments": {"gen_args_0": {"arg_0": doc["question"], "arg_1": {}}},

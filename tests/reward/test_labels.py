@@ -14,8 +14,8 @@ from tests.models.reference import GOLDEN, WORD, Dropout, Reference, sample_key,
 from tests.reward.conftest import read_parity
 
 QUESTIONS = [
-    Question(id=str(place), text="What is " + "1 + " * place + "1?", gold=str(place % 2))
-    for place in range(4)
+    Question(id=str(index), text="What is " + "1 + " * index + "1?", gold=str(index % 2))
+    for index in range(4)
 ]
 SAMPLERS = {
     "noise": {"latent_do_sample_by": "noise", "noise_std": 0.6},

@@ -197,6 +197,7 @@ def test_weights_that_nobody_reads(reward_models, tmp_path):
     LatentRewardModel.from_pretrained(tmp_path, ignore_weights="gate.*")
 
 
+@pytest.mark.slow
 def test_an_architecture_without_reward_models(reward_models, tmp_path):
     shutil.copytree(reward_models["gpt2"], tmp_path, dirs_exist_ok=True)
     edit_config(tmp_path, model_type="bert")

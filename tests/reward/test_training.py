@@ -28,7 +28,7 @@ def toy(size, *, seed, noise=False):
     """Questions whose trajectories are right where the last thought points in one direction."""
     generator = torch.Generator().manual_seed(seed)
     questions = []
-    for place in range(size):
+    for index in range(size):
         thoughts = torch.randn(COUNT, DEPTH, WIDTH, generator=generator)
         signal_ = torch.randn(COUNT, generator=generator) if noise else thoughts[:, -1, 0]
         right = signal_ > 0.8
@@ -37,9 +37,9 @@ def toy(size, *, seed, noise=False):
         labels[:, -1] = right
         questions.append(
             LabelledQuestion(
-                id=str(place),
+                id=str(index),
                 gold="1",
-                prompt=(1, 2 + place % 5),
+                prompt=(1, 2 + index % 5),
                 answers=tuple("1" if good else "0" for good in right),
                 thoughts=thoughts.half(),
                 lengths=torch.full((COUNT,), DEPTH),

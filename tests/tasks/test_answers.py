@@ -146,6 +146,7 @@ PARTS = ("1", ",", "1,", " ", "-", "1.", "e1", "$", "1,111", "1 ", "1/", "- ", "
 PARTS += ("1e1 ", "\\frac{1}{", "\\sqrt{", "\\boxed{", "1 x ", "minus ", "\u00bd", "####", "\n- 1")
 
 
+@pytest.mark.slow
 def test_arbitrary_text_never_raises_and_never_takes_long():
     rng = random.Random(1)
     alphabet = "0123456789.,-+eE$%/^=*_'x{} \\\t\n\u2212\u20ac\u0663\x00ab"

@@ -103,8 +103,8 @@ class ColarObjective(Objective):
 
         A text is a placeholder for each group, the end marker, the answer and eos: texts are padded
         on the right alone, so no padding is read as a thought. `tokens` i64[M] are the steps'
-        tokens, `groups` i64[M] the places of their groups among the B * A places of the texts, and
-        `shares` f[M] by what each is multiplied. `latents` i64[K] are the places before which
+        tokens, `groups` i64[M] the positions of their groups among the B * A of the texts, and
+        `shares` f[M] by what each is multiplied. `latents` i64[K] are the positions before which
         thoughts stand, among the B * (A + 1) states, and `next` i64[K] those of their targets.
         """
         speed = 1 + int(self.max_speed * addressed(seed, "speed", turns[0].batch))
@@ -114,12 +114,12 @@ class ColarObjective(Objective):
         width = batch["text"].shape[1]
         tokens, groups, shares, latents, following = [], [], [], [], []
         for number, (_, cut) in enumerate(made):
-            for place, group in enumerate(cut):
+            for position, group in enumerate(cut):
                 tokens += group
-                groups += [number * width + place] * len(group)
+                groups += [number * width + position] * len(group)
                 shares += [len(group) ** -0.5] * len(group)
-            latents += [number * (width + 1) + place for place in range(len(cut) + 1)]
-            following += [number * width + place for place in range(len(cut) + 1)]
+            latents += [number * (width + 1) + position for position in range(len(cut) + 1)]
+            following += [number * width + position for position in range(len(cut) + 1)]
         batch |= {
             "tokens": torch.tensor(tokens, dtype=torch.long),
             "groups": torch.tensor(groups, dtype=torch.long),
@@ -141,10 +141,10 @@ class ColarObjective(Objective):
         made = torch.zeros_like(flat).index_add(0, batch["groups"], embed(batch["tokens"]) * shares)
         thought = torch.zeros_like(flat[:, :1]).index_fill(0, batch["groups"], 1.0)
         flat = flat * (1 - thought) + made
-        places = batch["mask"][:, : batch["prompt"].shape[1]].sum(dim=1, keepdim=True)
-        places = places + torch.arange(text.shape[1], device=text.device)
-        keys = batch["keys"].unsqueeze(1).expand_as(places)
-        draw = Draw(keys.flatten(), places.flatten())
+        positions = batch["mask"][:, : batch["prompt"].shape[1]].sum(dim=1, keepdim=True)
+        positions = positions + torch.arange(text.shape[1], device=text.device)
+        keys = batch["keys"].unsqueeze(1).expand_as(positions)
+        draw = Draw(keys.flatten(), positions.flatten())
         fed = sampler.think(_GIVEN, flat, draw).to(flat.dtype)
         fed = flat * (1 - thought) + fed * thought
         found = unroll(model, batch, text=fed.view_as(text), sampler=sampler)
@@ -190,8 +190,8 @@ class ColarObjective(Objective):
         end, eos = model.latent_tokens.end, tokenizer.eos_token_id
         # A group's label is one of its tokens; which one, is drawn at its address.
         labels = [
-            group[int(len(group) * addressed(seed, f"label {turn.index}", place))]
-            for place, group in enumerate(groups)
+            group[int(len(group) * addressed(seed, f"label {turn.index}", position))]
+            for position, group in enumerate(groups)
         ]
         answer = [*encode(tokenizer, "Answer:"), *encode(tokenizer, example.answer), eos]
         text = [*labels, end, *answer]

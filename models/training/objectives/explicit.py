@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from ...backbones.coconut import after_hash
+from ...backbones.explicit import Explicit as Backbone
 from ...samplers import Sampler
 from ..batches import Sequences, pad_batch
 from ..course import Example, Turn
@@ -15,21 +15,16 @@ from ..unroll import learned_loss, unroll
 from .protocol import Batch, Objective, encode, written
 
 
-def format_prompt(question: str) -> str:
-    """Return what is read before steps are written: the question and a line break."""
-    return f"{question}\n"
-
-
-def read_answer(text: str) -> str | None:
-    """Return what a written text states after its last `#`."""
-    return after_hash(text)
-
-
 def explicit_row(tokenizer: Any, example: Example, *, visit: int = 0) -> Sequences:
-    """Return the tokens of a question and of its written steps, answer and eos, all learned."""
+    """Return the tokens of a question and of its written steps, answer and eos, all learned.
+
+    The line break between them is a token of its own, as where the backbone samples: a tokenizer
+    may have one for `?` and the line break together.
+    """
+    prompt = [*encode(tokenizer, example.question), *encode(tokenizer, Backbone.end_marker)]
     text = encode(tokenizer, written(example.steps, ""))
     text += [*encode(tokenizer, example.answer), tokenizer.eos_token_id]
-    return Sequences(encode(tokenizer, format_prompt(example.question)), text, len(text), visit)
+    return Sequences(prompt, text, len(text), visit)
 
 
 @dataclass(frozen=True, kw_only=True)

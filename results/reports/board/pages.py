@@ -99,9 +99,9 @@ def write_page(job: PageJob) -> Page:
         reason = f"{error}" if known else f"cannot be shown ({error!r}). Run lm_eval again."
         return Page(problem=Problem(job.run.samples, f"{reason} It has no page.", skipped=False))
     ids = table.columns["id"]
-    order = sorted(range(len(ids)), key=lambda place: str(ids[place]))
+    order = sorted(range(len(ids)), key=lambda index: str(ids[index]))
     golds = [str(gold) for gold in table.columns["gold"]]
-    asked = [(ids[place], gold_key(golds[place])) for place in order]
+    asked = [(ids[index], gold_key(golds[index])) for index in order]
     return Page(
         questions=hashlib.sha256(msgspec.json.encode(asked)).hexdigest(),
         outcomes={outcome: table.columns["outcome"].count(outcome) for outcome in OUTCOMES},

@@ -4,8 +4,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from latent_tts.models import AutoLatentModel, LatentGenerationConfig
-from latent_tts.models.training.objectives.explicit import format_prompt
+from latent_tts.models import BACKBONES, AutoLatentModel, LatentGenerationConfig, sample
+from latent_tts.models.joined import read_by
+from latent_tts.models.training.adapters import Lora, add_adapters
 from latent_tts.models.training.tokenizer import train_tokenizer
 
 QUESTIONS = ("Tom has 9 pears. How many?", "Ann has 31 cups and 4 mugs,\nor more. How many?")
@@ -51,12 +52,32 @@ def sampled(folder, **settings):
     return found
 
 
+@pytest.mark.parametrize("adapted", [False, True])
+def test_a_plain_model_is_read_by_the_method_with_its_very_weights(folder, adapted):
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if adapted:
+        view = add_adapters(model, Lora(lora_rank=2, lora_targets="v_proj"))
+        for name, weight in view.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight)
+    ours = read_by(BACKBONES["explicit"], model, tokenizer)
+    assert next(ours.parameters()) is next(model.parameters())
+    settings = ours.settings(max_new_tokens=25)
+    prompts = [ours.encode_prompt(tokenizer, question) for question in QUESTIONS]
+    found = {one.question: list(one.answer_ids) for one in sample(ours, prompts, settings)}
+    for number, question in enumerate(QUESTIONS):
+        ids = tokenizer(f"{question}\n", add_special_tokens=False, return_tensors="pt")
+        theirs = model.generate(**ids, do_sample=False, max_new_tokens=24)
+        assert found[number] == theirs[0, ids["input_ids"].shape[1] :].tolist()
+
+
 def test_the_greedy_chain_is_transformers(folder):
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ours = sampled(folder, max_new_tokens=25)
     for question, given in zip(QUESTIONS, ours, strict=True):
-        ids = tokenizer(format_prompt(question), add_special_tokens=False, return_tensors="pt")
+        ids = tokenizer(f"{question}\n", add_special_tokens=False, return_tensors="pt")
         theirs = model.generate(**ids, do_sample=False, max_new_tokens=24)
         line_break, *written = given
         assert line_break == ids["input_ids"][0, -1]

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from latent_tts.models import ModelError, resolve_checkpoint
 from latent_tts.models.bases import BASES, KnownBase, fetch_base, read_record, use_base
 from latent_tts.models.bases.store import store_base
+from tests.marks import slow_but
 
 
 def files(cache: Path) -> list[Path]:
@@ -72,7 +73,7 @@ def test_a_checkpoints_name_may_be_a_bases(
         resolve_checkpoint("tiny@hub")
 
 
-@pytest.mark.parametrize("field", ["wheel_digest", "gguf_digest"])
+@pytest.mark.parametrize("field", slow_but(["wheel_digest", "gguf_digest"], "gguf_digest"))
 def test_another_file_than_the_known_one_is_refused(
     field: str, changed: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -82,6 +83,7 @@ def test_another_file_than_the_known_one_is_refused(
     assert not files(tmp_path)
 
 
+@pytest.mark.slow
 def test_no_network_at_all(
     tiny: KnownBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_record_that_is_cut_off(fetched: Path, tmp_path: Path) -> None:
         use_base("tiny", cache=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_left_in_part_is_replaced(tiny: KnownBase, tmp_path: Path) -> None:
     part = tmp_path / "bases" / "tiny" / "wheel"
     part.mkdir(parents=True)

@@ -48,6 +48,7 @@ def test_sampled_answers_follow_the_softmax(backbone):
     assert torch.equal(output.sequences[:20, -1], best)
 
 
+@pytest.mark.slow
 def test_few_rows_at_a_time_sample_the_same_answers(backbone):
     settings = {"latent_do_sample": False, "do_sample": True, "temperature": 3.0}
     settings |= {"num_return_sequences": 80, "max_new_tokens": 8, **thought_length(backbone, 4)}

@@ -144,7 +144,8 @@ LATENT = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "targets"), slow_but(LATENT, LATENT[1]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "targets"), LATENT)
 def test_an_adapter_over_a_latent_reasoner(checkpoints, tmp_path, kind, targets):
     base, folder = checkpoints[kind], tmp_path / "adapter"
     merged = over(folder, base, targets)

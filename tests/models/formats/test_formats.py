@@ -35,7 +35,7 @@ def write(case, folder):
     return write_colar(folder, base), SourceOptions(base=str(base), thinking_speed=5)
 
 
-@pytest.fixture(scope="module", params=slow_but(CASES, "coconut-GPT2", "codi-Qwen2", "colar-Llama"))
+@pytest.fixture(scope="module", params=slow_but(CASES, "coconut-GPT2", "colar-Llama"))
 def loaded(request, tmp_path_factory):
     """A checkpoint that was written, its options, and the model that was loaded from it."""
     written, options = write(request.param, tmp_path_factory.mktemp("format"))
@@ -70,7 +70,7 @@ def test_prompts_thoughts_and_answers_are_the_programs(loaded):
     assert lengths
 
 
-@pytest.mark.parametrize("loaded", slow_but(CASES, "codi-Qwen2"), indirect=True)
+@pytest.mark.parametrize("loaded", slow_but(CASES), indirect=True)
 def test_a_converted_checkpoint_samples_the_same(loaded, tmp_path):
     written, options, model = loaded
     given = [

@@ -43,6 +43,7 @@ def test_thoughts_and_answers_are_those_of_plain_transformers(mixed, kind, name)
         check_slow(alone, slow)
 
 
+@pytest.mark.slow
 def test_thinking_ends_when_the_last_token_of_the_marker_is_shown(mixed):
     one = mixed("llama", "soft_thinking", "</think>")
     assert one.model.latent_tokens.ending == (one.tokenizer.convert_tokens_to_ids("</think>"),)
@@ -76,6 +77,7 @@ def test_cold_stop_ends_thinking_and_then_answers(mixed, entropy, steps):
     assert any(thoughts for thoughts, *_ in shorter)
 
 
+@pytest.mark.slow
 def test_gumbel_noise_may_change_what_is_shown(mixed):
     one = mixed("llama", "soft_thinking", "</think>")
     settings = {**LENGTHS, "gumbel_temperature": 0.5, "num_return_sequences": 3}
@@ -94,6 +96,7 @@ def test_gumbel_noise_may_change_what_is_shown(mixed):
     assert len({len(t.thoughts) for t in found.values()}) > 1
 
 
+@pytest.mark.slow
 def test_dirichlet_weights_are_drawn_before_the_largest_are_chosen(mixed):
     """Tokens beyond the largest can be mixed in, since the draw comes first."""
     one = mixed("llama", "soft_thinking")

@@ -42,6 +42,7 @@ def test_noise_is_sigma_times_the_addressed_normal_numbers(backbone):
     assert compared > 15
 
 
+@pytest.mark.slow
 def test_noise_has_mean_0_and_deviation_sigma_and_is_independent(backbones):
     backbone, count = backbones["codi"], 6
     prompts = backbone.prompts(4)

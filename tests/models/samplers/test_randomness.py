@@ -46,7 +46,7 @@ def test_keys_are_those_of_pythons_integers():
 def test_numbers_are_those_of_pythons_integers():
     key, position, site = int(sample_key(0, [4], 2)), 17, 3
     state = splitmix((key + (position + 1) * GOLDEN + site * 2862933555777941757) & WORD)
-    words = [splitmix((state + place * GOLDEN) & WORD) for place in range(1, 6)]
+    words = [splitmix((state + position * GOLDEN) & WORD) for position in range(1, 6)]
     address = torch.tensor([key]), torch.tensor([position])
     uniform = randomness.uniform(*address, site=site, size=5)
     assert uniform.tolist() == [[((word >> 11) + 0.5) / 2**53 for word in words]]
@@ -100,13 +100,13 @@ def test_the_largest_p_drops_nearly_everything():
 def test_neighbouring_addresses_are_uncorrelated():
     samples, positions, sites, size = 20, 20, 8, 64
     row_keys = keys(samples)[:, None].expand(samples, positions)
-    places = torch.arange(positions).expand(samples, positions)
+    positions = torch.arange(positions).expand(samples, positions)
     numbers = torch.stack(
-        [randomness.normal(row_keys, places, site=site, size=size) for site in range(sites)]
+        [randomness.normal(row_keys, positions, site=site, size=size) for site in range(sites)]
     )
     masks = torch.stack(
         [
-            randomness.bernoulli(row_keys, places, site=site, size=size, p=0.3).double()
+            randomness.bernoulli(row_keys, positions, site=site, size=size, p=0.3).double()
             for site in range(sites)
         ]
     )

@@ -19,11 +19,11 @@ class Problem:
 
 PROBLEMS = [
     Problem(
-        "Add " + " and ".join(str(place + term) for term in range(2 + place % 4)),
-        tuple(f"<<{place}+{n}={place + n}>>" for n in range(1, 2 + place % 3)),
-        str(place + 3),
+        "Add " + " and ".join(str(index + term) for term in range(2 + index % 4)),
+        tuple(f"<<{index}+{n}={index + n}>>" for n in range(1, 2 + index % 3)),
+        str(index + 3),
     )
-    for place in range(12)
+    for index in range(12)
 ]
 
 

@@ -46,23 +46,23 @@ def slow_terms(model, tokenizer, problem, labels, *, speed, loss, log_std, noise
     fed = [embed(model, group).sum(dim=0) / len(group) ** 0.5 for group in groups]
     key = sample_key(0, prompt, 0)
 
-    def drawn(place, site):
-        return randomness.normal(key, torch.tensor(len(prompt) + place), site=site, size=48)
+    def drawn(position, site):
+        return randomness.normal(key, torch.tensor(len(prompt) + position), site=site, size=48)
 
     (end,) = tokenizer.encode("###")
     answer = [*tokenizer.encode("Answer:"), *tokenizer.encode(problem.answer)]
-    noisy = [one + noise * drawn(place, 0) for place, one in enumerate(fed)]
+    noisy = [one + noise * drawn(position, 0) for position, one in enumerate(fed)]
     inputs = [*embed(model, prompt), *noisy, *embed(model, [end, *answer])]
     states = read(model, torch.stack(inputs))[len(prompt) - 1 :]
     targets = [*labels[: len(groups)], end, *answer, tokenizer.eos_token_id]
     text = summed_loss(model, states, targets)
     latent = 0
-    for place, wanted in enumerate([*fed, embed(model, [end])[0]]):
+    for position, wanted in enumerate([*fed, embed(model, [end])[0]]):
         wanted = wanted.detach() / model.latent_embedding_std
-        inner = model.lt_head.fc(states[place])
+        inner = model.lt_head.fc(states[position])
         mean, std = model.lt_head.mean(inner), log_std(inner).exp()
         if loss == "mse":
-            latent += functional.mse_loss(mean + std * drawn(place, SITE), wanted)
+            latent += functional.mse_loss(mean + std * drawn(position, SITE), wanted)
         else:
             latent -= torch.distributions.Normal(mean, std).log_prob(wanted).mean()
     return text, latent

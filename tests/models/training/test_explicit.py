@@ -1,11 +1,17 @@
 """Written chains: the loss against plain transformers, one unpadded example at a time."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from tokenizers import Tokenizer, models
 from torch.nn import functional
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from latent_tts.models import SAMPLERS, Sampler
+from latent_tts.models import BACKBONES, SAMPLERS, Sampler, latent_class
+from latent_tts.models.backbones.tokens import LatentTokens
 from latent_tts.models.training import OBJECTIVES
+from latent_tts.models.training.objectives.explicit import explicit_row
 from latent_tts.models.training.unroll import recomputed
 from tests.models.training.compared import assert_same, gradients
 from tests.models.training.conftest import PROBLEMS, turns_of
@@ -41,6 +47,20 @@ def test_loss_and_gradients_equal_the_slow_computation(plain, checkpointing):
     assert int(batch["counts"]["text"]) == sum(counts)
     torch.testing.assert_close(fast, sum(slow))
     assert_same(gradients(model, fast), gradients(model, sum(slow)))
+
+
+def test_the_line_break_is_read_as_where_the_model_is_sampled():
+    vocabulary = {token: number for number, token in enumerate(["2", "+", "?", "\n", "?\n", "#"])}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.BPE(vocabulary, [("?", "\n")])), eos_token="#"
+    )
+    assert tokenizer.encode("2+2?\n") == [0, 1, 0, 4]
+    row = explicit_row(tokenizer, replace(PROBLEMS[0], question="2+2?"))
+    model = latent_class(BACKBONES["explicit"], GPT2LMHeadModel)(
+        GPT2Config(vocab_size=6, n_embd=4, n_layer=1, n_head=1, eos_token_id=5)
+    )
+    end = LatentTokens.find(model, tokenizer).end
+    assert list(row.prompt) == [*model.encode_prompt(tokenizer, "2+2?"), end] == [0, 1, 0, 2, 3]
 
 
 def test_an_examples_loss_depends_on_no_other_example_of_the_batch(plain):

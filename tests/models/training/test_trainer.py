@@ -76,7 +76,7 @@ def slow_updates(model, tokenizer, objective, updates):
     optimizer = torch.optim.AdamW(groups, lr=1e-2, betas=(0.9, 0.98))
     schedule = stage_schedule(optimizer, [0], updates, 0.03, 0.1)
     for update in range(updates):
-        turns = [course[6 * update + place] for place in range(6)]
+        turns = [course[6 * update + index] for index in range(6)]
         batch = objective.collate(model, tokenizer, turns, updates=updates, seed=0)
         loss = objective.loss(model, batch, Sampler(), None)["text"] / batch["counts"]["text"]
         optimizer.zero_grad()

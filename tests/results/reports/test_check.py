@@ -26,10 +26,10 @@ def make_rows(right, *, questions=60, n=4, seed=0):
     dice = random.Random(seed)
     return [
         (
-            str(place),
-            make_pool(*(str(place if dice.random() < right else 1000 + place) for _ in range(n))),
+            str(index),
+            make_pool(*(str(index if dice.random() < right else 1000 + index) for _ in range(n))),
         )
-        for place in range(questions)
+        for index in range(questions)
     ]
 
 
@@ -431,6 +431,7 @@ def test_false_alarms_are_rare_and_worse_models_are_caught(worse, least, most):
     assert least <= 40 * rate <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", [1, 6])
 def test_false_alarms_of_a_single_sample_against_64_keep_their_level(right):
     """Of 64 candidates 1 or 6 are right: 36% and 8.5% failed while all 64 counted, 5% may."""

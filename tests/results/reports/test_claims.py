@@ -11,7 +11,7 @@ from latent_tts.harness.commands.claims import claims
 from latent_tts.results import ResultsError
 from tests.results.made import edit, make_pool, write_run
 
-GOLDS = [str(place) for place in range(1, 11)]
+GOLDS = [str(index) for index in range(1, 11)]
 GOOD = [[gold, gold, gold, "0"] for gold in GOLDS[:9]] + [["0", "0", "0", "0"]]
 BAD = [["0", "0", "0", gold] for gold in GOLDS]
 FILE = {

@@ -70,9 +70,9 @@ def test_the_order_of_questions_does_not_matter(runs):
     order = [2, 0, 3, 1]
     write_run(
         runs / "shuffled",
-        [rows(ONE)[place] for place in order],
-        ids=[f"q{place}" for place in order],
-        texts=[f"What is question {place}?" for place in order],
+        [rows(ONE)[index] for index in order],
+        ids=[f"q{index}" for index in order],
+        texts=[f"What is question {index}?" for index in order],
         settings={"seed": 9},
     )
     _, (found,) = run_compare(runs, "one", "shuffled")

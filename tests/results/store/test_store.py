@@ -74,20 +74,20 @@ def test_of_a_torn_line_nothing_is_believed_and_the_rest_is_kept(tmp_path):
     filled(tmp_path, 0, 1, 2)
     path = the_file(tmp_path)
     content = path.read_bytes()
-    ends = [place + 1 for place, byte in enumerate(content) if byte == ord("\n")]
+    ends = [index + 1 for index, byte in enumerate(content) if byte == ord("\n")]
     for length in range(ends[0], len(content)):
         path.write_bytes(content[:length])
         whole = sum(end <= length for end in ends) - 1
         assert sorted(Store(tmp_path, IDENTITY).samples("q")) == list(range(whole)), length
 
 
-@pytest.mark.parametrize("place", [2, 15, 60, -5])
-def test_a_damaged_line_is_named(tmp_path, place):
+@pytest.mark.parametrize("offset", [2, 15, 60, -5])
+def test_a_damaged_line_is_named(tmp_path, offset):
     filled(tmp_path, 0, 1, 2)
     path = the_file(tmp_path)
     lines = path.read_bytes().splitlines(keepends=True)
     damaged = bytearray(lines[2])
-    damaged[place] ^= 1
+    damaged[offset] ^= 1
     path.write_bytes(b"".join([*lines[:2], bytes(damaged), *lines[3:]]))
     with pytest.raises(StoreError, match=rf"{path.name}, line 3: damaged.*Put the file aside"):
         Store(tmp_path, IDENTITY)

@@ -14,6 +14,7 @@ from latent_tts.tasks.stopping.adaptive_consistency import leads_all, leads_seco
 from latent_tts.tasks.stopping.aggregated import leader_is_mode
 from latent_tts.tasks.stopping.cges import confidence, posterior
 from latent_tts.tasks.stopping.priors import read_shapes, shapes_of, write_shapes
+from tests.marks import slow_but
 from tests.results.made import make_pool
 
 
@@ -62,7 +63,7 @@ def test_esc_stops_where_scorio_does(window):
     ]
 
 
-@pytest.mark.parametrize("threshold", [0.8, 0.95])
+@pytest.mark.parametrize("threshold", slow_but([0.8, 0.95], 0.8))
 def test_cges_stops_and_chooses_as_scorio_does(threshold):
     rule = make_rule("cges", {"threshold": threshold})
 

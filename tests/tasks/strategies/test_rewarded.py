@@ -43,11 +43,11 @@ def make_pool(answers, rewards, beams=()):
 def best(answers, rewards):
     """The candidate of the highest reward, in the plainest words."""
     winner = None
-    for place, reward in enumerate(rewards):
+    for index, reward in enumerate(rewards):
         if reward is None or math.isnan(reward):
             continue
         if winner is None or reward > rewards[winner]:
-            winner = place
+            winner = index
     return None if winner is None else answers[winner]
 
 
@@ -166,8 +166,9 @@ def test_metrics_of_a_scored_pool():
     assert not {"unscored", "best_of_n@1", "weighted_voting@1", "beam_search"} & set(plain)
 
 
+@pytest.mark.slow
 def test_many_ties_take_little_memory_and_nan_beams_count_as_wrong():
-    answers = [str(place) for place in range(200)]
+    answers = [str(index) for index in range(200)]
     found = weighted_voting_at_k(answers, [0.0] * 200, right=["0"], ks=[1, 100])
     assert found[1] == pytest.approx(1 / 200)
     assert found[100] == pytest.approx(0.5, abs=0.05)  # the first of a subset wins its tie

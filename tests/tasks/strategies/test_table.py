@@ -18,6 +18,7 @@ from latent_tts.tasks import (
     judge_pool,
     strategy_of,
 )
+from tests.marks import slow_but
 from tests.tasks.strategies.second_most_frequent import SecondMostFrequent
 
 
@@ -167,14 +168,14 @@ def test_a_strategy_of_another_package_is_one_file(tmp_path, run_python):
     assert found["filtered"] == [["so 2"]]
 
 
-@pytest.mark.parametrize(
-    ("point", "message"),
-    [
-        ("second = outsider:SecondMostFrequent", "calls itself 'second_most_frequent'"),
-        ("second = outsider:Counter", "no Strategy"),
-        ("second = outsider:Missing", "cannot be imported from 'outsider:Missing'"),
-    ],
-)
+REFUSED = [
+    ("second = outsider:SecondMostFrequent", "calls itself 'second_most_frequent'"),
+    ("second = outsider:Counter", "no Strategy"),
+    ("second = outsider:Missing", "cannot be imported from 'outsider:Missing'"),
+]
+
+
+@pytest.mark.parametrize(("point", "message"), slow_but(REFUSED, REFUSED[0]))
 def test_a_strategy_that_cannot_be_used_is_refused(tmp_path, run_python, point, message):
     path = install(tmp_path, point)
     code = "from latent_tts.tasks import find_strategy; find_strategy('second')"

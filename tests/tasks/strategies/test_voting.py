@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from latent_tts.tasks import TaskError, pass_at_k, voting_at_k
+from tests.marks import slow_but
 
 
 def plain_vote(answers):
@@ -24,7 +25,7 @@ def enumerated_vote(answers, right, k):
     return sum(plain_vote(subset) in right for subset in subsets) / len(subsets)
 
 
-@pytest.mark.parametrize("n", range(1, 6))
+@pytest.mark.parametrize("n", slow_but(range(1, 6), *range(1, 5)))
 def test_voting_equals_enumeration_for_every_small_pool(n):
     for answers in itertools.product(["a", "b", "c", None], repeat=n):
         for right in ({"a"}, {"a", "b"}):
@@ -65,9 +66,10 @@ def test_nobody_votes_and_nobody_is_right():
     assert voting_at_k(["a"] * 4, right={"a"}, ks=[]) == {}
 
 
-@pytest.mark.parametrize(
-    ("n", "weights"), [(64, [10, 9, 4, 1, 3]), (1024, [10, 10, 1, 1, 1]), (1024, [1, 0, 1, 0, 0])]
-)
+WEIGHTS = [(64, [10, 9, 4, 1, 3]), (1024, [10, 10, 1, 1, 1]), (1024, [1, 0, 1, 0, 0])]
+
+
+@pytest.mark.parametrize(("n", "weights"), slow_but(WEIGHTS, WEIGHTS[0]))
 def test_voting_agrees_with_sampled_subsets(n, weights):
     rng = np.random.default_rng(2)
     letters = np.array(["a", "b", "c", "d", ""])
@@ -80,7 +82,7 @@ def test_voting_agrees_with_sampled_subsets(n, weights):
     draws = 500
     for k in ks:
         chosen = [np.sort(rng.choice(n, size=k, replace=False)) for _ in range(draws)]
-        wins = sum(plain_vote([pool[i] for i in places]) == "a" for places in chosen)
+        wins = sum(plain_vote([pool[i] for i in indices]) == "a" for indices in chosen)
         error = math.sqrt(max(voting[k] * (1 - voting[k]), 1e-9) / draws)
         assert abs(wins / draws - voting[k]) < 4 * error + 1e-9
 

@@ -53,8 +53,8 @@ def random_run(folder, *, questions=12, samples=8, seed=0, text="", config=None,
     rows = random_rows(questions=questions, samples=samples, seed=seed, text=text, **kind)
     draw = random.Random(0)
     texts = [
-        f"{' and '.join(draw.choices(NAMES, k=8))} share {place} eggs.{text}"
-        for place in range(questions)
+        f"{' and '.join(draw.choices(NAMES, k=8))} share {index} eggs.{text}"
+        for index in range(questions)
     ]
     config = {"texts": texts, **(config or {})}
     config["settings"] = {
@@ -69,8 +69,8 @@ def random_run(folder, *, questions=12, samples=8, seed=0, text="", config=None,
 def rewrite(log, change):
     """Change each sample of a log in place."""
     samples = [json.loads(line) for line in log.read_text().splitlines()]
-    for place, sample in enumerate(samples):
-        change(place, sample)
+    for index, sample in enumerate(samples):
+        change(index, sample)
     log.write_text("".join(f"{json.dumps(sample)}\n" for sample in samples))
 
 

@@ -34,8 +34,8 @@ KINDS = 20  # logs that differ; the other runs hold copies of their own
 def measure(folder: Path, runs: int, questions: int, samples: int, processes: int) -> None:
     """Make runs, build their leaderboard, print seconds and peak memory."""
     source, output = folder / "runs", folder / "board"
-    for place in range(runs):
-        make(source, place, questions=questions, samples=samples)
+    for index in range(runs):
+        make(source, index, questions=questions, samples=samples)
     shutil.rmtree(output, ignore_errors=True)
     command = ["leaderboard", str(source), "--output", str(output), "--processes", str(processes)]
     start = time.perf_counter()
@@ -57,17 +57,17 @@ def measure(folder: Path, runs: int, questions: int, samples: int, processes: in
     click.echo(json.dumps(figures))
 
 
-def make(source: Path, place: int, *, questions: int, samples: int) -> None:
+def make(source: Path, index: int, *, questions: int, samples: int) -> None:
     """Make a run unless it is there; most logs are copies of another's."""
-    folder = source / f"run-{place:03}"
+    folder = source / f"run-{index:03}"
     if folder.exists():
         return
-    kind = place % KINDS
-    own = {"seed": place, "latent_do_sample_by": ("noise", "dropout")[place % 2]}
-    if place < KINDS:
+    kind = index % KINDS
+    own = {"seed": index, "latent_do_sample_by": ("noise", "dropout")[index % 2]}
+    if index < KINDS:
         rewards, steps = kind % 2 == 1, kind in (1, 11)
         shape = {"questions": questions, "samples": samples, "skill": 0.3 + 0.02 * kind}
-        random_run(folder, seed=place, rewards=rewards, steps=steps, **shape)
+        random_run(folder, seed=index, rewards=rewards, steps=steps, **shape)
     else:
         shutil.copytree(source / f"run-{kind:03}", folder)
     (results,) = folder.rglob("results_*.json")

@@ -44,7 +44,7 @@ def board(tmp_path_factory):
     folder = tmp_path_factory.mktemp("board")
     runs = folder / "runs"
     ranked = random_run(runs / "ranked", questions=40, seed=1, skill=0.7, rewards=True, steps=True)
-    rewrite(log_of(ranked), lambda place, sample: add_beams(sample))
+    rewrite(log_of(ranked), lambda index, sample: add_beams(sample))
     edit(ranked, lambda content: content["config"].update(MADE))
     hostile = f"hostile{HOSTILE.replace('/', '')}"
     random_run(runs / hostile, questions=40, seed=2, skill=0.3, text=HOSTILE)
@@ -52,7 +52,7 @@ def board(tmp_path_factory):
     random_run(runs / "dropout", questions=40, seed=3, skill=0.4, config=dropout)
     greedy = random_run(runs / "greedy", questions=40, samples=1, seed=5)
     # The same golds in another spelling, as a data set on a hub may have them.
-    rewrite(log_of(greedy), lambda place, sample: sample.update(target=f"{sample['target']}.0"))
+    rewrite(log_of(greedy), lambda index, sample: sample.update(target=f"{sample['target']}.0"))
     random_run(runs / "few", questions=3, seed=6, skill=2.0, config={"of": 40})
     hard = {"task": "latent_tts_arith_hard", "date": "2030-01-02T03-04-06.000000"}
     random_run(runs / "ranked", questions=40, seed=4, skill=0.2, config=hard)
@@ -135,9 +135,9 @@ def open_board(open_page, board, strategy="", **options):
     return page
 
 
-def tick(page, *places):
-    for place in places:
-        box = page.locator("#table").get_by_role("checkbox").nth(place)
+def tick(page, *indices):
+    for index in indices:
+        box = page.locator("#table").get_by_role("checkbox").nth(index)
         box.click()
         playwright.expect(box).to_be_checked()
 
@@ -515,8 +515,8 @@ def test_a_run_opens_and_a_question_is_found(board, open_page):
         assert text.count(f'"<script>{OWNED}</script>') == 6
     chosen = cells(page, "chosen", "#candidates")
     for name in ("voting", "best_of_n"):
-        place = next(i for i, c in enumerate(candidates) if c is find_strategy(name).pick(pool))
-        assert name in chosen[place].split(", ")
+        index = next(i for i, c in enumerate(candidates) if c is find_strategy(name).pick(pool))
+        assert name in chosen[index].split(", ")
     assert chosen[8:] == ["beam_search", ""]
     weights = [text for text in cells(page, "weight", "#votes") if text != "–"]
     heaviest = max(candidate.reward for candidate in candidates)

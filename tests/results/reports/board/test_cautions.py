@@ -78,6 +78,7 @@ def test_bands_stay_within_a_share(tmp_path):
     assert all(0 <= float(low) < float(high) <= 100 for low, high in ends)
 
 
+@pytest.mark.slow
 def test_a_score_of_1_has_a_band(tmp_path):
     rows = build_board([random_run(tmp_path / "runs")], tmp_path / "out").rows
     save(task_chart(rows.assign(accuracy=1.0, accuracy_stderr=0.0)), [tmp_path / "c.svg"])

@@ -35,8 +35,8 @@ def write(folder, tmp_path, strategies):
     return *read_script(tmp_path / "page.js"), run
 
 
-def column(values, place):
-    return values[place] if isinstance(values, list) else values
+def column(values, index):
+    return values[index] if isinstance(values, list) else values
 
 
 def add_nearest(sample):
@@ -49,7 +49,7 @@ def add_nearest(sample):
 
 def test_every_candidate_is_on_the_page_as_it_was_logged(tmp_path):
     results = random_run(tmp_path / "run", rewards=True, steps=True, text=HOSTILE)
-    rewrite(log_of(results), lambda place, sample: add_nearest(sample))
+    rewrite(log_of(results), lambda index, sample: add_nearest(sample))
     add_metric(results, "best_of_n@8", best_of_n)
     strategies = {"voting": "voting@8", "best_of_n": "best_of_n@8"}
     questions, pools, _ = write(tmp_path / "run", tmp_path, strategies)
@@ -64,16 +64,16 @@ def test_every_candidate_is_on_the_page_as_it_was_logged(tmp_path):
     assert won == [sample["voting@8"] == 1 for sample in samples]
     for pool, sample in zip(pools, samples, strict=True):
         candidates = Pool.from_json(sample["resps"][0][0]).candidates
-        for place, candidate in enumerate(candidates):
-            text = pool["texts"][column(pool["text"], place)]
+        for index, candidate in enumerate(candidates):
+            text = pool["texts"][column(pool["text"], index)]
             assert text == [candidate.text, candidate.answer]
-            assert column(pool["thoughts"], place) == candidate.thoughts
-            assert column(pool["tokens"], place) == candidate.answer_tokens
-            assert column(pool["truncated"], place) == candidate.truncated
-            assert pool["reward"][place] == pytest.approx(candidate.reward, abs=1e-6)
-            assert pool["steps"][place] == pytest.approx(candidate.step_rewards, abs=0.0051)
-            assert pool["nearest"][place] == [[HOSTILE, "b"]] * candidate.thoughts
-            vote = column(pool["vote"], place)
+            assert column(pool["thoughts"], index) == candidate.thoughts
+            assert column(pool["tokens"], index) == candidate.answer_tokens
+            assert column(pool["truncated"], index) == candidate.truncated
+            assert pool["reward"][index] == pytest.approx(candidate.reward, abs=1e-6)
+            assert pool["steps"][index] == pytest.approx(candidate.step_rewards, abs=0.0051)
+            assert pool["nearest"][index] == [[HOSTILE, "b"]] * candidate.thoughts
+            vote = column(pool["vote"], index)
             assert (None if vote < 0 else pool["answers"][vote]) == candidate.answer
             assert bool(vote >= 0 and pool["right"][vote]) == (candidate.answer == sample["target"])
 
@@ -87,7 +87,7 @@ def test_a_run_without_rewards_has_no_column_for_them(tmp_path):
 def test_beams_missing_rewards_and_nan_metrics_are_shown(tmp_path):
     results = random_run(tmp_path / "run", questions=2, samples=2, rewards=True, steps=True)
 
-    def change(place, sample):
+    def change(index, sample):
         pool = json.loads(sample["resps"][0][0])
         answers = (sample["target"], "-1", None)
         pool["beams"] = [{**pool["candidates"][0], "reward": 0.5, "answer": a} for a in answers]
@@ -112,9 +112,9 @@ def test_beams_missing_rewards_and_nan_metrics_are_shown(tmp_path):
 def test_repeats_are_joined_and_the_padding_of_processes_is_not(tmp_path):
     results = random_run(tmp_path / "run", questions=3, samples=4)
 
-    def change(place, sample):
+    def change(index, sample):
         (response,) = sample["resps"][0]
-        sample["resps"] = [[response] * (2 if place == 2 else 1)]  # the last question, padded
+        sample["resps"] = [[response] * (2 if index == 2 else 1)]  # the last question, padded
 
     rewrite(log_of(results), change)
     questions, *_ = write(tmp_path / "run", tmp_path, {"voting": "voting@4"})
@@ -140,7 +140,7 @@ def test_a_packed_log_is_read(tmp_path):
 )
 def test_a_damaged_question_is_named_and_leaves_no_half_page(tmp_path, change, message):
     log = log_of(random_run(tmp_path / "run"))
-    rewrite(log, lambda place, sample: change(sample) if place == 4 else None)
+    rewrite(log, lambda index, sample: change(sample) if index == 4 else None)
     (run,), _ = collect([tmp_path / "run"])
     with pytest.raises(ResultsError, match=re.escape(str(log)) + message):
         list(read_log(run, ["voting@8"]))
@@ -170,7 +170,7 @@ def test_a_question_that_stands_there_twice_is_named(tmp_path):
 )
 def test_what_cannot_be_shown_is_a_problem_of_the_run(tmp_path, given, change, reason):
     log = log_of(random_run(tmp_path / "run", questions=2))
-    rewrite(log, lambda place, sample: change(sample["doc"]) if change else None)
+    rewrite(log, lambda index, sample: change(sample["doc"]) if change else None)
     (run,), _ = collect([tmp_path / "run"])
     if "samples" in given:
         given = {"config": replace(run.config, **given)}

@@ -57,7 +57,7 @@ def test_runs_of_other_golds_are_not_paired_though_their_hash_is_unknown(tmp_pat
     for seed, name in enumerate(("one", "two", "other")):
         results = random_run(tmp_path / "runs" / name, seed=seed, samples=1)
         edit(results, lambda content: content.pop("task_hashes"))
-    rewrite(log_of(results), lambda place, sample: sample.update(target="0"))
+    rewrite(log_of(results), lambda index, sample: sample.update(target="0"))
     board = build_board([tmp_path / "runs"], tmp_path / "out")
     one, two, other = (key_of(board, name, "pass@1") for name in ("one", "two", "other"))
     found = {frozenset(keys): pair for keys, pair in pairs_of(board).items()}
@@ -65,6 +65,7 @@ def test_runs_of_other_golds_are_not_paired_though_their_hash_is_unknown(tmp_pat
     assert found[frozenset((one, other))] is found[frozenset((two, other))] is None
 
 
+@pytest.mark.slow
 def test_the_best_rows_are_paired_where_there_are_too_many(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "MOST_ROWS", 3)
     random_run(tmp_path / "runs" / "one")
@@ -74,6 +75,7 @@ def test_the_best_rows_are_paired_where_there_are_too_many(tmp_path, monkeypatch
     assert board.rows["full"][:3].all()
 
 
+@pytest.mark.slow
 def test_a_run_without_a_page_is_not_paired(tmp_path):
     random_run(tmp_path / "runs" / "one")
     rows = build_board([tmp_path / "runs"], tmp_path / "out").rows

@@ -70,7 +70,7 @@ def test_choices_are_what_tasks_choose_from_every_small_pool():
     rewards = [None, 0.3, 1.0, 1.0]
     for answers in product(["7", "8", None], repeat=4):
         for order in ((0, 1, 2, 3), (2, 0, 3, 1), (1, 2, 0, 0)):
-            pool = scored(answers, [rewards[place] for place in order])
+            pool = scored(answers, [rewards[index] for index in order])
             votes = count_votes(pool, "7")
             found = choices(pool, votes)
             for name, strategy in STRATEGIES.items():
@@ -80,9 +80,9 @@ def test_choices_are_what_tasks_choose_from_every_small_pool():
                 if chosen is None:
                     assert name not in found
                     continue
-                place, answer = found[name]
-                assert pool.candidates[place] is chosen, (answers, order, name)
-                assert votes.of_candidate[place] == answer
+                index, answer = found[name]
+                assert pool.candidates[index] is chosen, (answers, order, name)
+                assert votes.of_candidate[index] == answer
 
 
 def test_votes_weigh_as_their_rewards_say():
