@@ -15,10 +15,12 @@ import pandas as pd
 from PIL import Image, PngImagePlugin
 
 from latent_tts.results import ResultsError, Run, collect
+from latent_tts.results.reports.board.rows import board_rows
 from latent_tts.results.reports.charts import curve_chart, save
 from latent_tts.results.reports.rewards import rewards_table
-from latent_tts.results.reports.table import plus_minus
+from latent_tts.results.reports.table import DASH, number, plus_minus
 from latent_tts.results.runs.metrics import is_accuracy
+from latent_tts.tasks import STRATEGIES
 
 ROOT = Path(__file__).parent.parent
 REWARDS = "rewards.csv"
@@ -27,6 +29,7 @@ REWARDS = "rewards.csv"
 _SECTION = re.compile(
     r"(?P<start><!-- latent-tts: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- /latent-tts -->)", re.DOTALL
 )
+FIRST, VOTE = "first", "voting"
 _LABELS = {"pass": "coverage"}  # pass@k is coverage with k samples
 _REPEATED = frozenset({"coverage"})
 
@@ -46,6 +49,38 @@ def results_table(runs: Sequence[Run]) -> str:
             start = f"| {run.task} | {run.config.sampler}{strength} | {label} |"
             lines.append(f"{start} {' | '.join(plus_minus(*cell) for cell in found)} |")
     return "\n".join(lines)
+
+
+def board_table(runs: Sequence[Run]) -> str:
+    """Return a row for each run with all its candidates, the best vote first, as Markdown.
+
+    Compute is 2 x parameters x (thoughts + answer tokens) of all candidates, without the prompt.
+    """
+    rows = board_rows(runs)
+    rows = rows[rows["full"]]
+    shown = [one for one in STRATEGIES if one in set(rows["aggregation"]) and one != FIRST]
+    heads = [STRATEGIES[one].title for one in shown]
+    heads = ["model", "samples", "questions", "one sample", *heads, "coverage", "MFLOPs"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    parts = [part.set_index("aggregation") for _, part in rows.groupby(["run", "task"], sort=False)]
+    for part in sorted(parts, key=lambda part: -part.loc[_vote(part), "accuracy"]):
+        vote = part.loc[_vote(part)]
+        strength = "" if pd.isna(vote["strength"]) else f" {vote['strength']:g}"
+        made = "deterministic" if vote["n"] == 1 else f"{vote['n']} x {vote['sampler']}{strength}"
+        found = [
+            plus_minus(part.loc[one, "accuracy"], part.loc[one, "accuracy_stderr"])
+            if one in part.index
+            else DASH
+            for one in [FIRST, *shown]
+        ]
+        covered = plus_minus(vote["coverage"], vote["coverage_stderr"])
+        cells = [vote["checkpoint"], made, vote["asked"], *found, covered]
+        lines.append("| " + " | ".join([*map(str, cells), number(vote["flops"] / 1e6)]) + " |")
+    return "\n".join(lines)
+
+
+def _vote(part: pd.DataFrame) -> str:
+    return VOTE if VOTE in part.index else FIRST
 
 
 def curve_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -92,23 +127,23 @@ def fill_sections(texts: Mapping[Path, str], sections: dict[str, str]) -> dict[P
     "--page",
     "pages",
     multiple=True,
-    default=[ROOT / "README.md", ROOT / "docs" / "reward-models.md"],
+    default=[ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "reward-models.md"],
     type=click.Path(path_type=Path),
 )
 @click.option(
     "--baselines", default=ROOT / "results" / "baselines", type=click.Path(path_type=Path)
 )
-def main(only_check: bool, pages: Sequence[Path], baselines: Path) -> None:
+@click.option("--board", default=ROOT / "results" / "board", type=click.Path(path_type=Path))
+def main(only_check: bool, pages: Sequence[Path], baselines: Path, board: Path) -> None:
     """Write the results of README and docs, and the pictures, from the committed runs."""
-    runs, problems = collect([baselines])
-    if problems or not runs:
-        listed = "; ".join(map(str, problems)) or f"{baselines} holds no runs."
-        raise ResultsError(f"Every committed run must be usable: {listed}")
+    runs = _committed(baselines)
     runs.sort(key=lambda run: (run.task, run.config.sampler, run.config.strength or 0.0))
     texts = {page: page.read_text(encoding="utf-8") for page in pages}
     sections = {"results": results_table(runs)}
     if (baselines / REWARDS).is_file():
         sections["rewards"] = rewards_table(pd.read_csv(baselines / REWARDS))
+    if board.is_dir():
+        sections["board"] = board_table(_committed(board))
     filled = fill_sections(texts, sections)
     changed = [page for page in pages if filled[page] != texts[page]]
     tables = {
@@ -129,6 +164,14 @@ def main(only_check: bool, pages: Sequence[Path], baselines: Path) -> None:
     for path, table in stale.items():
         save(curve_chart(table), [path])
         _note(path, _digest(table))
+
+
+def _committed(folder: Path) -> list[Run]:
+    runs, problems = collect([folder])
+    if problems or not runs:
+        listed = "; ".join(map(str, problems)) or f"{folder} holds no runs."
+        raise ResultsError(f"Every committed run must be usable: {listed}")
+    return runs
 
 
 def _stale(picture: Path, table: pd.DataFrame) -> bool:

@@ -1,5 +1,6 @@
 """tools/readme.py: what the README shows of the committed runs."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ def project(tmp_path):
 
 
 def run_readme(project, *arguments):
-    options = ("--page", project / "README.md", "--baselines", project / "runs")
+    folders = {"--baselines": project / "runs", "--board": project / "board"}
+    options = ("--page", project / "README.md", *(part for pair in folders.items() for part in pair))
     return invoke(readme, *options, *arguments)
 
 
@@ -50,6 +52,23 @@ def test_the_table_is_made_from_the_runs(project):
     text = (project / "README.md").read_text()
     # pass@1 is 1/2, 0 and 1; the tied vote goes to the first.
     assert text == TEMPLATE.replace("old\n", TABLE)
+
+
+BOARD = """\
+| model | samples | questions | one sample | vote | coverage | MFLOPs |
+|---|---|---|---|---|---|---|
+| tiny | deterministic | 3 | 66.7 ± 33.3 | – | 66.7 ± 33.3 | 0.016 |
+| tiny | 2 x noise 0.6 | 3 | 50.0 ± 28.9 | 66.7 ± 33.3 | 66.7 ± 33.3 | 0.032 |
+"""
+
+
+def test_the_board_is_made_from_its_own_runs(project):
+    (project / "README.md").write_text(TEMPLATE + TEMPLATE.replace(": results", ": board"))
+    shutil.copytree(project / "runs", project / "board")
+    run_readme(project)
+    text = (project / "README.md").read_text()
+    filled = TEMPLATE.replace("old\n", TABLE)
+    assert text == filled + TEMPLATE.replace(": results", ": board").replace("old\n", BOARD)
 
 
 def test_the_picture_is_drawn_of_sampled_runs(project):
