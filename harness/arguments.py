@@ -55,7 +55,8 @@ class ModelArguments:
         on_long_prompt: `error`, or `skip`: a question too long for the model counts as wrong.
         store: folder in which finished samples are kept, and from which a run goes on; `store`
             beside --output_path unless given, nowhere where there is none, or for `none`.
-        store_thoughts: keep the thoughts too, in half precision, so that others may score them.
+        store_thoughts: keep the thoughts too, in half precision, so that others may score them;
+            of mixtures also ids and weights of their tokens, which the sample log has then too.
         nearest_tokens: how many tokens that each thought is nearest to go into the sample log and
             onto the run's page; 0 for none. The store keeps the thoughts then.
         packed_weights, max_rows: how samples are computed, see `EngineOptions`.

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
+import numpy as np
 import torch
 
 from ..models import Trajectory
+from ..models.backbones.mixture import Mixture
 from ..models.identity import checkpoint_digest
-from ..results.store import Beam, Sampled, Scored, Searched, Store, question_digest
+from ..results.store import Beam, Mixed, Sampled, Scored, Searched, Store, question_digest
 from ..reward.model import LatentRewardHead
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ class Finished:
         truncated: whether the answer was cut off before its end.
         states: f[T, D], the thoughts; None where the store does not keep them.
         step_rewards: of each thought, where a reward model has scored it.
+        mixture: of which tokens the thoughts are mixed, where they are and it is known.
     """
 
     sample: int
@@ -35,6 +38,7 @@ class Finished:
     truncated: bool
     states: torch.Tensor | None = None
     step_rewards: tuple[float, ...] | None = None
+    mixture: Mixture | None = None
 
     @classmethod
     def of(cls, trajectory: Trajectory) -> "Finished":
@@ -45,6 +49,7 @@ class Finished:
             len(trajectory.thoughts),
             trajectory.truncated,
             trajectory.thoughts,
+            mixture=trajectory.mixture,
         )
 
     @property
@@ -67,6 +72,7 @@ class Kept:
         keep_thoughts: bool,
         reward_model: LatentRewardHead | None,
         need_thoughts: bool = False,
+        need_mixtures: bool = False,
     ) -> None:
         """Open it for a run.
 
@@ -75,9 +81,11 @@ class Kept:
             keep_thoughts: whether to keep thoughts too, so that other reward models may score.
             reward_model: that of the run, if any; a sample without its reward or thoughts is none.
             need_thoughts: whether a sample without thoughts is none, scored or not.
+            need_mixtures: whether one of whose mixtures nothing is kept is none.
         """
         self.store = store
-        self._keep_thoughts, self._need_thoughts = keep_thoughts, need_thoughts
+        self._keep_thoughts, self._need_mixtures = keep_thoughts, need_mixtures
+        self._need_thoughts = need_thoughts or need_mixtures
         self._scored = None if reward_model is None else checkpoint_digest(reward_model)
 
     def find(self, prompt: Sequence[int], count: int) -> list[Finished]:
@@ -88,17 +96,27 @@ class Kept:
             scores = self.store.scores(question, self._scored)
         found = []
         for sample, row in sorted(self.store.samples(question).items()):
-            own, states = scores.get(sample), None
+            own, states, mixture = scores.get(sample), None, None
             if sample >= count:
                 continue
             if self._need_thoughts or (self._scored is not None and own is None):
                 thoughts = self.store.thoughts(row)
-                if thoughts is None:
+                mixed = self.store.mixed(row)
+                if thoughts is None or (self._need_mixtures and mixed is None):
                     continue
                 states = torch.from_numpy(thoughts)
+                mixture = _mixture(mixed)
             rewards = None if own is None else _read(own)
             found.append(
-                Finished(sample, row.answer_ids, row.thoughts, row.truncated, states, rewards)
+                Finished(
+                    sample,
+                    row.answer_ids,
+                    row.thoughts,
+                    row.truncated,
+                    states,
+                    rewards,
+                    mixture,
+                )
             )
         return found
 
@@ -123,7 +141,19 @@ class Kept:
                 "Thoughts beyond the range of half precision (65504) are not kept in the store: "
                 "their samples are drawn again where thoughts are needed."
             )
-        self.store.append(list(compress(rows, fits)), [one.numpy() for one in compress(half, fits)])
+        mixtures = {
+            one.sample: Mixed(
+                one.mixture.ids.cpu().numpy().astype(np.int32),
+                one.mixture.log_probs.float().cpu().numpy(),
+            )
+            for one in compress(samples, fits)
+            if one.mixture is not None
+        }
+        self.store.append(
+            list(compress(rows, fits)),
+            [one.numpy() for one in compress(half, fits)],
+            mixtures=mixtures,
+        )
         self.store.append([row for row, fit in zip(rows, fits, strict=True) if not fit])
 
     def keep_scores(self, prompt: Sequence[int], samples: Sequence[Finished]) -> None:
@@ -175,6 +205,12 @@ class Kept:
 
     def _search(self, beams: tuple[int, int]) -> str:
         return f"{beams[0]} of {beams[1]} by {self._scored}"
+
+
+def _mixture(mixed: Mixed | None) -> Mixture | None:
+    if mixed is None:
+        return None
+    return Mixture(torch.from_numpy(mixed.ids).long(), torch.from_numpy(mixed.log_probs))
 
 
 def _written(sample: Finished) -> tuple[float | None, ...]:

@@ -37,7 +37,8 @@ from .shared import help_out
 from .team import Shift
 
 DEFAULT_SEED = 1234  # lm-eval's own
-_LOGGED, _LOGGED_REWARD = 170, 20  # bytes of a candidate without its text, and of a step's reward
+# Bytes of a candidate without its text, of a step's reward, and of a token that is mixed.
+_LOGGED, _LOGGED_REWARD, _LOGGED_MIXED = 170, 20, 16
 
 
 class LatentLM(ProcessLM):
@@ -134,7 +135,8 @@ class LatentLM(ProcessLM):
         check_shots(self.model, requests)
         questions = group_requests(requests)
         asked = [(question, self._question_options(question)) for question in questions]
-        check_log_room(sum(_logged_bytes(question, options) for question, options in asked))
+        mixed = self._loaded.mixtures
+        check_log_room(sum(_logged_bytes(*one, mixtures=mixed) for one in asked))
         started = time.perf_counter()
         report = respond(self._loaded, asked, cache=self._cache, hidden=hidden, shift=shift)
         self._note(asked, report, seconds=time.perf_counter() - started)
@@ -203,6 +205,7 @@ class LatentLM(ProcessLM):
         record, names = self._record(), ("checkpoint", "reward_model", "settings", "aggregation")
         own = {name: record[name] for name in names} | {"dtype": str(self.model.dtype)}
         own["nearest_tokens"] = self.arguments.nearest_tokens or None  # they stand in responses
+        own["mixtures"] = self._loaded.mixtures or None
         # What was given too: a task's gen_kwargs may choose a sampler that it is for.
         self._cache = ResponseCache(store, own | {"given": self.settings})
 
@@ -240,8 +243,10 @@ class LatentLM(ProcessLM):
         }
 
 
-def _logged_bytes(question: AskedQuestion, options: RequestOptions) -> int:
+def _logged_bytes(question: AskedQuestion, options: RequestOptions, *, mixtures: bool) -> int:
     """Return what a question's candidates take in lm-eval's log at most, which has them twice."""
     own = options.settings
     each = _LOGGED + 4 * own.max_new_tokens + _LOGGED_REWARD * own.thought_limit
+    if mixtures and own.mixing is not None:
+        each += _LOGGED_MIXED * own.mixing.mixture_size * own.thought_limit
     return 2 * each * question.repeats * own.num_return_sequences

@@ -39,6 +39,11 @@ class Loaded:
     stores: Stores | None = None
     nearest: NearestTokens | None = None
 
+    @property
+    def mixtures(self) -> bool:
+        """Whether the tokens of which thoughts are mixed go into the store and the log."""
+        return self.arguments.store_thoughts and self.model.mixing is not None
+
     def describe(self, settings: LatentSettings) -> str:
         """Return in one line what is run, and under which settings."""
         model, own = self.model, settings.record()
@@ -105,6 +110,7 @@ def load(
             reward_model,
             keep_thoughts=arguments.store_thoughts or nearest is not None,
             need_thoughts=nearest is not None,
+            need_mixtures=arguments.store_thoughts and model.mixing is not None,
         )
     return Loaded(
         arguments=arguments,

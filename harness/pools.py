@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from ..models import LatentBackbone, LatentSettings, Trajectory
+from ..models.backbones.mixture import Mixture
 from ..models.engine.budget import in_parts
 from ..reward import beam_search
 from ..reward.model import LatentRewardHead
 from ..tasks import Candidate, Pool
+from ..tasks.pools.pool import Mixed
 from .kept import Finished, Kept
 from .nearest import Nearest, NearestTokens
 from .stopping import Stop
@@ -67,6 +69,7 @@ class Reader:
         kept: where finished samples are taken from and added to.
         nearest: finds the tokens that thoughts are near to; None for no such tokens.
         stop: when a question has samples enough; all N are drawn if None.
+        mixtures: whether candidates say of which tokens their thoughts are mixed.
     """
 
     model: LatentBackbone
@@ -77,6 +80,7 @@ class Reader:
     kept: Kept | None = None
     nearest: NearestTokens | None = None
     stop: Stop | None = None
+    mixtures: bool = False
 
     def unscored(self, samples: Sequence[Finished]) -> Pool:
         """Return samples as a pool without rewards."""
@@ -192,7 +196,18 @@ class Reader:
             step_rewards=None if rewards is None else tuple(round(r, 6) for r in rewards),
             sample=sample.sample,
             nearest=nearest,
+            mixture=_told(sample.mixture) if self.mixtures else None,
         )
+
+
+def _told(mixture: Mixture | None) -> Mixed | None:
+    """Return of which tokens each thought is mixed, with what weights to four decimals."""
+    if mixture is None:
+        return None
+    return tuple(
+        tuple((token, round(weight, 4)) for token, weight in zip(*one, strict=True) if weight > 0)
+        for one in zip(mixture.ids.tolist(), mixture.weights.tolist(), strict=True)
+    )
 
 
 def _warn_of_missing_rewards(pools: Sequence[Sequence[Candidate]]) -> None:

@@ -3,8 +3,7 @@
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
@@ -13,19 +12,11 @@ from ..reward.model import LatentRewardHead
 from ..tasks import Pool, Question, pool_metrics
 from .kept import Finished, Kept
 from .pools import Answered, Reader, Sampled
-from .stopping import Stop, stopped_samples
+from .settling import settled_samples
+from .stopping import Stop
+from .turns import Turns
 
 _SCORED_TOGETHER = 512  # trajectories: more gain no speed
-
-
-class Turns(Protocol):
-    """Whose turn the questions are: an iterator over those that this process answers."""
-
-    def __iter__(self) -> Iterator[int]:
-        """Return their numbers, where the question that costs most has number 0."""
-
-    def share(self) -> int:
-        """Return how many may be begun and not finished."""
 
 
 def sample_pools(
@@ -109,7 +100,14 @@ def _samples(
 ) -> Iterator[Sampled]:
     """Yield the samples of each prompt as soon as all of them are there."""
     if reader.stop is not None:
-        yield from _stopped(reader, prompts, reader.stop, turns=turns, batch_size=batch_size)
+        yield from settled_samples(
+            reader,
+            reader.stop,
+            prompts,
+            _longest_first(prompts),
+            turns=turns,
+            batch_size=batch_size,
+        )
         return
     own_turns = _Lacking(prompts, reader, turns)
     for trajectory in sample(
@@ -129,38 +127,6 @@ def _samples(
             reader.kept.keep(own.prompt, own.drawn)
         yield own_turns.begun.pop(trajectory.question)
     yield from own_turns.complete
-
-
-def _stopped(
-    reader: Reader,
-    prompts: Sequence[Sequence[int]],
-    stop: Stop,
-    *,
-    turns: Turns | None,
-    batch_size: int | None,
-) -> Iterator[Sampled]:
-    """Yield the samples of each prompt as soon as its vote is settled.
-
-    Where processes share the prompts, each takes some at a time.
-    """
-    order = _longest_first(prompts)
-    numbers = iter(range(len(order)) if turns is None else turns)
-    while True:
-        share = len(order) if turns is None else max(1, turns.share())
-        part = [order[number] for number in islice(numbers, share)]
-        if not part:
-            return
-        for one in stopped_samples(
-            reader.model,
-            prompts,
-            part,
-            reader.settings,
-            stop,
-            read=reader.unscored,
-            batch_size=batch_size,
-            kept=reader.kept,
-        ):
-            yield Sampled(one.index, one.prompt, tuple(one.first), one.drawn)
 
 
 def _longest_first(prompts: Sequence[Sequence[int]]) -> list[int]:

@@ -83,6 +83,7 @@ def _answer(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[A
             kept,
             loaded.nearest,
             group.stop,
+            mixtures=loaded.mixtures,
         )
         turns = shift.turns(f"{number}", len(indices))
         for own in answer(

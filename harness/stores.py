@@ -14,8 +14,8 @@ from .lm_eval_seam import logger
 
 # Of settings, what does not change which sample an index has.
 _COUNTS = ("num_return_sequences", "num_beams", "num_beam_candidates")
-# Bytes of a line without what is in it, of a thought's number, and of a reward.
-_LINE, _NUMBER, _REWARD = 160, 2, 20
+# Bytes of a line without what is in it, of a thought's number, of a mixed token, and of a reward.
+_LINE, _NUMBER, _MIXED, _REWARD = 160, 2, 8, 20
 
 
 class Stores:
@@ -29,6 +29,7 @@ class Stores:
         *,
         keep_thoughts: bool,
         need_thoughts: bool = False,
+        need_mixtures: bool = False,
     ) -> None:
         """Take the folder as it is.
 
@@ -38,9 +39,10 @@ class Stores:
             reward_model: that of the run, if any.
             keep_thoughts: whether to keep thoughts too.
             need_thoughts: whether a sample without thoughts is none.
+            need_mixtures: whether a sample of whose mixtures nothing is kept is none.
         """
         self._root, self._reward_model = root, reward_model
-        self._need_thoughts = need_thoughts
+        self._need_thoughts, self._need_mixtures = need_thoughts, need_mixtures
         self._size = model.config.get_text_config().hidden_size if keep_thoughts else 0
         self._identity = {
             "checkpoint": checkpoint_digest(model),
@@ -69,6 +71,8 @@ class Stores:
             store = Store(self._root, self._identity | {"settings": record})
             each = _LINE + 4 * settings.max_new_tokens
             each += _NUMBER * self._size * settings.thought_limit
+            if self._size and settings.mixing is not None:
+                each += _MIXED * settings.mixing.mixture_size * settings.thought_limit
             if self._reward_model is not None:
                 each += _LINE + _REWARD * settings.thought_limit
             store.check_space(questions * settings.num_return_sequences * each)
@@ -85,6 +89,7 @@ class Stores:
                 keep_thoughts=bool(self._size),
                 reward_model=self._reward_model,
                 need_thoughts=self._need_thoughts,
+                need_mixtures=self._need_mixtures,
             )
         return self._opened[key]
 

@@ -7,11 +7,25 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 
 # Nothing that is tested may reach for the network.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+
+settings.register_profile(
+    "short",
+    derandomize=True,  # the same examples everywhere; tox -e nightly draws others
+    max_examples=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.register_profile(
+    "nightly", settings.get_profile("short"), derandomize=False, max_examples=2000, print_blob=True
+)
+settings.load_profile("short")
 
 
 def pytest_collection_finish() -> None:

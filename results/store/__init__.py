@@ -3,10 +3,12 @@
 from .identity import question_digest
 from .rows import Beam, Labelled, Sampled, Scored, Searched, StoreError
 from .store import Store
+from .thoughts import Mixed
 
 __all__ = [
     "Beam",
     "Labelled",
+    "Mixed",
     "Sampled",
     "Scored",
     "Searched",

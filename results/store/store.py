@@ -29,7 +29,7 @@ from .rows import (
     encode_line,
     read_rows,
 )
-from .thoughts import read_thoughts, write_thoughts
+from .thoughts import Mixed, read_mixed, read_thoughts, write_thoughts
 
 _IDENTITY = "identity.json"
 _THOUGHTS = "thoughts"
@@ -107,17 +107,29 @@ class Store:
         if row.file is None:
             return None
         # Those that were written again, because others were damaged, serve as well.
-        first, *others = dict.fromkeys((row.file, *self._files[row.question, row.sample]))
+        first, *others = self._thoughts_files(row)
         try:
-            return self._read_thoughts(first, row.sample)
+            return read_thoughts(first, row.sample)
         except StoreError:
             for file in others:
                 with suppress(StoreError):
-                    return self._read_thoughts(file, row.sample)
+                    return read_thoughts(file, row.sample)
             raise
 
-    def _read_thoughts(self, file: str, sample: int) -> NDArray[np.float16]:
-        return read_thoughts(self.folder / _THOUGHTS / Path(file).name, sample)
+    def mixed(self, row: Sampled) -> Mixed | None:
+        """Return of what a sample's thoughts are mixed; None where that is not kept.
+
+        Raises:
+            StoreError: as `thoughts`.
+        """
+        found = (read_mixed(file, row.sample) for file in self._thoughts_files(row))
+        return next((one for one in found if one is not None), None)
+
+    def _thoughts_files(self, row: Sampled) -> list[Path]:
+        """Return the files that hold a sample's thoughts, the last first."""
+        files = [row.file, *self._files.get((row.question, row.sample), ())]
+        names = dict.fromkeys(Path(file).name for file in files if file is not None)
+        return [self.folder / _THOUGHTS / name for name in names]
 
     def nearest(self) -> str | None:
         """Return what differs from the likest other identity that the store holds, in words."""
@@ -137,6 +149,7 @@ class Store:
         rows: Sequence[Sampled],
         thoughts: Sequence[NDArray[np.float16]] | None = None,
         *,
+        mixtures: Mapping[int, Mixed] | None = None,
         labels: Labelled | None = None,
     ) -> None:
         """Keep finished samples of one question: they outlive the program when this returns.
@@ -144,15 +157,18 @@ class Store:
         Args:
             rows: the samples.
             thoughts: f16[T, D] of each, if they are to be kept too.
+            mixtures: of those thoughts that are mixtures, by the indices of their samples.
             labels: of the samples, if they have any.
 
         Raises:
             StoreError: they cannot be written, as on a full disk.
         """
         if thoughts is not None and rows:
-            tensors = {str(row.sample): own for row, own in zip(rows, thoughts, strict=True)}
+            states = {row.sample: own for row, own in zip(rows, thoughts, strict=True)}
             with self._explained():
-                file = write_thoughts(self.folder / _THOUGHTS, rows[0].question, tensors)
+                file = write_thoughts(
+                    self.folder / _THOUGHTS, rows[0].question, states, mixtures or {}
+                )
             rows = [msgspec.structs.replace(row, file=file) for row in rows]
         self._write(rows if labels is None else [*rows, labels])
 

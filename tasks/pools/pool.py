@@ -3,8 +3,9 @@
 A pool is what every estimator, vote and leaderboard row is computed from. Its JSON is
 `{"candidates": [{"text", "answer", "thoughts", "answer_tokens", "truncated"}, …]}`, with `sample`
 and with `question` where these are known, with `reward` and `step_rewards` where a reward model
-scored the candidates, with `nearest` where tokens near to their thoughts were asked for, and with
-`beams`, candidates too, where beam search was done beside.
+scored the candidates, with `nearest` where tokens near to their thoughts were asked for, with
+`mixture` where thoughts are mixtures and were stored, and with `beams`, candidates too, where beam
+search was done beside.
 """
 
 import math
@@ -18,6 +19,9 @@ from ..errors import TaskError
 from ..judges import find_judge
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
+
+Mixed = tuple[tuple[tuple[_Count, float], ...], ...]
+"""For each thought the ids of the tokens of which it is mixed, each with its weight."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -34,6 +38,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
         sample: its index among the question's samples; None where that is not known.
         nearest: for each thought the vocabulary tokens that it is nearest to; None where they were
             not asked for (`nearest_tokens=`).
+        mixture: of which tokens each thought is mixed, where it is and thoughts are stored
+            (`store_thoughts=true`); else None.
     """
 
     text: str
@@ -45,6 +51,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     step_rewards: tuple[float, ...] | None = None
     sample: _Count | None = None
     nearest: tuple[tuple[str, ...], ...] | None = None
+    mixture: Mixed | None = None
 
     @classmethod
     def of_answer(
@@ -174,6 +181,7 @@ def _finish(row: Any) -> Candidate:
         step_rewards=row.step_rewards and tuple(map(_number, row.step_rewards)),
         sample=row.sample,
         nearest=row.nearest,
+        mixture=row.mixture,
     )
 
 

@@ -74,6 +74,15 @@ def test_several_processes_write_what_one_writes(launch, count, arguments):
 
 
 @pytest.mark.slow
+def test_processes_that_stop_early_write_what_one_writes(launch):
+    stop = ("--gen_kwargs", "stop=esc,stop_window=2,num_return_sequences=6,latent_do_sample=true")
+    several, _ = launch(torchrun(2), "several", *stop)
+    alone, _ = launch((sys.executable,), "alone", *stop)
+    assert timeless(several) == timeless(alone)
+    assert len(list(several.rglob("store/*/*.jsonl"))) == 2  # both had work
+
+
+@pytest.mark.slow
 def test_accelerate_on_a_cpu_says_that_it_starts_one_process(launch):
     accelerate = (sys.executable, "-m", "accelerate.commands.launch", "--cpu")
     _, done = launch((*accelerate, "--num_processes", "2"), "out", "--limit", "1")
