@@ -1,16 +1,19 @@
 """A store as it is used while sampling: what is there already, and what is added."""
 
-import hashlib
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import torch
 
 from ..models import Trajectory
 from ..models.identity import checkpoint_digest
-from ..results.store import Beam, Sampled, Scored, Searched, Store
+from ..results.store import Beam, Sampled, Scored, Searched, Store, question_digest
 from ..reward.model import LatentRewardHead
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Kept:
 
     def find(self, prompt: Sequence[int], count: int) -> list[Finished]:
         """Return those of a question's first samples that are there."""
-        question = _question(prompt)
+        question = question_digest(prompt)
         scores: Mapping[int, tuple[float | None, ...]] = {}
         if self._scored is not None:
             scores = self.store.scores(question, self._scored)
@@ -105,15 +108,23 @@ class Kept:
         Raises:
             StoreError: they cannot be written.
         """
-        question = _question(prompt)
+        question = question_digest(prompt)
         rows = [
             Sampled(question, one.sample, one.thoughts, one.answer_ids, one.truncated)
             for one in samples
         ]
-        thoughts = None
-        if self._keep_thoughts:
-            thoughts = [torch.as_tensor(one.states).half().cpu().numpy() for one in samples]
-        self.store.append(rows, thoughts)
+        if not self._keep_thoughts:
+            self.store.append(rows)
+            return
+        half = [torch.as_tensor(one.states).half().cpu() for one in samples]
+        fits = [bool(one.isfinite().all()) for one in half]
+        if not all(fits):
+            logger.warning(
+                "Thoughts beyond the range of half precision (65504) are not kept in the store: "
+                "their samples are drawn again where thoughts are needed."
+            )
+        self.store.append(list(compress(rows, fits)), [one.numpy() for one in compress(half, fits)])
+        self.store.append([row for row, fit in zip(rows, fits, strict=True) if not fit])
 
     def keep_scores(self, prompt: Sequence[int], samples: Sequence[Finished]) -> None:
         """Keep the rewards of a question's samples.
@@ -123,7 +134,7 @@ class Kept:
         """
         if self._scored is None or not samples:
             return
-        question = _question(prompt)
+        question = question_digest(prompt)
         self.store.append_scores(
             [Scored(question, one.sample, self._scored, _written(one)) for one in samples]
         )
@@ -135,7 +146,7 @@ class Kept:
             prompt: token ids.
             beams: how many, and how many candidates of each.
         """
-        found = self.store.searched(_question(prompt), self._search(beams))
+        found = self.store.searched(question_digest(prompt), self._search(beams))
         if found is None:
             return None
         return [
@@ -160,7 +171,7 @@ class Kept:
         rows = tuple(
             Beam(one.thoughts, one.answer_ids, one.truncated, _written(one)) for one in found
         )
-        self.store.append_scores([Searched(_question(prompt), self._search(beams), rows)])
+        self.store.append_scores([Searched(question_digest(prompt), self._search(beams), rows)])
 
     def _search(self, beams: tuple[int, int]) -> str:
         return f"{beams[0]} of {beams[1]} by {self._scored}"
@@ -172,7 +183,3 @@ def _written(sample: Finished) -> tuple[float | None, ...]:
 
 def _read(rewards: Sequence[float | None]) -> tuple[float, ...]:
     return tuple(math.nan if reward is None else reward for reward in rewards)
-
-
-def _question(prompt: Sequence[int]) -> str:
-    return hashlib.blake2b(",".join(map(str, prompt)).encode(), digest_size=12).hexdigest()

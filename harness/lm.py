@@ -26,6 +26,7 @@ from .command_line import (
     watch_results,
 )
 from .errors import hide_traceback
+from .fewshot import check_shots
 from .lm_eval_seam import cached_responses, evaluate_arguments, logger, runs_lm_eval
 from .loaded import load
 from .options import RequestOptions, read_options
@@ -130,6 +131,7 @@ class LatentLM(ProcessLM):
         """Return the responses to requests, with the help of other processes."""
         if not all(map(is_ours, requests)):  # a task of this project refuses by itself
             check_prompts(evaluate_arguments(), dashes="")
+        check_shots(self.model, requests)
         questions = group_requests(requests)
         asked = [(question, self._question_options(question)) for question in questions]
         check_log_room(sum(_logged_bytes(question, options) for question, options in asked))

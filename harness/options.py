@@ -6,6 +6,7 @@ from typing import Any
 
 from ..models import EngineOptions, LatentSettings, ModelError
 from ..models.settings import check_names
+from ..reward.checks import check_thinks
 from ..tasks import MAX_CANDIDATES, find_strategy
 from .stopping import STOP_NAMES, Stop, check_stop, read_stop
 
@@ -73,6 +74,7 @@ def read_options(
     Raises:
         ModelError: an unknown name, a value out of its range, or what only a reward model makes
             possible where there is none.
+        RewardError: a reward model where there are no thoughts.
         TaskError: an unknown aggregation.
     """
     given = {name: value for name, value in gen_kwargs.items() if value is not None}
@@ -105,6 +107,8 @@ def read_options(
         marker = len(model.latent_tokens.ending)
         merged["max_new_tokens"] = thoughts + marker + limit
     settings = model.settings(**merged)
+    if scored:
+        check_thinks(model, settings)
     if own.get("return_pool"):
         _check_count(settings.num_return_sequences, least=own.get("min_candidates", 1))
     how = _aggregation(own.get("aggregation", aggregation), settings, scored=scored)

@@ -15,7 +15,6 @@ from ..reward.model import LatentRewardHead
 from ..tasks import Candidate, Pool
 from .kept import Finished, Kept
 from .nearest import Nearest, NearestTokens
-from .remembered import Remembered
 from .stopping import Stop
 
 logger = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ class Reader:
     settings: LatentSettings
     reward_model: LatentRewardHead | None = None
     until: Sequence[str] = ()
-    kept: Kept | Remembered | None = None
+    kept: Kept | None = None
     nearest: NearestTokens | None = None
     stop: Stop | None = None
 

@@ -32,20 +32,28 @@ class RewardData:
 
 
 def read_reward_data(
-    folders: Sequence[Path], validation: Path | None, *, backbone: str, pretrained: str
+    folders: Sequence[Path],
+    validation: Path | None,
+    *,
+    digest: str,
+    backbone: str,
+    pretrained: str,
 ) -> RewardData:
     """Read folders of shards, and hold a tenth of the questions out where there is no other folder.
 
     Args:
         folders: that `latent-tts annotate` wrote.
         validation: a folder whose questions are held out.
-        backbone: digest of the weights that must have made them.
+        digest: of the weights that must have made them.
+        backbone: the method by which these must have thought.
         pretrained: the backbone's name, for messages.
 
     Raises:
         RewardError: shards of another backbone, none at all, or questions that are in both parts.
     """
-    opened = {path: _open(path, backbone, pretrained) for path in (*folders, validation) if path}
+    opened = {
+        path: _open(path, digest, backbone, pretrained) for path in (*folders, validation) if path
+    }
     read = [_read(opened[path]) for path in folders]
     learned = [entry for entries in read for entry in entries]
     if validation:
@@ -70,8 +78,13 @@ def read_reward_data(
     )
 
 
-def _open(path: Path, digest: str, pretrained: str) -> Shards:
+def _open(path: Path, digest: str, backbone: str, pretrained: str) -> Shards:
     shards = Shards.open(path)
+    if shards.index.backbone != backbone:
+        raise RewardError(
+            f"The shards in {path} hold thoughts of {shards.index.backbone}, but {pretrained!r} "
+            f"was loaded as {backbone}. Give --backbone {shards.index.backbone}, or annotate again."
+        )
     if shards.index.checkpoint != digest:
         raise RewardError(
             f"The shards in {path} were made by another backbone (weights "
@@ -82,11 +95,10 @@ def _open(path: Path, digest: str, pretrained: str) -> Shards:
 
 
 def _read(shards: Shards) -> list[LabelledQuestion]:
-    entries: list[LabelledQuestion] = []
-    shards.complete(entries.extend)
+    entries = [entry for _, entry in shards.entries()]
     if not entries:
         raise RewardError(
-            f"{shards.folder} holds no complete shard. Run `latent-tts annotate` first."
+            f"{shards.folder} holds no labelled question. Run `latent-tts annotate` first."
         )
     if len(entries) < shards.index.count:
         logger.warning(

@@ -13,7 +13,6 @@ from ..reward.model import LatentRewardHead
 from ..tasks import Pool, Question, pool_metrics
 from .kept import Finished, Kept
 from .pools import Answered, Reader, Sampled
-from .remembered import Remembered
 from .stopping import Stop, stopped_samples
 
 _SCORED_TOGETHER = 512  # trajectories: more gain no speed
@@ -38,7 +37,7 @@ def sample_pools(
     batch_size: int | None = None,
     reward_model: LatentRewardHead | None = None,
     until: Sequence[str] = (),
-    kept: Kept | Remembered | None = None,
+    kept: Kept | None = None,
     stop: Stop | None = None,
 ) -> list[Pool]:
     """Return `num_return_sequences` candidates for every question: a pool each, in their order.
@@ -216,7 +215,7 @@ def sampled_metrics(
     *,
     ks: Sequence[int] | None = None,
     reward_model: LatentRewardHead | None = None,
-    kept: Kept | Remembered | None = None,
+    kept: Kept | None = None,
 ) -> pd.DataFrame:
     """Sample questions and return their metrics: a row a question, a column a metric.
 

@@ -50,7 +50,9 @@ class Scorer:
             RewardError: an unusable reward model, or one that does not fit.
         """
         name, dtype = pretrained or config.checkpoint, (config.dtype or "").removeprefix("torch.")
-        self._model = AutoLatentModel.from_pretrained(name, dtype=dtype or None)
+        self._model = AutoLatentModel.from_pretrained(
+            name, backbone=config.backbone, dtype=dtype or None
+        )
         self._tokenizer = tokenizer_of(self._model)
         self.reward_model = LatentRewardModel.from_pretrained(reward_model, dtype=self._model.dtype)
         check_pair(self._model, self.reward_model, self._tokenizer, of_another=of_another)

@@ -15,7 +15,6 @@ from ..tasks.pools.pool import Stopped
 from ..tasks.stopping import StoppingRule, make_rule, next_look
 from ..tasks.stopping.priors import prior_digest
 from .kept import Finished, Kept
-from .remembered import Remembered
 
 PARAMETERS = {"stop_threshold": "threshold", "stop_criterion": "criterion"}
 PARAMETERS |= {"stop_window": "window", "stop_prior": "prior"}
@@ -131,7 +130,7 @@ def stopped_samples(
     *,
     read: Callable[[Sequence[Finished]], Pool],
     batch_size: int | None,
-    kept: Kept | Remembered | None,
+    kept: Kept | None,
 ) -> Iterator[Open]:
     """Yield each question as soon as it is settled, with its first samples.
 
@@ -178,7 +177,7 @@ def _draw(
     settings: LatentSettings,
     *,
     batch_size: int | None,
-    kept: Kept | Remembered | None,
+    kept: Kept | None,
 ) -> None:
     """Draw the same samples of several questions."""
     drawn: list[list[Finished]] = [[] for _ in members]

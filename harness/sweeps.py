@@ -23,7 +23,7 @@ from .benchmarks import task_folder
 
 _DONE = "point.json"  # beside a run that has ended, with what was run
 _COUNTS = ("num_return_sequences", "reward_model", "aggregation", "num_beams")  # share candidates
-_KNOWN = ("tasks", "settings", "flags", "slurm")
+_KNOWN = ("tasks", "settings", "points", "flags", "slurm")
 
 
 class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,12 +32,15 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         tasks: lm-eval's names.
         settings: what --model_args takes, each one value or a list of them; all combinations.
+        points: the same under names of their own, each group over `settings`, where not every
+            combination is wanted.
         flags: further flags of `lm_eval run`, such as `limit: 100`.
         slurm: parameters of submitit's executor, such as `timeout_min`, for --slurm.
     """
 
     tasks: tuple[str, ...]
-    settings: dict[str, Any]
+    settings: dict[str, Any] = {}
+    points: dict[str, dict[str, Any]] = {}
     flags: dict[str, Any] = {}
     slurm: dict[str, Any] = {}
 
@@ -97,23 +100,32 @@ def find_points(sweep: Sweep) -> list[Point]:
     in it alone are one.
 
     Raises:
-        ResultsError: a setting without values, or a value that --model_args cannot carry.
+        ResultsError: no settings, one without values, or a value that --model_args cannot carry.
     """
-    lists = {k: v if isinstance(v, list) else [v] for k, v in sweep.settings.items()}
+    if not sweep.settings and not sweep.points:
+        raise ResultsError("A sweep needs `settings`, or `points` with settings of their own.")
+    found: dict[str, Point] = {}
+    for group, own in (sweep.points or {"": {}}).items():
+        for told, settings in _combinations({**sweep.settings, **own}):
+            name = ",".join([group] * bool(group) + told)
+            name = re.sub(r"[^\w.=,+-]", "-", name) or "run"
+            found.setdefault(name, Point(name, sweep.tasks, settings, sweep.flags))
+    return list(found.values())
+
+
+def _combinations(given: Mapping[str, Any]) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """Yield settings, and what of them varies in words."""
+    lists = {k: v if isinstance(v, list) else [v] for k, v in given.items()}
     for name, values in lists.items():
         if not values or any(isinstance(v, list | dict) or "," in str(v) for v in values):
             raise ResultsError(
-                f"settings: {name}: {sweep.settings[name]!r}; allowed are one value or a list of "
-                "values, without commas."
+                f"settings: {name}: {given[name]!r}; allowed are one value or a list of values, "
+                "without commas."
             )
     varying = [name for name, values in lists.items() if len(values) > 1]
-    found: dict[str, Point] = {}
     for chosen in product(*lists.values()):
         own = _read_settings(dict(zip(lists, chosen, strict=True)))
-        told = [f"{name}={own[name]}" for name in varying if name in own]
-        name = re.sub(r"[^\w.=,+-]", "-", ",".join(told)) or "run"
-        found.setdefault(name, Point(name, sweep.tasks, own, sweep.flags))
-    return list(found.values())
+        yield [f"{name}={own[name]}" for name in varying if name in own], own
 
 
 def run_sweep(points: Sequence[Point], folder: Path, *, processes: int = 1) -> Iterator[str]:

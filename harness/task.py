@@ -18,10 +18,10 @@ from ..tasks import (
     read_response,
     read_tolerance,
 )
+from .fewshot import FewshotTask
 from .lm_eval_seam import (
     KEEPS_REPEATS,
     NOT_FIELDS,
-    GenerateTask,
     keep_repeats,
     list_requests,
     list_responses,
@@ -32,7 +32,7 @@ from .requests import wish_for_pool
 _UNKNOWN_FOR_TEXT = frozenset({"truncated", "thoughts", "answer_tokens"})
 
 
-class PoolTask(GenerateTask):
+class PoolTask(FewshotTask):
     """A task whose responses are pools and whose metrics follow from the number of candidates.
 
     The gold answer is `doc_to_target`. The task's metadata may hold `ks`, `tolerance` and `judge`
@@ -113,15 +113,6 @@ class PoolTask(GenerateTask):
                 f"--system_instruction {instruction!r} would be glued to the question, because "
                 "nothing but a chat template has a place for it. Leave it out, or put the words "
                 "into the task's doc_to_text."
-            )
-        config = self.config
-        own = config.test_split or config.validation_split
-        shown = config.fewshot_split or config.training_split or config.validation_split or own
-        if config.num_fewshot and shown == own:
-            raise TaskError(
-                f"--num_fewshot {config.num_fewshot}: {self.task_name} has one split, {own!r}, so "
-                "the examples would be its questions with their answers. Leave --num_fewshot out, "
-                "or give the task a fewshot_split of other questions."
             )
 
     def construct_requests(

@@ -16,11 +16,14 @@ from .backbones import LatentBackbone
 from .errors import ModelError
 from .generation_config import LatentGenerationConfig
 from .names import resolve_checkpoint
+from .text_part import text_part
 
 
 def load_config(name: str, revision: str) -> PreTrainedConfig:
     """Return what config.json says; ModelError where it cannot be loaded."""
     config: PreTrainedConfig = _load(AutoConfig, name, revision)
+    if config.get_text_config() is config or config.model_type.endswith("_vision"):
+        return text_part(config, name)
     return config
 
 

@@ -159,11 +159,13 @@ def _check_trained_on(
     digest, kind = checkpoint_digest(backbone), type(backbone).__name__
     recorded = getattr(model.config, "latent_backbone", None)
     named = getattr(model.config, "latent_backbone_class", None)
-    named = named or type(model).__name__.removesuffix(ENDING)
-    if digest == recorded:
-        return
     # Without a record, a released reward model's class still says for which method it is.
-    other_kind = named != kind and not named.startswith(UNNAMED)
+    own = type(model).__name__.removesuffix(ENDING)
+    trunk = type(model.base_model).__name__.removesuffix("Model")
+    other_kind = (named or own) != kind and (named is not None or own != f"{UNNAMED}{trunk}")
+    named = named or own
+    if digest == recorded and not other_kind:
+        return
     is_known = recorded is not None and backbone.dtype == torch.float32
     if (other_kind or is_known) and not of_another:
         weights = "" if recorded is None else f" with weights {recorded}"

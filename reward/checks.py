@@ -2,7 +2,7 @@
 
 import torch
 
-from ..models import LatentBackbone
+from ..models import LatentBackbone, LatentSettings
 from ..models.backbones.protocol import Readable
 from ..models.engine.positions import position_limit
 from .errors import RewardError
@@ -84,3 +84,13 @@ def _size(model: Readable) -> int:
 
 def _vocabulary(model: Readable) -> int:
     return model.get_input_embeddings().num_embeddings
+
+
+def check_thinks(backbone: LatentBackbone, settings: LatentSettings) -> None:
+    """Raise RewardError where there are no thoughts, of which alone a reward model tells."""
+    if not settings.thought_limit:
+        raise RewardError(
+            f"The backbone {backbone.name_or_path!r} ({backbone.backbone}) has no thoughts under "
+            "these settings, and a LatentRM scores thoughts alone, never a written chain: every "
+            "reward would be 0. Leave the reward model out, or let it think (latent_length=)."
+        )

@@ -28,6 +28,8 @@ class LabelledQuestion:
             right; at a trajectory's last thought whether it is right itself; zero beyond it. Where
             the trajectories are all right or all wrong, every y_t says which.
         right: bool[N], whether each trajectory's own answer is right.
+        answer_ids: tokens of each trajectory's answer; empty where old shards do not say.
+        truncated: whether each answer was cut off before its end; likewise.
     """
 
     id: str
@@ -38,6 +40,8 @@ class LabelledQuestion:
     lengths: torch.Tensor
     labels: torch.Tensor
     right: torch.Tensor
+    answer_ids: tuple[tuple[int, ...], ...] = ()
+    truncated: tuple[bool, ...] = ()
 
 
 def label_questions(
@@ -90,6 +94,8 @@ def label_questions(
             lengths=torch.tensor([len(one.thoughts) for one in pools[index]]),
             labels=labels[index],
             right=torch.tensor(right[index]),
+            answer_ids=tuple(one.answer_ids for one in pools[index]),
+            truncated=tuple(one.truncated for one in pools[index]),
         )
         for index, question in enumerate(questions)
     ]

@@ -1,53 +1,35 @@
-"""Labelled questions on disk: shards of safetensors beside an index that says what made them.
+"""Labelled questions on disk: a store of their trajectories, in which labels are lines too.
 
-A shard holds a fixed range of the question set, so that it is the same whoever writes it and
-whenever. It appears under its name only when it is complete, hence a folder may be read while it
-is being written, and a run that was killed goes on with the shards that are not there.
+What is labelled outlives the program at once, so a killed run goes on with the questions that lack
+labels; any number of programs write and read a folder at a time.
 """
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from torch.nn.utils.rnn import pad_sequence
 
 from ..differences import differences
 from ..files import write_at_once
-from ..models.identity import tensors_digest
+from ..results.store import Labelled, Sampled, Store, StoreError, question_digest
 from .errors import CorruptShardError, RewardError
-from .labels import LabelledQuestion, stacked
+from .labels import LabelledQuestion
+from .old_shards import old_entries
 from .shard_index import ShardIndex
 
 logger = logging.getLogger(__name__)
 
 INDEX = "index.json"
-_KEY = "latent_tts"  # of a shard's metadata; one, because safetensors keeps no order among several
-
-
-class _Question(msgspec.Struct):
-    """What a shard says of a question beside its tensors."""
-
-    id: str
-    gold: str
-    answers: tuple[str | None, ...]
-
-
-class _About(msgspec.Struct):
-    """What a shard's metadata say: the index's digest, its number, and its tensors' digest."""
-
-    run: str
-    shard: int
-    tensors: str
-    questions: list[_Question]
 
 
 class Shards:
-    """A folder of shards.
+    """A folder of labelled questions.
 
     Attributes:
         folder: where they lie.
@@ -57,6 +39,7 @@ class Shards:
     def __init__(self, folder: Path, index: ShardIndex) -> None:
         """Take a folder as it is; see `begin` and `open`."""
         self.folder, self.index = folder, index
+        self._writer: Store | None = None
 
     @classmethod
     def begin(cls, folder: Path, index: ShardIndex) -> "Shards":
@@ -80,7 +63,7 @@ class Shards:
 
     @classmethod
     def open(cls, folder: Path) -> "Shards":
-        """Open a folder of shards, finished or not.
+        """Open a folder of labelled questions, finished or not.
 
         Raises:
             RewardError: it has no index, or one that cannot be read.
@@ -94,101 +77,107 @@ class Shards:
                 "wrote."
             ) from error
 
-    def path(self, shard: int) -> Path:
-        """Return the file of a shard."""
-        return self.folder / f"shard-{shard:05d}.safetensors"
-
-    def write(self, shard: int, entries: Sequence[LabelledQuestion]) -> None:
-        """Write a shard, which appears only once it is complete."""
-        tensors = _pack(entries)
-        about = _About(
-            run=self.index.digest,
-            shard=shard,
-            tensors=tensors_digest(tensors),
-            questions=[_Question(entry.id, entry.gold, entry.answers) for entry in entries],
-        )
-        metadata = {_KEY: msgspec.json.encode(about).decode()}
-        write_at_once(self.path(shard), save(tensors, metadata=metadata))
-
-    def read(self, shard: int) -> list[LabelledQuestion]:
-        """Read a shard.
+    def write(self, entries: Mapping[int, LabelledQuestion]) -> None:
+        """Keep labelled questions by their numbers in the set: they outlive the program.
 
         Raises:
-            CorruptShardError: it is missing, cut off or damaged.
-            RewardError: it belongs to another run.
+            StoreError: they cannot be written, as on a full disk.
         """
-        path = self.path(shard)
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = msgspec.json.decode(file.metadata()[_KEY], type=_About)
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            sound = about.tensors == tensors_digest(tensors)
-            entries = _unpack(tensors, about.questions) if sound else []
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise CorruptShardError(f"The shard {path} cannot be read: {error}.") from error
-        if not sound:
-            raise CorruptShardError(f"The shard {path} is damaged: its checksum does not match.")
-        if (about.run, about.shard) != (self.index.digest, shard):
-            raise RewardError(
-                f"The shard {path} was made by another run than {path.parent / INDEX} describes: "
-                "another backbone, seed or question set. Take it out of the folder."
-            )
-        return entries
+        if self._writer is None:
+            self._writer = self._store()
+        for number, entry in entries.items():
+            rows, thoughts, labels = _rows(number, entry)
+            self._writer.append(rows, thoughts, labels=labels)
 
-    def complete(self, seen: Callable[[list[LabelledQuestion]], None] | None = None) -> list[int]:
-        """Return the shards that are there and sound, naming each damaged one in a warning.
+    def close(self) -> None:
+        """End writing."""
+        if self._writer is not None:
+            self._writer.close()
 
-        Args:
-            seen: called with each shard's questions.
+    def check_space(self, bytes_needed: int) -> None:
+        """Raise StoreError where the disk has less room than a run will need."""
+        self._store().check_space(bytes_needed)
+
+    def entries(self) -> Iterator[tuple[int, LabelledQuestion]]:
+        """Yield the questions that are there, by their numbers; name each damaged one.
 
         Raises:
-            RewardError: one belongs to another run.
+            RewardError: an old shard belongs to another run.
+            StoreError: lines of the store are damaged.
         """
-        found = []
-        for shard in range(self.index.shards):
-            if not self.path(shard).exists():
-                continue
+        store = self._store()
+        there = store.labelled()
+        done = set()
+        for number, row in there.items():
             try:
-                entries = self.read(shard)
-            except CorruptShardError as error:
-                logger.warning("%s It is left out.", error)
+                entry = _entry(store, row, self.index.count)
+            except (StoreError, CorruptShardError) as error:
+                logger.warning("Question %d: %s It is left out.", number, error)
                 continue
-            found.append(shard)
-            if seen is not None:
-                seen(entries)
-        return found
+            done.add(number)
+            yield number, entry
+        for number, entry in old_entries(self.folder, self.index):
+            if number not in done:
+                yield number, entry
+
+    def _store(self) -> Store:
+        return Store(self.folder, asdict(self.index))
 
 
-def _pack(entries: Sequence[LabelledQuestion]) -> dict[str, torch.Tensor]:
-    """Return the tensors of a shard, its questions padded to one number of thoughts."""
-    return {
-        "prompts": torch.tensor([token for entry in entries for token in entry.prompt]),
-        "prompt_lengths": torch.tensor([len(entry.prompt) for entry in entries]),
-        "thoughts": stacked([entry.thoughts for entry in entries]),
-        "labels": stacked([entry.labels for entry in entries]),
-        "lengths": torch.stack([entry.lengths for entry in entries]),
-        "right": torch.stack([entry.right for entry in entries]),
-    }
+def _rows(number: int, entry: LabelledQuestion) -> tuple[list[Sampled], list[np.ndarray], Labelled]:
+    """Return a question as lines of a store, and the thoughts of each of its trajectories."""
+    question = question_digest(entry.prompt)
+    lengths: list[int] = entry.lengths.tolist()
+    ids = entry.answer_ids or ((),) * len(lengths)
+    cut = entry.truncated or (False,) * len(lengths)
+    rows = [
+        Sampled(question, sample, length, ids[sample], cut[sample])
+        for sample, length in enumerate(lengths)
+    ]
+    thoughts = [own[:length].numpy() for own, length in zip(entry.thoughts, lengths, strict=True)]
+    labels = Labelled(
+        question=question,
+        number=number,
+        id=entry.id,
+        gold=entry.gold,
+        prompt=entry.prompt,
+        answers=entry.answers,
+        right=tuple(entry.right.tolist()),
+        labels=tuple(
+            tuple(own[:length].tolist()) for own, length in zip(entry.labels, lengths, strict=True)
+        ),
+    )
+    return rows, thoughts, labels
 
 
-def _unpack(
-    tensors: dict[str, torch.Tensor], questions: Sequence[_Question]
-) -> list[LabelledQuestion]:
-    prompts = tensors["prompts"].split(tensors["prompt_lengths"].tolist())
-    entries = []
-    for index, (question, prompt) in enumerate(zip(questions, prompts, strict=True)):
-        lengths = tensors["lengths"][index]
-        longest = int(lengths.max())
-        entries.append(
-            LabelledQuestion(
-                id=question.id,
-                gold=question.gold,
-                prompt=tuple(prompt.tolist()),
-                answers=question.answers,
-                thoughts=tensors["thoughts"][index, :, :longest],
-                lengths=lengths,
-                labels=tensors["labels"][index, :, :longest],
-                right=tensors["right"][index],
-            )
-        )
-    return entries
+def _entry(store: Store, row: Labelled, count: int) -> LabelledQuestion:
+    """Return a question that a store holds.
+
+    Raises:
+        CorruptShardError: its lines do not belong together.
+        StoreError: its thoughts are missing or damaged.
+    """
+    samples = store.samples(row.question)
+    own = [samples[number] for number in range(len(row.right)) if number in samples]
+    lengths = [len(labels) for labels in row.labels]
+    thoughts = [store.thoughts(one) for one in own]
+    found = [torch.from_numpy(each) for each in thoughts if each is not None]
+    sound = row.number < count and len(found) == len(row.answers) == len(row.right) > 0
+    if (
+        not sound
+        or [len(each) for each in found] != lengths
+        or len({e.shape[1] for e in found}) > 1
+    ):
+        raise CorruptShardError("its lines in the store do not belong together.")
+    return LabelledQuestion(
+        id=row.id,
+        gold=row.gold,
+        prompt=row.prompt,
+        answers=row.answers,
+        thoughts=pad_sequence(found, batch_first=True),
+        lengths=torch.tensor(lengths),
+        labels=pad_sequence([torch.tensor(each) for each in row.labels], batch_first=True),
+        right=torch.tensor(row.right),
+        answer_ids=tuple(one.answer_ids for one in own),
+        truncated=tuple(one.truncated for one in own),
+    )

@@ -34,6 +34,11 @@ class Solved(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[str, ...]
     answer: str
 
+    @property
+    def worked(self) -> str:
+        """Steps and answer as the backbone `explicit` writes them: a line each, then `### 18`."""
+        return "\n".join([*self.steps, f"### {self.answer}"])
+
 
 class _Row(msgspec.Struct):
     question: _Text

@@ -1,10 +1,10 @@
 """Where the questions of each benchmark come from.
 
 Each function is a `custom_dataset` of lm-eval: it is called with the task's metadata (model
-arguments among them) as keywords and returns the one split `test`, rows of id, question and answer,
-all strings. Published sets (`published.py`) come from the Hugging Face hub, or from a local folder
-that `data_dir` in the metadata or `LATENT_TTS_DATA` in the environment names; the arithmetic sets
-ship with the package.
+arguments among them) as keywords and returns the split `test`, rows of id, question and answer, all
+strings, and for the arithmetic sets `train`, worked examples to show. Published sets
+(`published.py`) come from the Hugging Face hub, or from a local folder that `data_dir` in the
+metadata or `LATENT_TTS_DATA` in the environment names; the arithmetic sets ship with the package.
 Questions that cannot be read are a `TaskError`.
 """
 
@@ -15,15 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .arith import generate
 from .errors import TaskError
 from .published import PUBLISHED, Hub, Published
 from .question import Question, question_from, read_questions
+from .solved import Solved
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 DATA_VARIABLE = "LATENT_TTS_DATA"
 """The environment variable that names the folder of local JSONL files."""
+
+EXAMPLES = 100
+"""How many worked examples the arithmetic tasks have, in the split `train`."""
 
 _SHIPPED = Path(__file__).parent / "arith"
 
@@ -85,12 +90,12 @@ def aime25(**options: Any) -> dict[str, "Dataset"]:
 
 def arith(**options: Any) -> dict[str, "Dataset"]:
     """Return the arithmetic word problems that ship with the package."""
-    return _test_split(read_questions(_SHIPPED / "arith_test.jsonl"))
+    return _test_split(read_questions(_SHIPPED / "arith_test.jsonl")) | _worked(hard=False)
 
 
 def arith_hard(**options: Any) -> dict[str, "Dataset"]:
     """Return the harder arithmetic word problems that ship with the package."""
-    return _test_split(read_questions(_SHIPPED / "arith_hard_test.jsonl"))
+    return _test_split(read_questions(_SHIPPED / "arith_hard_test.jsonl")) | _worked(hard=True)
 
 
 def _load(name: str, options: Mapping[str, Any]) -> dict[str, "Dataset"]:
@@ -174,3 +179,16 @@ def _test_split(questions: list[Question]) -> dict[str, "Dataset"]:
 
     rows = [{"id": q.id, "question": q.text, "answer": q.gold} for q in questions]
     return {"test": datasets.Dataset.from_list(rows)}
+
+
+def _worked(*, hard: bool) -> dict[str, "Dataset"]:
+    """Return problems to show as examples: the first that models are trained on."""
+    import datasets
+
+    problems = generate(split="train", count=EXAMPLES, seed=0, hard=hard)
+    solved = [(p.id, Solved(question=p.question, steps=p.steps, answer=p.answer)) for p in problems]
+    rows = [
+        {"id": name, "question": one.question, "answer": one.answer, "worked": one.worked}
+        for name, one in solved
+    ]
+    return {"train": datasets.Dataset.from_list(rows)}

@@ -10,9 +10,10 @@ import click
 import pandas as pd
 from tqdm import tqdm
 
-from ...models import AutoLatentModel, LatentSettings, tokenizer_of
+from ...models import LatentSettings, tokenizer_of
 from ...models.identity import checkpoint_digest
 from ...results.reports.table import plus_minus
+from ...reward.checks import check_thinks
 from ...reward.labels import LabelledQuestion, label_questions
 from ...reward.shard_index import ShardIndex, questions_digest
 from ...reward.shards import Shards
@@ -22,8 +23,12 @@ from ..processes import process_state
 from ..questions import asked_or_generated
 from ..team import Team
 from . import HELP
+from .checkpoint import CheckpointOptions, checkpoint_options
 from .options import question_options, thought_options
 from .output import Output
+
+# Bytes of a line without what is in it, of a thought's number, and of a label.
+_LINE, _NUMBER, _LABEL = 160, 2, 20
 
 
 @click.command(context_settings=HELP)
@@ -72,8 +77,9 @@ from .output import Output
     default=64,
     show_default=True,
     type=click.IntRange(1),
-    help="Questions in a shard, which a killed run does not label again.",
+    help="Questions that a process takes at a time.",
 )
+@checkpoint_options
 @thought_options
 def annotate(
     pretrained: str,
@@ -97,10 +103,11 @@ def annotate(
 
     Questions whose trajectories are all right or all wrong teach nothing and are not completed.
     Running the same command again goes on where an interrupted run stopped. Under `accelerate
-    launch` or torchrun several processes share the work; the shards are the same. A batch holds
+    launch` or torchrun several processes share the work; the labels are the same. A batch holds
     batch size × N × M rows at a time.
     """
     logging.basicConfig(level=logging.WARNING)
+    checkpoint = CheckpointOptions.take(sampling)
     asked = asked_or_generated(
         tasks,
         questions,
@@ -112,11 +119,14 @@ def annotate(
         hard_share=hard_share,
     )
     state = process_state()
-    model = AutoLatentModel.from_pretrained(pretrained, device_map=str(state.device))
+    model = checkpoint.load(
+        pretrained, latent_length=sampling["latent_length"], device=str(state.device)
+    )
     given = {name: value for name, value in sampling.items() if value is not None}
     settings = model.settings(
         latent_do_sample=True, num_return_sequences=trajectories, seed=seed, **given
     )
+    check_thinks(model, settings)
     tokenizer = tokenizer_of(model)
     prompts = [model.encode_prompt(tokenizer, question.text) for question in asked]
     long = long_prompts(model, prompts, settings)
@@ -134,18 +144,22 @@ def annotate(
     )
     with state.main_process_first():
         shards = Shards.begin(output, index)
-    there = set(shards.complete())
-    missing = [shard for shard in range(index.shards) if shard not in there]
-    state.wait_for_everyone()  # before any shard is added to those that others see
+    there = {number for number, _ in shards.entries()}
+    every = ([n for n in index.questions_of(one) if n not in there] for one in range(index.shards))
+    missing = [part for part in every if part]
+    thought = _LABEL + _NUMBER * model.config.get_text_config().hidden_size
+    each = _LINE + trajectories * (_LINE + thought * settings.thought_limit)
+    shards.check_space(sum(map(len, missing)) * each)
+    state.wait_for_everyone()  # before any question is added to those that others see
     with _taken(index, missing, Team(state)) as (mine, done):
-        for shard in mine:
-            part = [asked[number] for number in index.questions_of(shard)]
-            entries: list[LabelledQuestion] = []
+        for part in mine:
             for start in range(0, len(part), batch_size):
                 batch = part[start : start + batch_size]
-                entries += label_questions(model, tokenizer, batch, settings, rollouts=rollouts)
+                own = [asked[number] for number in batch]
+                entries = label_questions(model, tokenizer, own, settings, rollouts=rollouts)
+                shards.write(dict(zip(batch, entries, strict=True)))
                 done(len(batch))
-            shards.write(shard, entries)
+    shards.close()
     state.wait_for_everyone()
     if state.is_main_process:
         click.echo(report(shards, settings, asked))
@@ -153,13 +167,13 @@ def annotate(
 
 @contextmanager
 def _taken(
-    index: ShardIndex, missing: Sequence[int], team: Team
-) -> Iterator[tuple[Iterator[int], Callable[[int], None]]]:
-    """Give the shards that this process writes, one when the last is done, and what counts them.
+    index: ShardIndex, missing: Sequence[Sequence[int]], team: Team
+) -> Iterator[tuple[Iterator[Sequence[int]], Callable[[int], None]]]:
+    """Give the parts that this process labels, one when the last is done, and what counts them.
 
     The first process has a bar of the questions of all.
     """
-    left = sum(len(index.questions_of(shard)) for shard in missing)
+    left = sum(map(len, missing))
     with (
         team.begin() as shift,
         tqdm(
@@ -189,9 +203,7 @@ def _taken(
 def report(shards: Shards, settings: LatentSettings, asked: Sequence[Question]) -> str:
     """Return what the trajectories of all questions achieve, each with its standard error."""
     judges = {(question.id, question.gold): question.judge for question in asked}
-    rows: list[dict[str, float]] = []
-    shards.complete(lambda read: rows.extend(_row(one, judges[one.id, one.gold]) for one in read))
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(_row(one, judges[one.id, one.gold]) for _, one in shards.entries())
     count = settings.num_return_sequences
     frame = frame.rename(columns={name: f"{name}@{count}" for name in ("coverage", "voting")})
     lines = [f"{len(frame)} of {shards.index.count} questions, N = {count}"]

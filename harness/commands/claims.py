@@ -19,17 +19,24 @@ from .problems import tell
 @click.command(context_settings=HELP)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--output", required=True, type=Output(folder=True), help="Folder of the report.")
+@click.option(
+    "--runs",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that FILE's runs are seen from. Default: FILE's own.",
+)
 @click.option("--alpha", default=0.05, show_default=True, help="Largest adjusted p that shows.")
-def claims(file: Path, output: Path, alpha: float) -> None:
+def claims(file: Path, output: Path, folder: Path | None, alpha: float) -> None:
     """Test the sentences in FILE against the runs that it names.
 
     FILE is a YAML: `runs` (a name and an --output_path folder each) and `claims`, each with `says`
     (the sentence), `a` and `b` (run and metric of the two numbers), `expects: higher` or `lower`,
-    and `tasks` if not all. The folder gets claims.md, claims.csv and a picture of the curves of
+    `equal: samples` or `flops` where k is to follow from what both spend, and `tasks` if not all.
+    The folder gets claims.md, claims.csv and a picture of the curves of
     each task.
     """
     wanted = read_claims(file)
-    runs, problems = find_runs(wanted, file.parent)
+    runs, problems = find_runs(wanted, folder or file.parent)
     tell(problems)
     findings = judge_claims(wanted.claims, runs, alpha=alpha)
     text = claims_markdown(findings, alpha=alpha)

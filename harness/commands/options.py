@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import click
 import pandas as pd
 
-from ...models import SAMPLERS
+from ...models import BACKBONES, SAMPLERS
 from ...models.formats import SourceOptions
 from ...results.csv_text import csv_text
 from ...tasks.judges import JUDGES
@@ -43,6 +43,7 @@ def field_options(
     choices: Mapping[str, Sequence[str]] | None = None,
     default_help: str | None = None,
     many: Container[str] = (),
+    without: Container[str] = (),
     prefix: str = "",
 ) -> Callable[[Command], Command]:
     """Return a decorator that adds an option for every field of a dataclass to a command.
@@ -54,12 +55,13 @@ def field_options(
         default_help: what --help says of the default of every other field, which is then None;
             before it stands what the class's docstring says of the field.
         many: fields that may be given several times.
+        without: fields that get no option.
         prefix: of every option's name.
     """
     hints, texts = get_type_hints(kind), described(kind)
 
     def add(command: Command) -> Command:
-        for field in reversed(fields(kind)):
+        for field in reversed([one for one in fields(kind) if one.name not in without]):
             name = field.name
             one_of = [hint for hint in get_args(hints[name]) if hint is not NoneType]
             chosen = (choices or {}).get(name)
@@ -142,6 +144,16 @@ def thought_options(command: Command) -> Command:
     """Add every setting of thoughts and answers, the samplers' parameters among them."""
     for kind in (*reversed(list(SAMPLERS.usable().values())), ThoughtOptions):
         command = field_options(kind, default_help=_OWN)(command)
+    return mixing_options(command)
+
+
+def mixing_options(command: Command) -> Command:
+    """Add the settings of thoughts that are mixtures, each once."""
+    found = {kind.mixing for kind in BACKBONES.usable().values() if kind.mixing is not None}
+    added: set[str] = set()
+    for kind in sorted({type(one) for one in found}, key=lambda kind: len(fields(kind))):
+        command = field_options(kind, default_help=_OWN, without=added)(command)
+        added |= {field.name for field in fields(kind)}
     return command
 
 

@@ -10,7 +10,7 @@ import click
 import pandas as pd
 from tqdm import tqdm
 
-from ...models import AutoLatentModel, LatentSettings, Sampler, tokenizer_of
+from ...models import LatentSettings, Sampler, tokenizer_of
 from ...results.reports.rewards import DETERMINISTIC, rewards_table
 from ...results.statistics import paired_difference
 from ...reward import LatentRewardModel, RewardError
@@ -18,9 +18,10 @@ from ...reward.auto import check_pair
 from ...tasks import STRATEGIES, Question
 from ...tasks.arith import Split
 from ..questions import arith_questions, asked_questions
-from ..remembered import Remembered
-from ..sample import sampled_metrics
+from ..sample import sample_pools, sampled_metrics
+from ..stores import Stores
 from . import HELP
+from .checkpoint import CheckpointOptions, checkpoint_options
 from .options import question_options, save_table, thought_options
 from .output import Output
 
@@ -62,6 +63,12 @@ VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on t
 )
 @click.option("--seed", default=1234, show_default=True, help="Of the samples.")
 @click.option("--limit", type=click.IntRange(2), help="Questions a task; all if not given.")
+@checkpoint_options
+@click.option(
+    "--store",
+    type=Output(folder=True),
+    help="Where samples, rewards and beams are kept; `store` beside the CSV if not given.",
+)
 @thought_options
 def reward_table(
     pretrained: str,
@@ -76,22 +83,25 @@ def reward_table(
     any_reward_model: bool,
     seed: int,
     limit: int | None,
+    store: Path | None,
     **sampling: Any,
 ) -> None:
     """Compare best-of-N, weighted vote and beam search with the vote, question by question.
 
     So is the deterministic answer, which costs one candidate. All other strategies choose from the
     same pool of the largest N, by unbiased estimates for the smaller ones; beam search spends as
-    much, on root-N beams of root-N candidates. Intervals are of the paired difference to the vote:
-    95%, see `latent-tts compare --help`. Without --task and --questions the two tasks that ship
-    are asked.
+    much, on root-N beams of root-N candidates. Samples are drawn once into a store, and scored and
+    judged from there; the same command again, or one with more reward models, goes on. Intervals
+    are of the paired difference to the vote: 95%, see `latent-tts compare --help`. Without --task
+    and --questions the two tasks that ship are asked.
     """
     sizes = sorted(set(budgets))
     for size in sizes:
         if math.isqrt(size) ** 2 != size:
             raise RewardError(f"--budget {size} is no square, such as 4, 16 or 64.")
     asked = _asked(tasks, questions, include_path, split, judge)
-    model = AutoLatentModel.from_pretrained(pretrained)
+    checkpoint = CheckpointOptions.take(sampling)
+    model = checkpoint.load(pretrained, latent_length=sampling["latent_length"])
     tokenizer = tokenizer_of(model)
     heads = _heads(reward_models)
     for head in heads.values():
@@ -102,13 +112,15 @@ def reward_table(
     )
     rows: list[dict[str, Any]] = []
     output.parent.mkdir(parents=True, exist_ok=True)
+    root = store or output.parent / "store"
     with tqdm(total=len(asked) * len(heads) * len(sizes), desc="Searches") as bar:
         for task, every in asked.items():
             own = every[:limit]
             steady = _deterministic(model, tokenizer, own, settings)
-            kept = Remembered()  # all reward models score the same samples, drawn once
+            _draw(model, tokenizer, own, settings, root)
             for name, head in heads.items():
-                sampled = _Sampled(model, tokenizer, own, settings, head, kept.for_another())
+                scored = Stores(root, model, head, keep_thoughts=True)
+                sampled = _Sampled(model, tokenizer, own, settings, head, scored)
                 rows += _compare(sampled, steady, sizes, bar, task=task, name=name)
                 # Written after every reward model, so that an interrupted run has what it measured.
                 save_table(pd.DataFrame(rows), output, float_format="%.8f")
@@ -156,7 +168,7 @@ class _Sampled:
     questions: Sequence[Question]
     settings: LatentSettings
     reward_model: Any
-    kept: Remembered
+    stores: Stores
 
     def metrics(self, size: int, ks: Sequence[int]) -> pd.DataFrame:
         """Return the metrics of every question's pool of `size`, a beam search beside it."""
@@ -171,8 +183,18 @@ class _Sampled:
             settings,
             ks=ks,
             reward_model=self.reward_model,
-            kept=self.kept,
+            kept=self.stores.of(settings, questions=len(self.questions)),
         )
+
+
+def _draw(
+    model: Any, tokenizer: Any, questions: Sequence[Question], settings: LatentSettings, root: Path
+) -> None:
+    """Sample what the store lacks, so that all reward models score the same stored thoughts."""
+    stores = Stores(root, model, None, keep_thoughts=True, need_thoughts=True)
+    kept = stores.of(settings, questions=len(questions))
+    texts = [question.text for question in questions]
+    sample_pools(model, tokenizer, texts, settings, kept=kept)
 
 
 def _deterministic(

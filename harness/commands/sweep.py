@@ -10,13 +10,14 @@ import pandas as pd
 from click.core import ParameterSource
 from tqdm import tqdm
 
-from ...models import SAMPLERS, AutoLatentModel, LatentSettings, tokenizer_of
+from ...models import SAMPLERS, LatentSettings, tokenizer_of
 from ...results.reports.board import build_board
 from ...tasks import Question
 from ..questions import asked_or_generated
 from ..sample import sampled_metrics
 from ..sweeps import find_points, read_sweep, run_sweep, submit_sweep
 from . import HELP
+from .checkpoint import CheckpointOptions, checkpoint_options
 from .options import (
     measured_options,
     other_parameters,
@@ -44,6 +45,7 @@ from .output import Output
     required=True,
     help="Folder of FILE's runs; without FILE the CSV to write.",
 )
+@checkpoint_options
 @sampler_options
 @measured_options(samples=16, problems=500, called="Validation problems, unless others are given.")
 @click.pass_context
@@ -78,6 +80,7 @@ def sweep(
     if file is not None:
         _refuse_others(context, ("file", "processes", "slurm", "output"))
         return _run_file(file, output, processes, slurm)
+    checkpoint = CheckpointOptions.take(sampling)
     tried = list(strengths(sampling))
     if not tried:
         flags = " or ".join(
@@ -85,7 +88,7 @@ def sweep(
         )
         raise click.UsageError(f"Nothing to try: give {flags} at least once.")
     every = asked_or_generated(tasks, questions, include_path, judge, problems=problems, seed=seed)
-    model = AutoLatentModel.from_pretrained(pretrained)
+    model = checkpoint.load(pretrained)
     tokenizer = tokenizer_of(model)
     runs = [model.settings(latent_do_sample=False, num_return_sequences=1, seed=seed)]
     shared = {"latent_do_sample": True, "num_return_sequences": samples, "seed": seed}

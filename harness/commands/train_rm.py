@@ -10,7 +10,7 @@ from typing import Any
 import click
 from transformers import set_seed
 
-from ...models import AutoLatentModel, tokenizer_of
+from ...models import tokenizer_of
 from ...models.identity import checkpoint_digest
 from ...results.reports.table import plus_minus
 from ...reward import LatentRewardModel, RewardError
@@ -23,6 +23,7 @@ from ..processes import process_state
 from ..resume import keep_recipe
 from ..reward_data import read_reward_data
 from . import HELP
+from .checkpoint import CheckpointOptions, checkpoint_options
 from .options import field_options
 from .output import Output
 
@@ -54,6 +55,7 @@ _HELP = {
 )
 @click.option("--random-head", is_flag=True, help="Ablation: publish the untrained model.")
 @click.option("--report-to", default="tensorboard", show_default=True, help="As in transformers.")
+@checkpoint_options
 @field_options(RewardRecipe, helps=_HELP, choices=_CHOICES)
 def train_rm(
     shards: Sequence[Path],
@@ -71,11 +73,14 @@ def train_rm(
     released format. Running the same command again goes on where an interrupted run stopped.
     """
     logging.basicConfig(level=logging.WARNING)
+    checkpoint = CheckpointOptions.take(choices)
     recipe = RewardRecipe(**choices)
     state = process_state()
-    backbone = AutoLatentModel.from_pretrained(pretrained, device_map=str(state.device))
+    backbone = checkpoint.load(pretrained, device=str(state.device))
     digest = checkpoint_digest(backbone)
-    data = read_reward_data(shards, validation, backbone=digest, pretrained=pretrained)
+    data = read_reward_data(
+        shards, validation, digest=digest, backbone=backbone.backbone, pretrained=pretrained
+    )
     questions = training_questions(data.learned, labels=recipe.labels)
     about = {
         "recipe": asdict(recipe),

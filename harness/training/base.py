@@ -90,6 +90,7 @@ def _load(name: str | None, config: Any, tokenizer: Any, objective: Objective) -
     digest = checkpoint_digest(model, without=() if joined else objective.own_modules)
     if objective.backbone is not None:
         add_markers(model, tokenizer)
+        model.tokenizer = tokenizer
         if not joined:
             objective.settle(model)
     return model, digest
@@ -115,7 +116,12 @@ def add_markers(model: Any, tokenizer: Any) -> None:
 
 
 def marker_tokens(model: Any) -> tuple[int, ...]:
-    """Return the ids of a backbone's markers, whose embeddings adapters leave to be trained."""
+    """Return the ids of a backbone's markers, whose embeddings adapters leave to be trained.
+
+    Markers that are ordinary text have none.
+    """
+    if model.ends_by != "all":
+        return ()
     return tuple({model.config.latent_start_id, model.config.latent_end_id})
 
 

@@ -16,6 +16,7 @@ from ...models.joined import read_by
 from ...models.precision import read_dtype
 from ...models.training import train
 from ...models.training.adapters import add_adapters, read_adapters
+from ...models.training.soft_labels import FILE
 from ..processes import process_state
 from ..resume import keep_recipe
 from .base import check_lengths, load_base, marker_tokens
@@ -50,16 +51,17 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
     state = process_state()
     model, tokenizer, base = load_base(recipe.base, examples, recipe.objective, seed=plan.seed)
     recipe.objective.check_sampler(model, recipe.sampler)
-    check_lengths(model, tokenizer, examples, recipe.objective)
-    record = recipe.record() | {
-        "examples": digest(json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples),
-        "weights": base,
-    }
-    latent = recipe.objective.backbone is not None
     adapter = None if recipe.adapter is None else resolve_checkpoint(recipe.adapter)
     if adapter is not None:
         check_base(adapter, base, str(recipe.base))
-        record["adapter"] = tensors_digest(read_adapters(Path(adapter)))
+    start = _weights(base, adapter)
+    record = recipe.record() | {
+        "examples": digest(json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples),
+        **start,
+        **recipe.objective.begin(examples, start),
+    }
+    check_lengths(model, tokenizer, examples, recipe.objective)
+    latent = recipe.objective.backbone is not None
     peft_model = add_adapters(
         model,
         recipe.lora,
@@ -92,6 +94,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
             "device": _device(state.device),
             "command": " ".join(["latent-tts", *map(without_folders, sys.argv[1:])]),
         }
+        labels = recipe.objective.soft_labels_of(model, tokenizer, examples, trained.helpers)
         publish(
             output,
             recipe,
@@ -101,9 +104,20 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
             trained=trained,
             about=about,
         )
+        if labels is not None:
+            alone = recipe.lora.lora_rank and not recipe.publish.merge
+            again = base if alone else load_base(str(output), (), recipe.objective, seed=0)[2]
+            labels.write(output / FILE, _weights(again, str(output) if alone else None))
         logger.info("Wrote %s", output)
     state.wait_for_everyone()
     return trained.measured
+
+
+def _weights(base: str, adapter: str | None) -> dict[str, str]:
+    """Return digests of the weights that a training starts from: a base's, and adapters'."""
+    if adapter is None:
+        return {"weights": base}
+    return {"weights": base, "adapter": tensors_digest(read_adapters(Path(adapter)))}
 
 
 def _begun_otherwise(file: Path, differs: str) -> ModelError:

@@ -8,6 +8,7 @@ from .colar import Colar
 from .explicit import Explicit
 from .latent_sft import LatentSFT
 from .protocol import LatentBackbone
+from .rot import RoT
 from .soft_thinking import SoftThinking
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Explicit",
     "LatentBackbone",
     "LatentSFT",
+    "RoT",
     "SoftThinking",
 ]
 
@@ -31,6 +33,7 @@ BACKBONES: Registry[type[LatentBackbone]] = Registry(
         "colar": Colar,
         "explicit": Explicit,
         "latent_sft": LatentSFT,
+        "rot": RoT,
         "soft_thinking": SoftThinking,
     },
     check=class_check(

@@ -17,6 +17,7 @@ from .gate import gate_error, gate_files, gates_among
 from .hub import fetch
 from .latent_sft import check_run_folder
 from .options import SourceOptions
+from .rot import RoTDeepSpeed
 from .side import model_type, stated
 from .source import Source
 
@@ -31,7 +32,12 @@ __all__ = [
     "read",
 ]
 
-LAYOUTS: tuple[Layout, ...] = (CodiStateDict(), ColarLightning(), CoconutStateDict())
+LAYOUTS: tuple[Layout, ...] = (
+    CodiStateDict(),
+    ColarLightning(),
+    CoconutStateDict(),
+    RoTDeepSpeed(),
+)
 
 
 def open_source(name: str, revision: str = "main", ignored: Sequence[str] = ()) -> Source | None:

@@ -16,8 +16,8 @@ from torch.serialization import safe_globals
 from ..errors import ModelError
 from .tensors import listed
 
-STATE = "state_dict"
-"""Where a file that holds more than weights has those."""
+STATE, _MODULE = "state_dict", "module"
+"""Where a file that holds more than weights has those: Lightning's, and DeepSpeed's."""
 
 _LEGACY = 4  # pickles at the head of a file of torch before 1.6: magic, version, system, content
 _WHOLE = "persistent_load of storage"  # torch before 1.6 kept a module's source beside it
@@ -95,8 +95,9 @@ def state_of(content: Mapping[str, Any], path: Path) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: it holds something else, or nothing.
     """
-    inner = content.get(STATE, content)
-    where = f"{path}, under {STATE!r}," if STATE in content else f"{path}"
+    place = next((one for one in (STATE, _MODULE) if one in content), None)
+    inner = content if place is None else content[place]
+    where = f"{path}" if place is None else f"{path}, under {place!r},"
     if not isinstance(inner, Mapping) or not inner:
         what = kind_of(inner) if not isinstance(inner, Mapping) else "nothing at all"
         raise ModelError(f"{where} holds {what}; a checkpoint holds tensors by name.")

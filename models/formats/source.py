@@ -28,6 +28,8 @@ _OWN = (
 _PATTERNS = (
     *("*.safetensors", "pytorch_model*.bin", "*.ckpt", "checkpoint_*"),
     "checkpoints/*.ckpt",
+    # DeepSpeed's, beside which lie those of its optimizer.
+    *("mp_rank_*_model_states.pt", "global_step*/mp_rank_*_model_states.pt"),
 )
 _ADAPTER = "adapter_model.safetensors"  # of which nothing says what it adapts
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from torch import nn
 from transformers import TrainerState
 
 from ..samplers import Sampler
@@ -29,12 +30,14 @@ class Trained:
         minutes: that they took, those of earlier processes included.
         log: transformers' log: losses and measurements with their updates.
         measured: what was measured after the last update.
+        helpers: the objective's modules, trained with the model.
     """
 
     updates: int
     minutes: float
     log: Sequence[Mapping[str, float]]
     measured: Mapping[str, float]
+    helpers: nn.ModuleDict
 
 
 def train(
@@ -78,8 +81,9 @@ def train(
         batches=plan.accumulate * processes,
         seed=plan.seed,
     )
+    learner = Learner(model, objective, sampler or Sampler())
     trainer = OneTrainer(
-        model=Learner(model, objective, sampler or Sampler()),
+        model=learner,
         args=plan.arguments(str(folder), updates, disable_tqdm=quiet),
         train_dataset=course,
         eval_dataset=[],
@@ -94,7 +98,7 @@ def train(
     measured = _measured(log, updates)
     if measure is not None and not measured:
         measured = dict(measure(objective.generation(updates, updates)))
-    return Trained(updates, _minutes(log), log, measured)
+    return Trained(updates, _minutes(log), log, measured, learner.helpers)
 
 
 def _minutes(log: Sequence[Mapping[str, float]]) -> float:

@@ -17,6 +17,7 @@ from ..runs.metrics import find_metric, k_of
 from ..runs.record import Problem, Run
 from ..runs.same import same_questions, same_version
 from ..statistics import drop_p_value, holm
+from .budget import equal_counts
 from .compare import compare_metrics
 from .comparison import Row
 
@@ -44,6 +45,8 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         a: one number.
         b: the other.
         expects: how a lies to b if the sentence is true.
+        equal: `samples` or `flops`: both metrics are named without k, and their k are the largest
+            by which both runs spend as much, see `equal_counts`.
         tasks: that it is tested on; all that both runs have if not given.
     """
 
@@ -51,6 +54,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a: One
     b: One
     expects: Literal["higher", "lower"] = "higher"
+    equal: Literal["samples", "flops"] | None = None
     tasks: tuple[str, ...] = ()
 
 
@@ -147,7 +151,9 @@ def judge_claims(
     """
     if not 0 < alpha < 1:
         raise ResultsError(f"alpha={alpha!r}; it must lie between 0 and 1, as 0.05 does.")
-    tests = [(claim, task) for claim in claims for task in _tasks(claim, runs)]
+    tests = [
+        (_counted(claim, task, runs), task) for claim in claims for task in _tasks(claim, runs)
+    ]
     judged, p_values = _Judged(tests, runs), []
     rows: list[Row] = []
     for claim, task in tests:
@@ -174,6 +180,25 @@ def _tasks(claim: Claim, runs: Mapping[str, Mapping[str, Run]]) -> list[str]:
     if not wanted:
         raise ResultsError(f"{claim.says!r}: {claim.a.run} and {claim.b.run} share no task.")
     return wanted
+
+
+def _counted(claim: Claim, task: str, runs: Mapping[str, Mapping[str, Run]]) -> Claim:
+    """Return a claim whose metrics have the k at which both sides spend as much."""
+    if claim.equal is None:
+        return claim
+    sides = (claim.a, claim.b)
+    for one in sides:
+        if "@" in one.metric:
+            raise ResultsError(
+                f"{claim.says!r}: {one.metric} with equal: {claim.equal}. Name the metric without "
+                "@k, such as voting or pass: the k follow from what both runs spend."
+            )
+    counts = equal_counts(runs[claim.a.run][task], runs[claim.b.run][task], by=claim.equal)
+    a, b = (
+        msgspec.structs.replace(one, metric=f"{one.metric}@{k}")
+        for one, k in zip(sides, counts, strict=True)
+    )
+    return msgspec.structs.replace(claim, a=a, b=b)
 
 
 class _Judged:

@@ -1,6 +1,16 @@
 """Finished samples on disk, under the identity of what made them: runs go on from them."""
 
-from .rows import Beam, Sampled, Scored, Searched, StoreError
+from .identity import question_digest
+from .rows import Beam, Labelled, Sampled, Scored, Searched, StoreError
 from .store import Store
 
-__all__ = ["Beam", "Sampled", "Scored", "Searched", "Store", "StoreError"]
+__all__ = [
+    "Beam",
+    "Labelled",
+    "Sampled",
+    "Scored",
+    "Searched",
+    "Store",
+    "StoreError",
+    "question_digest",
+]

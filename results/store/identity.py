@@ -1,7 +1,8 @@
 """What made a store's samples: the file that says it, and its digest, which names its folder."""
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...differences import differences
@@ -12,6 +13,11 @@ from .thoughts import content_digest
 def identity_digest(identity: object) -> str:
     """Return the digest of what made samples, as JSON knows it."""
     return content_digest(json.dumps(identity, sort_keys=True).encode())
+
+
+def question_digest(prompt: Sequence[int]) -> str:
+    """Return the digest of a prompt's token ids, by which a store knows a question."""
+    return hashlib.blake2b(",".join(map(str, prompt)).encode(), digest_size=12).hexdigest()
 
 
 def check_identity(path: Path, digest: str) -> None:

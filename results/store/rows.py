@@ -100,7 +100,31 @@ class Searched(msgspec.Struct, frozen=True, tag="searched", tag_field="kind"):
     beams: tuple[Beam, ...]
 
 
-Row = Sampled | Scored | Searched
+class Labelled(msgspec.Struct, frozen=True, tag="labelled", tag_field="kind"):
+    """What the thoughts of a question's samples are worth, where they were labelled.
+
+    Attributes:
+        question: as of the samples, which are those from 0 on.
+        number: of the question in its set.
+        id: its name there.
+        gold: its right answer.
+        prompt: token ids.
+        answers: of each sample; None where none was found.
+        right: whether each sample's answer is right.
+        labels: of each sample, of each of its thoughts.
+    """
+
+    question: str
+    number: Count
+    id: str
+    gold: str
+    prompt: tuple[Count, ...]
+    answers: tuple[str | None, ...]
+    right: tuple[bool, ...]
+    labels: tuple[tuple[float, ...], ...]
+
+
+Row = Sampled | Scored | Searched | Labelled
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Header | Row)
 

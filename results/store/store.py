@@ -6,7 +6,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from .identity import check_identity, identity_digest, nearest_identity
 from .rows import (
     VERSION,
     Header,
+    Labelled,
     Row,
     Sampled,
     Scored,
@@ -59,8 +60,10 @@ class Store:
         self._digest = identity_digest(self._identity)
         self.folder = root / self._digest
         self._samples: dict[str, dict[int, Sampled]] = {}
+        self._files: dict[tuple[str, int], list[str]] = {}  # that hold thoughts of a sample
         self._scores: dict[tuple[str, str], dict[int, tuple[float | None, ...]]] = {}
         self._searched: dict[tuple[str, str], Searched] = {}
+        self._labelled: dict[int, Labelled] = {}
         self._file: Appended | None = None
         self._writer = 0  # process that opened it: one that forks later must not share it
         check_identity(self._about, self._digest)
@@ -91,6 +94,10 @@ class Store:
         """Return what a beam search of a question found; None where none has ended."""
         return self._searched.get((question, search))
 
+    def labelled(self) -> Mapping[int, Labelled]:
+        """Return the labels of questions by their numbers, in order."""
+        return dict(sorted(self._labelled.items()))
+
     def thoughts(self, row: Sampled) -> NDArray[np.float16] | None:
         """Return a sample's thoughts f16[T, D]; None where they are not kept.
 
@@ -99,7 +106,18 @@ class Store:
         """
         if row.file is None:
             return None
-        return read_thoughts(self.folder / _THOUGHTS / Path(row.file).name, row.sample)
+        # Those that were written again, because others were damaged, serve as well.
+        first, *others = dict.fromkeys((row.file, *self._files[row.question, row.sample]))
+        try:
+            return self._read_thoughts(first, row.sample)
+        except StoreError:
+            for file in others:
+                with suppress(StoreError):
+                    return self._read_thoughts(file, row.sample)
+            raise
+
+    def _read_thoughts(self, file: str, sample: int) -> NDArray[np.float16]:
+        return read_thoughts(self.folder / _THOUGHTS / Path(file).name, sample)
 
     def nearest(self) -> str | None:
         """Return what differs from the likest other identity that the store holds, in words."""
@@ -115,13 +133,18 @@ class Store:
             )
 
     def append(
-        self, rows: Sequence[Sampled], thoughts: Sequence[NDArray[np.float16]] | None = None
+        self,
+        rows: Sequence[Sampled],
+        thoughts: Sequence[NDArray[np.float16]] | None = None,
+        *,
+        labels: Labelled | None = None,
     ) -> None:
         """Keep finished samples of one question: they outlive the program when this returns.
 
         Args:
             rows: the samples.
             thoughts: f16[T, D] of each, if they are to be kept too.
+            labels: of the samples, if they have any.
 
         Raises:
             StoreError: they cannot be written, as on a full disk.
@@ -131,7 +154,7 @@ class Store:
             with self._explained():
                 file = write_thoughts(self.folder / _THOUGHTS, rows[0].question, tensors)
             rows = [msgspec.structs.replace(row, file=file) for row in rows]
-        self._write(rows)
+        self._write(rows if labels is None else [*rows, labels])
 
     def append_scores(self, scores: Sequence[Scored | Searched]) -> None:
         """Keep what a reward model says of finished samples, or what beam searches found.
@@ -151,15 +174,21 @@ class Store:
         for row in rows:
             if isinstance(row, Sampled):
                 there = self._samples.setdefault(row.question, {})
+                if row.file is not None:  # with its thoughts it serves more uses
+                    self._files.setdefault((row.question, row.sample), []).append(row.file)
                 if row.file is not None or row.sample not in there:
-                    there[row.sample] = row  # with its thoughts it serves more uses
+                    there[row.sample] = row
             elif isinstance(row, Searched):
                 self._searched[row.question, row.search] = row
+            elif isinstance(row, Labelled):
+                self._labelled[row.number] = row
             else:
                 own = self._scores.setdefault((row.question, row.reward_model), {})
                 own[row.sample] = row.step_rewards
 
     def _write(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
         with self._explained():
             if self._file is None or self._writer != os.getpid():
                 self._file, self._writer = self._begin(), os.getpid()

@@ -64,12 +64,13 @@ def evaluate(
     **options: Any,
 ) -> dict[str, Any]:
     """Run `simple_evaluate(model="latent_tts")` on tasks whose data lie in the folder `data`."""
+    metadata = {"data_dir": str(data), **options.pop("metadata", {})}
     options["model_args"] = {"pretrained": str(pretrained), **options.get("model_args", {})}
     return simple_evaluate(
         model="latent_tts",
         tasks=list(names),
         task_manager=TaskManager(
-            include_path=str(include), include_defaults=False, metadata={"data_dir": str(data)}
+            include_path=str(include), include_defaults=False, metadata=metadata
         ),
         **options,
     )

@@ -42,7 +42,7 @@ def write(folder, settings, *, prompt):
         labels=torch.zeros(2, 3),
         right=torch.tensor([True, False]),
     )
-    Shards.begin(folder, index).write(0, [entry])
+    Shards.begin(folder, index).write({0: entry})
     return folder
 
 
@@ -53,7 +53,8 @@ def test_shards_say_how_they_were_sampled(tmp_path, settings, sampler, strength)
     """Those of before settings were recorded by their sampler, too."""
     learned = write(tmp_path / "learned", settings, prompt=(1,))
     held_out = write(tmp_path / "held-out", settings, prompt=(2,))
-    data = read_reward_data([learned], held_out, backbone="abc", pretrained="tiny")
+    made = {"digest": "abc", "backbone": "coconut", "pretrained": "tiny"}
+    data = read_reward_data([learned], held_out, **made)
     assert [entry.prompt for entry in data.learned] == [(1,)]
     assert [entry.prompt for entry in data.held_out] == [(2,)]
     expected = {"questions": 1, "trajectories": 2, "rollouts": 16}

@@ -55,6 +55,13 @@ def test_all_reward_models_score_samples_that_are_drawn_once(heads, monkeypatch)
     deterministic = [(question, 0) for question in range(3)]
     every = [(question, number) for question in range(3) for number in range(4)]
     assert sorted(drawn) == sorted(deterministic + every)
+    drawn.clear()
+    first = (heads / "once.csv").read_bytes()
+    searched = "latent_tts.harness.pools.beam_search"
+    monkeypatch.setattr(searched, lambda *given: pytest.fail("searched again"))
+    done = CliRunner().invoke(reward_table, arguments, catch_exceptions=False)
+    assert sorted(drawn) == deterministic  # all else comes from the store beside the table
+    assert (heads / "once.csv").read_bytes() == first
 
 
 def test_every_strategy_is_compared_with_the_vote_on_one_pool(made, heads):

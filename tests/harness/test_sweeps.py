@@ -46,8 +46,23 @@ def test_points_are_all_combinations_that_differ(tmp_path):
     assert sum("latent_do_sample=False" in name for name in names) == 1
 
 
+def test_named_points_have_settings_of_their_own(tmp_path):
+    points = {
+        "steady": {"latent_do_sample": False},
+        "louder": {"latent_do_sample_by": "noise", "noise_std": [1, 2]},
+    }
+    shared = {"seed": 3, "noise_std": 0.5, "num_return_sequences": 4}
+    found = find_points(read_sweep(write(tmp_path, settings=shared, points=points)))
+    assert {point.name: point.settings for point in found} == {
+        "steady": {"seed": 3, "latent_do_sample": False},
+        "louder,noise_std=1": {**shared, "latent_do_sample_by": "noise", "noise_std": 1},
+        "louder,noise_std=2": {**shared, "latent_do_sample_by": "noise", "noise_std": 2},
+    }
+
+
 BAD = {
     "no settings": ({"settings": None}, "is no sweep"),
+    "nothing to run": ({"settings": {}}, "A sweep needs `settings`, or `points`"),
     "a typo": ({"setings": {}}, r"no 'setings' in a sweep. Did you mean settings\?"),
     "no values": ({"settings": {"seed": []}}, r"settings: seed: \[\]; allowed are"),
     "a comma": ({"settings": {"pretrained": "a,b"}}, "without commas"),

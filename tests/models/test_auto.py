@@ -168,9 +168,9 @@ def test_a_config_without_architectures_is_refused(copy):
         (
             "cocont",
             "No backbone is called 'cocont'. Did you mean coconut? Allowed are: coconut, codi, "
-            "colar, explicit, latent_sft, soft_thinking.",
+            "colar, explicit, latent_sft, rot, soft_thinking.",
         ),
-        ("rot", "No backbone is called 'rot'. Allowed are: coconut, codi, colar, explicit, "),
+        ("turn", "No backbone is called 'turn'. Allowed are: coconut, codi, colar, explicit, "),
         ("colar", "says that it is coconut: its architectures are ['COCONUTGPT2']. Leave backbone"),
     ],
 )

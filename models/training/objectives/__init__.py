@@ -6,6 +6,8 @@ from .coconut import CoconutObjective
 from .codi import CodiObjective
 from .colar import ColarObjective
 from .explicit import Explicit
+from .latent_sft import LatentSFTObjective
+from .latent_sft_labels import LatentSFTLabels
 from .protocol import Objective
 
 __all__ = ["OBJECTIVES", "Objective"]
@@ -19,6 +21,8 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
         "codi": CodiObjective,
         "colar": ColarObjective,
         "explicit": Explicit,
+        "latent_sft": LatentSFTObjective,
+        "latent_sft_labels": LatentSFTLabels,
     },
     check=class_check(
         "latent_tts.objectives",

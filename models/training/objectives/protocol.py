@@ -11,6 +11,7 @@ from ...errors import ModelError
 from ...fields import check_fields
 from ...samplers import Sampler
 from ..course import Example, Turn
+from ..soft_labels import SoftLabels
 
 Batch = dict[str, Any]
 """Tensors of a batch, and under `counts` by how much each term's sum is divided, i64[]."""
@@ -69,6 +70,24 @@ class Objective:
     def helpers(self, model: Any) -> nn.ModuleDict:
         """Return modules that are trained with the model and thrown away after."""
         return nn.ModuleDict()
+
+    def begin(self, examples: Sequence[Example], start: Mapping[str, str]) -> Mapping[str, str]:
+        """Return digests of what else is learned from.
+
+        Args:
+            examples: of the training.
+            start: digests of the weights that it starts from.
+
+        Raises:
+            ModelError: what else is learned from is of other examples or weights.
+        """
+        return {}
+
+    def soft_labels_of(
+        self, model: Any, tokenizer: Any, examples: Sequence[Example], helpers: nn.ModuleDict
+    ) -> SoftLabels | None:
+        """Return what a next stage learns from, made by the trained model; None for nothing."""
+        return None
 
     def stage_starts(self, updates: int) -> Sequence[int]:
         """Return the updates before which the optimizer is reset and the learning rate begins."""

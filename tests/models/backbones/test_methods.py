@@ -54,7 +54,7 @@ def test_answers_are_read_out_of_the_text(backbones, kind, text, answer):
 
 def test_the_table_names_every_backbone():
     assert list(BACKBONES) == [
-        *("coconut", "codi", "colar", "explicit", "latent_sft", "soft_thinking")
+        *("coconut", "codi", "colar", "explicit", "latent_sft", "rot", "soft_thinking")
     ]
     for name, kind in BACKBONES.items():
         assert kind.backbone == name

@@ -9,7 +9,7 @@ from scipy.stats import permutation_test
 
 from latent_tts.harness.commands.claims import claims
 from latent_tts.results import ResultsError
-from tests.results.made import make_pool, write_run
+from tests.results.made import edit, make_pool, write_run
 
 GOLDS = [str(index) for index in range(1, 11)]
 GOOD = [[gold, gold, gold, "0"] for gold in GOLDS[:9]] + [["0", "0", "0", "0"]]
@@ -105,3 +105,44 @@ def test_what_cannot_be_tested_is_named_and_nothing_is_written(folder, case):
             catch_exceptions=False,
         )
     assert not (folder / "out").exists()
+
+
+def dearer(folder, factor):
+    """Give the run `bad` so many times the parameters."""
+
+    def change(content):
+        content["config"]["model_num_parameters"] *= factor
+
+    (file,) = (folder / "bad").rglob("results_*.json")
+    edit(file, change)
+
+
+@pytest.mark.parametrize(
+    ("equal", "factor", "ks"),
+    [("samples", 3, (4, 4)), ("flops", 1, (4, 4)), ("flops", 3, (4, 1)), ("flops", 2, (4, 2))],
+)
+def test_at_equal_cost_k_follows_from_what_both_spend(folder, equal, factor, ks):
+    """Of 4 candidates each, all of as many tokens."""
+    dearer(folder, factor)
+    claim = {**FILE["claims"][0], "equal": equal}
+    (folder / "elsewhere").mkdir()
+    file = write(folder / "elsewhere", claims=[claim])
+    options = ["--runs", str(folder), "--output", str(folder / "out")]
+    CliRunner().invoke(claims, [str(file), *options], catch_exceptions=False)
+    table = pd.read_csv(folder / "out" / "claims.csv")
+    assert table[["a", "b"]].values.tolist() == [[f"good: voting@{ks[0]}", f"bad: voting@{ks[1]}"]]
+    vote = {4: 0.0, 2: 0.0, 1: 0.25}  # the last of four is right, and ties go to the earlier
+    assert table["b_mean"].tolist() == pytest.approx([vote[ks[1]]])
+
+
+def test_costs_that_are_not_known(folder):
+    dearer(folder, 0)
+    for changes, message in (
+        ({"equal": "flops"}, "does not say what a candidate costs"),
+        ({"equal": "flops", "a": {"run": "good", "metric": "voting@2"}}, "voting@2 with equal: fl"),
+    ):
+        file = write(folder, claims=[{**FILE["claims"][0], **changes}])
+        with pytest.raises(ResultsError, match=message):
+            CliRunner().invoke(
+                claims, [str(file), "--output", str(folder / "out")], catch_exceptions=False
+            )

@@ -1,0 +1,79 @@
+"""Options that say which checkpoint a command loads, as --model_args say it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from ...models import BACKBONES, AutoLatentModel
+from ...models.formats import SourceOptions
+from .options import field_options
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointOptions:
+    """What the files of a checkpoint do not say.
+
+    Attributes:
+        backbone: where its config.json does not tell, such as latent_sft.
+        adapter: folder or hub id of a peft adapter of the checkpoint, added to its weights.
+        base: folder, hub id or name of the language model that was trained.
+        lora_alpha: numerator of the scale of a low-rank update.
+        thinking_speed: what stands in CoLaR's prompt, 1 to 5 or auto.
+        embeds_std: CoLaR's standard deviation of the base's embeddings.
+        revision: of a hub repository.
+    """
+
+    backbone: str | None = None
+    adapter: str | None = None
+    base: str | None = None
+    lora_alpha: float | None = None
+    thinking_speed: str | None = None
+    embeds_std: float | None = None
+    revision: str | None = None
+
+    @classmethod
+    def take(cls, given: dict[str, Any]) -> "CheckpointOptions":
+        """Return what stands among a command's options, and take it out of them.
+
+        Raises:
+            ModelError: an unknown backbone.
+        """
+        own = cls(**{field.name: given.pop(field.name) for field in fields(cls)})
+        if own.backbone is not None:
+            BACKBONES[own.backbone]  # a wrong name is said before anything is loaded
+        return own
+
+    def load(
+        self, pretrained: str, *, latent_length: int | None = None, device: str | None = None
+    ) -> Any:
+        """Load the checkpoint.
+
+        Args:
+            pretrained: a folder, a hub id, or the name of one that ships.
+            latent_length: number of thoughts, which some layouts' files do not say.
+            device: as in `AutoLatentModel.from_pretrained`.
+
+        Raises:
+            ModelError: it cannot be loaded.
+        """
+        return AutoLatentModel.from_pretrained(
+            pretrained,
+            backbone=self.backbone,
+            adapter=self.adapter,
+            source=SourceOptions(
+                base=self.base,
+                latent_length=latent_length,
+                lora_alpha=self.lora_alpha,
+                thinking_speed=self.thinking_speed,
+                embeds_std=self.embeds_std,
+            ),
+            revision=self.revision or "main",
+            device_map=device,
+        )
+
+
+def checkpoint_options(command: Command) -> Command:
+    """Add what the files of a checkpoint do not say."""
+    return field_options(CheckpointOptions, default_help="")(command)
