@@ -10,17 +10,14 @@ from ...models import BACKBONES, AutoLatentModel, sample, tokenizer_of
 from ...models.measures import measures
 from ..questions import asked_or_generated
 from . import HELP
-from .options import question_options
+from .options import measured_options
 
 
 @click.command(context_settings=HELP)
 @click.option("--pretrained", default="tiny-coconut", show_default=True, help="Checkpoint.")
 @click.option("--backbone", help="Where its config.json does not tell, such as latent_sft.")
 @click.option("--against", help="Checkpoint that writes its chains (backbone explicit).")
-@click.option("--num-return-sequences", "samples", default=1, show_default=True, help="N.")
-@click.option("--problems", default=100, show_default=True, help="Unless others are given.")
-@question_options
-@click.option("--seed", default=0, show_default=True, help="Of problems and samples.")
+@measured_options(samples=1, problems=100, called="Unless others are given.")
 def measure(
     pretrained: str,
     backbone: str | None,

@@ -107,6 +107,30 @@ def question_options(command: Command) -> Command:
     return command
 
 
+def measured_options(*, samples: int, problems: int, called: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds how many samples of which questions are measured.
+
+    Args:
+        samples: N, unless it is given.
+        problems: generated ones, unless questions or their number are given.
+        called: what --help says of these.
+    """
+
+    def add(command: Command) -> Command:
+        for option in (
+            click.option("--seed", default=0, show_default=True, help="Of problems and samples."),
+            question_options,
+            click.option("--problems", default=problems, show_default=True, help=called),
+            click.option(
+                "--num-return-sequences", "samples", default=samples, show_default=True, help="N."
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
 def sampler_options(command: Command) -> Command:
     """Add every sampler's parameters; strengths may be given several times."""
     for kind in reversed(list(SAMPLERS.usable().values())):

@@ -19,8 +19,8 @@ from ..sweeps import find_points, read_sweep, run_sweep, submit_sweep
 from . import HELP
 from .checkpoint import CheckpointOptions, checkpoint_options
 from .options import (
+    measured_options,
     other_parameters,
-    question_options,
     sampler_options,
     save_table,
     strengths,
@@ -47,15 +47,7 @@ from .output import Output
 )
 @checkpoint_options
 @sampler_options
-@click.option("--num-return-sequences", "samples", default=16, show_default=True, help="N.")
-@click.option(
-    "--problems",
-    default=500,
-    show_default=True,
-    help="Validation problems, unless others are given.",
-)
-@question_options
-@click.option("--seed", default=0, show_default=True, help="Of problems and samples.")
+@measured_options(samples=16, problems=500, called="Validation problems, unless others are given.")
 @click.pass_context
 def sweep(
     context: click.Context,

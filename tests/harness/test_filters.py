@@ -1,11 +1,13 @@
 """The filters alone and inside a task of lm-eval."""
 
+from importlib.metadata import entry_points
+
 import pytest
 from lm_eval.api.filter import FilterEnsemble
 from lm_eval.filters.selection import TakeFirstFilter
 
 from latent_tts.harness import filters
-from latent_tts.tasks import Candidate, Pool, TaskError
+from latent_tts.tasks import STRATEGIES, Candidate, Pool, TaskError
 from tests.harness.evaluation import make_request
 
 
@@ -60,3 +62,11 @@ def test_other_filters_can_follow():
     FilterEnsemble("majority", [filters.voting, TakeFirstFilter]).apply([instance])
     assert list(instance.filtered_resps["majority"]) == ["8"]  # a text or, from 0.5 on, a list
     assert list(filters.first().apply([], [])) == []
+
+
+def test_every_strategy_and_alias_has_its_entry_point():
+    found = {point.name: point.value for point in entry_points(group="lm_eval.filters")}
+    for name, strategy in STRATEGIES.items():
+        for called in (name, *strategy.aliases):
+            assert found.pop(f"latent_tts_{called}") == f"latent_tts.harness.filters:{name}"
+    assert not [name for name in found if name.startswith("latent_tts_")]

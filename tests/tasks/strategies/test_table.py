@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,14 @@ from latent_tts.tasks import (
     strategy_of,
 )
 from tests.marks import slow_but
-from tests.tasks.strategies.second_most_frequent import SecondMostFrequent
+
+DOCS = Path(__file__).parents[3] / "docs" / "backbones-and-samplers.md"
+(EXAMPLE,) = re.findall(
+    r"```python\n((?:(?!```).)*class RunnerUp.*?)```", DOCS.read_text("utf-8"), re.DOTALL
+)
+_names: dict[str, Any] = {}
+exec(EXAMPLE, _names)
+RunnerUp = _names["RunnerUp"]
 
 
 def make_pool(*answers):
@@ -102,7 +108,7 @@ def test_the_vote_is_won_by_the_earliest_candidate_of_the_most_frequent_answer(a
 
 def test_an_estimate_without_a_formula_is_the_share_of_subsets():
     answers = ["2", "1", "1", "3", "2", None, "2"]
-    second = SecondMostFrequent()
+    second = RunnerUp()
     values = second.at_k(judge_pool(make_pool(*answers), "1"), [1, 3, 7])
     for k, value in values.items():
         subsets = list(combinations(answers, k))
@@ -114,20 +120,11 @@ def test_an_estimate_without_a_formula_is_the_share_of_subsets():
 
 
 def test_a_strategy_without_k_has_one_value_at_n():
-    class Once(SecondMostFrequent):
+    class Once(RunnerUp):
         has_k = False
 
     assert Once().at_k(judge_pool(make_pool("2", "1", "2"), "1"), [1, 2, 3]) == {3: 1.0}
-    assert Once().metric(3) == "second_most_frequent"
-
-
-def test_the_documented_example_is_the_tested_one():
-    text = (Path(__file__).parents[3] / "docs/backbones-and-samplers.md").read_text("utf-8")
-    (example,) = re.findall(r"```python\n((?:(?!```).)*class RunnerUp.*?)```", text, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(example, names)
-    pool = make_pool("1", "2", "1", None, "2", "2")
-    assert names["RunnerUp"]().pick(pool) is SecondMostFrequent().pick(pool) is pool.candidates[0]
+    assert Once().metric(3) == "runner_up"
 
 
 OUTSIDE = """
@@ -142,15 +139,15 @@ pool = Pool(tuple(
 print(json.dumps({
     "names": list(STRATEGIES),
     "metrics": pool_metrics(pool, "2"),
-    "picked": find_strategy("second_most_frequent@5").pick(pool).text,
-    "filtered": filters.second_most_frequent().apply([[pool.to_json()]]),
+    "picked": find_strategy("runner_up@5").pick(pool).text,
+    "filtered": filters.runner_up().apply([[pool.to_json()]]),
 }))
 """
 
 
 def install(folder: Path, points: str) -> str:
     """Write the example as an installed package and return the folder, for PYTHONPATH."""
-    shutil.copy(Path(__file__).parent / "second_most_frequent.py", folder / "outsider.py")
+    (folder / "outsider.py").write_text(EXAMPLE)
     about = folder / "outsider-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: outsider\nVersion: 1\n")
@@ -159,17 +156,17 @@ def install(folder: Path, points: str) -> str:
 
 
 def test_a_strategy_of_another_package_is_one_file(tmp_path, run_python):
-    path = install(tmp_path, "second_most_frequent = outsider:SecondMostFrequent")
+    path = install(tmp_path, "runner_up = outsider:RunnerUp")
     found = json.loads(run_python("-c", OUTSIDE, PYTHONPATH=path).stdout)
-    assert found["names"][-1] == "second_most_frequent"
-    assert found["metrics"]["second_most_frequent@5"] == 1.0
-    assert found["metrics"]["second_most_frequent@1"] == found["metrics"]["voting@5"] == 0.0
+    assert found["names"][-1] == "runner_up"
+    assert found["metrics"]["runner_up@5"] == 1.0
+    assert found["metrics"]["runner_up@1"] == found["metrics"]["voting@5"] == 0.0
     assert found["picked"] == "so 2"
     assert found["filtered"] == [["so 2"]]
 
 
 REFUSED = [
-    ("second = outsider:SecondMostFrequent", "calls itself 'second_most_frequent'"),
+    ("second = outsider:RunnerUp", "calls itself 'runner_up'"),
     ("second = outsider:Counter", "no Strategy"),
     ("second = outsider:Missing", "cannot be imported from 'outsider:Missing'"),
 ]
