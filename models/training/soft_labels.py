@@ -47,6 +47,19 @@ class SoftLabels:
     rate: int
     start: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def gather(
+        cls, examples: Sequence[Example], thoughts: Sequence[Mixture], rate: int
+    ) -> "SoftLabels":
+        """Return the labels of examples, from the thoughts of each."""
+        return cls(
+            keys=torch.tensor([example_key(example) for example in examples]),
+            ends=torch.tensor([len(one.ids) for one in thoughts]).cumsum(0),
+            ids=torch.cat([one.ids for one in thoughts]).int(),
+            shares=torch.cat([one.weights for one in thoughts]).half(),
+            rate=rate,
+        )
+
     @property
     def size(self) -> int:
         """K, the tokens of a mixture."""

@@ -33,7 +33,11 @@ def project(tmp_path):
 
 def run_readme(project, *arguments):
     folders = {"--baselines": project / "runs", "--board": project / "board"}
-    options = ("--page", project / "README.md", *(part for pair in folders.items() for part in pair))
+    options = (
+        "--page",
+        project / "README.md",
+        *(part for pair in folders.items() for part in pair),
+    )
     return invoke(readme, *options, *arguments)
 
 

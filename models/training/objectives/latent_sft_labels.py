@@ -1,6 +1,5 @@
 """Latent-SFT, stage 1: an encoder turns written chains into thoughts (arXiv 2510.15522)."""
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,18 +14,17 @@ from ...errors import ModelError
 from ...fields import integer, real
 from ...samplers import Sampler
 from ..compression import (
-    TEXT,
     THOUGHT,
     Track,
     decoder_track,
     decoder_visible,
     encoder_track,
-    encoder_visible,
     pad_tracks,
     read_tracks,
 )
 from ..course import Example, Turn
-from ..soft_labels import SoftLabels, example_key
+from ..encoder import Encoder, group_loss
+from ..soft_labels import SoftLabels
 from .latent_sft import boxed, chain
 from .protocol import Batch, Objective, encode
 
@@ -83,15 +81,8 @@ class LatentSFTLabels(Objective):
             model.tokenizer.chat_template = self.chat_template
 
     def helpers(self, model: Any) -> nn.ModuleDict:
-        """Return the encoder; of the model's weights it shares those that are not trained."""
-        shared = {id(one): one for one in model.parameters() if not one.requires_grad}
-        compress = nn.Embedding(1, model.get_input_embeddings().weight.shape[1])
-        compress.to(model.get_input_embeddings().weight.dtype)
-        with torch.no_grad():  # as new markers begin
-            compress.weight[0] = model.get_input_embeddings().weight.mean(dim=0)
-        return nn.ModuleDict(
-            {"encoder": copy.deepcopy(model.base_model, shared), "compress": compress}
-        )
+        """Return the encoder, a copy of the model."""
+        return nn.ModuleDict({"encoder": Encoder(model)})
 
     def stage_starts(self, updates: int) -> Sequence[int]:
         """Return where encoder, decoder and both begin."""
@@ -153,11 +144,11 @@ class LatentSFTLabels(Objective):
                 "or set encoder_updates and decoder_updates to 0."
             )
         fixed = {"encoder": model.parameters(), "decoder": helpers.parameters(), "both": ()}
+        embed = model.get_input_embeddings()
         with _fixed(fixed[phase]):
-            scores = _scores(model, batch["encoder"], helpers)
+            scores = helpers["encoder"](batch["encoder"], embed.weight)
             thoughts = self._mix(model, scores)
             track = batch["decoder"]
-            embed = model.get_input_embeddings()
             inputs, places = embed(track["tokens"]), track["kinds"] == THOUGHT
             mixed = thoughts.embed(lambda ids: embed(ids).detach())
             inputs = inputs.masked_scatter(places.unsqueeze(-1), mixed.to(inputs.dtype))
@@ -167,22 +158,8 @@ class LatentSFTLabels(Objective):
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             found = {"text": functional.cross_entropy(logits, batch["targets"], reduction="sum")}
             if self.group_weight:
-                found["group"] = _naming(scores, batch["encoder"])
+                found["group"] = group_loss(scores, batch["encoder"])
             return found
-
-    def make_thoughts(
-        self, model: Any, track: Mapping[str, torch.Tensor], helpers: nn.ModuleDict
-    ) -> Mixture:
-        """Return the thoughts of written chains, one after the other.
-
-        The token that would end thinking is in none of them.
-
-        Args:
-            model: the decoder, of whose embeddings thoughts are mixed; they get no gradient.
-            track: the encoder's, as `pad_tracks` returns it.
-            helpers: as `helpers` returned them.
-        """
-        return self._mix(model, _scores(model, track, helpers))
 
     def _mix(self, model: Any, scores: torch.Tensor) -> Mixture:
         """Return the mixtures of scores f[J, V], without the token that would end thinking."""
@@ -203,18 +180,13 @@ class LatentSFTLabels(Objective):
             padded = pad_tracks([tracks[one] for one in part], pad=model.latent_tokens.pad)
             track = {name: value.to(model.device) for name, value in padded.items()}
             with torch.no_grad():
-                made = self.make_thoughts(model, track, helpers)
+                scores = helpers["encoder"](track, model.get_input_embeddings().weight)
+            made = self._mix(model, scores)
             counts = (track["kinds"] == THOUGHT).sum(dim=1).tolist()
-            ids, shares = made.ids.int().cpu(), made.weights.half().cpu()
-            parts = zip(part, ids.split(counts), shares.split(counts), strict=True)
-            found |= {one: Mixture(of, weights) for one, of, weights in parts}
-        return SoftLabels(
-            keys=torch.tensor([example_key(example) for example in examples]),
-            ends=torch.tensor([len(found[one].ids) for one in range(len(tracks))]).cumsum(0),
-            ids=torch.cat([found[one].ids for one in range(len(tracks))]),
-            shares=torch.cat([found[one].log_probs for one in range(len(tracks))]),
-            rate=self.compression_rate,
-        )
+            parts = made.ids.cpu().split(counts), made.log_probs.cpu().split(counts)
+            found |= {one: Mixture(*of) for one, *of in zip(part, *parts, strict=True)}
+        thoughts = [found[number] for number in range(len(examples))]
+        return SoftLabels.gather(examples, thoughts, self.compression_rate)
 
     def _tracks(self, model: Any, tokenizer: Any, example: Example) -> tuple[Track, Track]:
         """Return the encoder's and the decoder's track."""
@@ -226,28 +198,6 @@ class LatentSFTLabels(Objective):
             encoder_track(prompt, steps, rate, fill=fill),
             decoder_track(prompt, steps, after, rate, fill=fill),
         )
-
-
-def _scores(model: Any, track: Mapping[str, torch.Tensor], helpers: nn.ModuleDict) -> torch.Tensor:
-    """Return what the encoder makes at every compress token of all tokens, f[J, V]."""
-    encoder: Any = helpers["encoder"]
-    compress: Any = helpers["compress"]
-    places = track["kinds"] == THOUGHT
-    inputs = encoder.get_input_embeddings()(track["tokens"])
-    inputs = torch.where(places.unsqueeze(-1), compress.weight[0], inputs)
-    states = read_tracks(encoder, inputs, track["positions"], encoder_visible(track["kinds"]))
-    table = model.get_input_embeddings().weight.detach()
-    return functional.linear(states[places], table.to(states.dtype))
-
-
-def _naming(scores: torch.Tensor, track: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Return the cross-entropy of the groups' tokens f[], each group's mean, summed over groups."""
-    rows, places = (track["kinds"] == TEXT).nonzero(as_tuple=True)
-    counts = (track["kinds"] == THOUGHT).sum(dim=1)
-    of = (counts.cumsum(0) - counts)[rows] + track["groups"][rows, places]
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    named = scores.log_softmax(dim=-1)[of, track["tokens"][rows, places]]
-    return -(named / of.bincount()[of]).sum()
 
 
 @contextmanager

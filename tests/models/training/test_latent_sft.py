@@ -164,11 +164,13 @@ def test_stage_2_refuses_samplers_that_change_how_thoughts_are_made(thinker):
 def slow_scores(model, tokenizer, helpers, problem):
     """The encoder's scores f[V] of each thought: each compress token reads a sequence alone."""
     prompt, chain, _ = texts(model, tokenizer, problem)
-    encoder, table = helpers["encoder"], model.get_input_embeddings().weight.detach()
+    encoder, table = helpers["encoder"].trunk, model.get_input_embeddings().weight.detach()
     for number, stop in enumerate(range(RATE, len(chain) + RATE, RATE)):
         part = chain[:stop]
         ids = torch.tensor([*prompt, *part])
-        inputs = torch.cat((encoder.get_input_embeddings().weight[ids], helpers["compress"].weight))
+        inputs = torch.cat(
+            (encoder.get_input_embeddings().weight[ids], helpers["encoder"].compress[None])
+        )
         places = [*range(len(prompt)), *(len(prompt) + at + at // RATE for at in range(len(part)))]
         places.append(len(prompt) + len(part) + number)
         state = encoder(
@@ -231,7 +233,7 @@ def test_stage_1_equals_the_slow_computation(thinker, trunk, attention):
     model, tokenizer = thinker(trunk)
     model.set_attn_implementation(attention)
     objective, helpers = stage_1((model, tokenizer))
-    helpers["encoder"].config._attn_implementation = attention
+    helpers["encoder"].trunk.config._attn_implementation = attention
     problems = PROBLEMS[1:4]
     batch = objective.collate(model, tokenizer, turns_of(problems), updates=1, seed=0)
     fast = objective.loss(model, batch, Sampler(), helpers)["text"]

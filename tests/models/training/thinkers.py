@@ -2,10 +2,10 @@
 
 import shutil
 
-import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from latent_tts.models.training.soft_labels import SoftLabels, example_key
+from latent_tts.models.backbones.mixture import Mixture
+from latent_tts.models.training.soft_labels import SoftLabels
 from tests.checkpoints import write_coconut
 from tests.models.mixtures.checkpoints import write_checkpoint
 
@@ -26,13 +26,7 @@ def write_thinker(folder, trunk):
     return folder
 
 
-def labels_of(problems, thoughts, *, rate=2, start=()):
+def labels_of(problems, thoughts):
     """Soft labels of some problems from their thoughts, each (ids, weights)."""
-    return SoftLabels(
-        keys=torch.tensor([example_key(problem) for problem in problems]),
-        ends=torch.tensor([len(ids) for ids, _ in thoughts]).cumsum(0),
-        ids=torch.cat([ids for ids, _ in thoughts]).int(),
-        shares=torch.cat([weights for _, weights in thoughts]).half(),
-        rate=rate,
-        start=dict(start),
-    )
+    mixtures = [Mixture(ids, weights.log()) for ids, weights in thoughts]
+    return SoftLabels.gather(problems, mixtures, rate=2)
