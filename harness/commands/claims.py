@@ -11,6 +11,7 @@ from ...results.reports.charts import curve_chart, save
 from ...results.reports.claims import find_runs, judge_claims, read_claims
 from ...results.reports.claims_text import claims_markdown, claims_table
 from ...results.runs.lm_eval_files import writing
+from ..diversity import diversity_markdown, write_diversity
 from . import HELP
 from .output import Output
 from .problems import tell
@@ -25,15 +26,21 @@ from .problems import tell
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that FILE's runs are seen from. Default: FILE's own.",
 )
+@click.option(
+    "--store",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Store of the runs' thoughts, whose distances are shown too.",
+)
 @click.option("--alpha", default=0.05, show_default=True, help="Largest adjusted p that shows.")
-def claims(file: Path, output: Path, folder: Path | None, alpha: float) -> None:
+def claims(file: Path, output: Path, folder: Path | None, store: Path | None, alpha: float) -> None:
     """Test the sentences in FILE against the runs that it names.
 
     FILE is a YAML: `runs` (a name and an --output_path folder each) and `claims`, each with `says`
     (the sentence), `a` and `b` (run and metric of the two numbers), `expects: higher` or `lower`,
     `equal: samples` or `flops` where k is to follow from what both spend, and `tasks` if not all.
-    The folder gets claims.md, claims.csv and a picture of the curves of
-    each task.
+    The folder gets claims.md, claims.csv and a picture of the curves of each task. With --store (of
+    runs with store_thoughts=true) it gets how far the thoughts of each run lie apart too, a picture
+    of that against coverage, and thoughts of right and wrong samples in a plane.
     """
     wanted = read_claims(file)
     runs, problems = find_runs(wanted, folder or file.parent)
@@ -52,6 +59,11 @@ def claims(file: Path, output: Path, folder: Path | None, alpha: float) -> None:
             if sampled:
                 save(_curves(sampled), [output / f"{task}.{end}" for end in ("png", "svg")])
                 text += f"\n![{task}]({task}.svg)\n"
+        if store is not None:
+            table, pictures = write_diversity(runs, store, output)
+            text += f"\n{diversity_markdown(table)}\n"
+            for picture in pictures:
+                text += f"\n![{picture.stem}]({picture.name})\n" * (picture.suffix == ".svg")
         (output / "claims.md").write_text(text, encoding="utf-8")
     click.echo(text)
 
