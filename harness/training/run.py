@@ -74,7 +74,10 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
         keep_recipe(file, record, otherwise=lambda differs: _begun_otherwise(file, differs))
     model.to(state.device)
 
-    backbone = model if latent else read_by(BACKBONES["explicit"], model, tokenizer)
+    measure = None
+    if questions:
+        backbone = model if latent else read_by(BACKBONES["explicit"], model, tokenizer)
+        measure = partial(accuracy, backbone, tokenizer, questions)
     trained = train(
         model,
         tokenizer,
@@ -83,7 +86,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
         plan,
         folder=output / "training",
         sampler=recipe.sampler,
-        measure=partial(accuracy, backbone, tokenizer, questions) if questions else None,
+        measure=measure,
         quiet=not state.is_main_process,
     )
     if state.is_main_process:

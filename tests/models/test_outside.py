@@ -48,10 +48,8 @@ import torch
 from latent_tts.models import BACKBONES, SAMPLERS, AutoLatentModel, load_tokenizer, sample
 
 base, again, question, seed, strength = sys.argv[1:]
-assert list(BACKBONES) == [
-    "coconut", "codi", "colar", "explicit", "latent_sft", "soft_thinking", "gated"
-]
-assert list(SAMPLERS) == ["dropout", "noise", "native", "gumbel", "dirichlet", "uniform"]
+assert list(BACKBONES)[-1] == "gated"
+assert list(SAMPLERS)[-1] == "uniform"
 tokenizer = load_tokenizer(base)
 model = AutoLatentModel.from_pretrained(base, backbone="gated")
 model.save_pretrained(again)
