@@ -15,6 +15,7 @@ BACKBONES = {
     "tiny-coconut-noise": "COCONUTGPT2",
     "tiny-codi": "CODIGPT2",
     "tiny-colar": "ColarGPT2",
+    "tiny-latent-sft": "LatentSFTGPT2",
     "tiny-explicit": "GPT2LMHeadModel+ExplicitGPT2",
 }
 ADAPTERS = {"smollm2-explicit": 12}  # MiB
