@@ -184,6 +184,9 @@ class LatentLM(ProcessLM):
         settings = {question.task: options.record() for question, options in asked}
         speed = {"tasks_together": sorted(settings), "seconds": round(seconds, 3)}
         speed |= {"samples": report.drawn, "processes": self.team.size}
+        if self.team.size > 1:  # of the time of all until the last of them had nothing left
+            idle = 1 - sum(report.busy) / (len(report.busy) * max(report.busy))
+            speed["idle_share"] = round(idle, 4)
         for name, own in settings.items():
             self._tasks[name] = {"settings": own}
             if report.drawn:

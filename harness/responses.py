@@ -16,7 +16,7 @@ from .loaded import Loaded
 from .options import RequestOptions
 from .quality import Quality
 from .requests import AskedQuestion
-from .shared import Group, lead
+from .shared import Busy, Group, lead
 from .team import Shift
 
 Asked = tuple[AskedQuestion, RequestOptions]
@@ -29,11 +29,13 @@ class Report:
     Attributes:
         responses: `repeats` texts for each question, by its index.
         drawn: samples that were drawn, not found in the cache.
+        busy: seconds of work of each process that shared them.
         long: questions of each task that were not sampled because they are too long.
     """
 
     responses: dict[int, list[str]] = field(default_factory=dict)
     drawn: int = 0
+    busy: list[float] = field(default_factory=list)
     long: Counter[str] = field(default_factory=Counter)
 
 
@@ -82,6 +84,9 @@ def respond(
         bar.update(len(report.responses))
         waiting = [_group(prompts, *group) for group in groups.items()]
         for done in lead(loaded, shift, waiting):
+            if isinstance(done, Busy):
+                report.busy.append(done.seconds)
+                continue
             question, options = asked[done.index]
             report.responses[done.index] = _texts(done.pool, options, question)
             report.drawn += done.drawn

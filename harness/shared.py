@@ -1,5 +1,6 @@
 """Questions that several processes answer, each taking the next when it has room."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,8 +34,17 @@ class Group:
         return self.settings.num_return_sequences * self.settings.max_new_tokens
 
 
-def lead(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[Answered]:
+@dataclass(frozen=True)
+class Busy:
+    """That a process found nothing more to do, after so many seconds of work."""
+
+    seconds: float
+
+
+def lead(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[Answered | Busy]:
     """Yield what all processes answer, as soon as the first process knows of it.
+
+    How long each process was busy comes among the answers.
 
     Args:
         loaded: what samples are made with.
@@ -45,11 +55,13 @@ def lead(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[Answ
         LostProcessError: another process has failed.
     """
     groups = shift.told("job", sorted(groups, key=lambda group: -group.cost))
-    left = sum(len(group.prompts) for group in groups)
+    started = time.perf_counter()
+    left = sum(len(group.prompts) for group in groups) + shift.size - 1
     for own in _answer(loaded, shift, groups):
         for done in (own, *shift.handed_in()):
             yield done
             left -= 1
+    yield Busy(time.perf_counter() - started)
     while left:
         shift.wait()
         for done in shift.handed_in():
@@ -63,8 +75,10 @@ def help_out(loaded: Loaded, shift: Shift) -> None:
     Raises:
         LostProcessError: the first process has failed.
     """
-    for own in _answer(loaded, shift, shift.told("job")):
+    groups, started = shift.told("job"), time.perf_counter()
+    for own in _answer(loaded, shift, groups):
         shift.hand_in(own)
+    shift.hand_in(Busy(time.perf_counter() - started))
 
 
 def _answer(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[Answered]:

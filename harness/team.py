@@ -62,6 +62,11 @@ class Shift:
         self._store, self._name, self._size, self._number = store, name, size, number
         self._taken_in = 0
 
+    @property
+    def size(self) -> int:
+        """How many processes take part."""
+        return self._size
+
     def __enter__(self) -> "Shift":
         return self
 
