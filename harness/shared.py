@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..models import LatentSettings
+from ..models.backbones import Explicit
 from .loaded import Loaded
 from .pools import Answered, Reader
 from .sample import answer
@@ -54,7 +55,9 @@ def lead(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[Answ
     Raises:
         LostProcessError: another process has failed.
     """
-    groups = shift.told("job", sorted(groups, key=lambda group: -group.cost))
+    model = loaded.model
+    chat_end = model.chat_end if isinstance(model, Explicit) else None
+    groups, _ = shift.told("job", (sorted(groups, key=lambda group: -group.cost), chat_end))
     started = time.perf_counter()
     left = sum(len(group.prompts) for group in groups) + shift.size - 1
     for own in _answer(loaded, shift, groups):
@@ -75,7 +78,10 @@ def help_out(loaded: Loaded, shift: Shift) -> None:
     Raises:
         LostProcessError: the first process has failed.
     """
-    groups, started = shift.told("job"), time.perf_counter()
+    groups, chat_end = shift.told("job")
+    started = time.perf_counter()
+    if chat_end is not None and isinstance(loaded.model, Explicit):
+        loaded.model.join_chats(chat_end)
     for own in _answer(loaded, shift, groups):
         shift.hand_in(own)
     shift.hand_in(Busy(time.perf_counter() - started))

@@ -35,11 +35,12 @@ class Explicit(Coconut):
     def __init__(self, config: Any) -> None:
         """Build the model."""
         super().__init__(config)
+        self.chat_end: int | None = None  # the last token of its prompts, where it reads chats
         self._chats: dict[str, Sequence[Mapping[str, str]]] = {}
 
     def format_prompt(self, question: str) -> str:
         """Return the question alone; among chats, as a chat of one turn."""
-        if not self._chats:
+        if self.chat_end is None:
             return question
         return apply_template(self, [{"role": "user", "content": question}])
 
@@ -55,10 +56,18 @@ class Explicit(Coconut):
             ModelError: no chat template, or one that refuses these turns.
         """
         written = apply_template(self, turns)
-        end = tokenizer_with_chat(self).encode(written, add_special_tokens=False)[-1]
-        self.latent_tokens = replace(self.latent_tokens, end=end)
+        self.join_chats(tokenizer_with_chat(self).encode(written, add_special_tokens=False)[-1])
         self._chats[written] = turns
         return written
+
+    def join_chats(self, end: int) -> None:
+        """Read chats alone from now on, as a model in another process does that wrote them.
+
+        Args:
+            end: the last token of its prompts, `chat_end` there.
+        """
+        self.chat_end = end
+        self.latent_tokens = replace(self.latent_tokens, end=end)
 
     def encode_prompt(
         self,
@@ -74,7 +83,7 @@ class Explicit(Coconut):
             ModelError: a question beside chats, or one that spells a control token which the
                 tokenizer cannot encode otherwise.
         """
-        if not self._chats:
+        if self.chat_end is None:
             return super().encode_prompt(tokenizer, question, format_prompt)
         turns = self._chats.get(question)
         if turns is None:
@@ -98,6 +107,6 @@ class Explicit(Coconut):
 
     def read_answer(self, text: str) -> str | None:
         """Return what stands after the last `#`; in a chat else in the last box, or a number."""
-        if (found := after_hash(text)) is not None or not self._chats:
+        if (found := after_hash(text)) is not None or self.chat_end is None:
             return found
         return boxed(text) or last_number(text)

@@ -10,19 +10,20 @@ import pytest
 from latent_tts.harness.lm import LatentLM
 from latent_tts.results import collect, curve_table
 from tests.harness.evaluation import BENCHMARKS, timeless
+from tests.models.mixtures.checkpoints import write_checkpoint
 
 
 @pytest.fixture
 def launch(checkpoints, data, tmp_path, quick_lm_eval):
     """Run lm-eval's command as several processes; returns the folder of its output."""
 
-    def run(launcher, output, *arguments, expected=0):
+    def run(launcher, output, *arguments, expected=0, model=checkpoints["coconut"]):
         settings = "num_return_sequences=3,max_new_tokens=20"
         done = subprocess.run(
             [
                 *launcher,
                 *("-m", "lm_eval", "run", "--model", "latent_tts", "--batch_size", "2"),
-                *("--model_args", f"pretrained={checkpoints['coconut']},{settings}"),
+                *("--model_args", f"pretrained={model},{settings}"),
                 *("--include_path", str(BENCHMARKS)),
                 *("--metadata", json.dumps({"data_dir": str(data)})),
                 *("--tasks", "latent_tts_gsm8k,latent_tts_multiarith", "--log_samples"),
@@ -71,6 +72,21 @@ def test_several_processes_write_what_one_writes(launch, count, arguments):
     (run, _), _ = collect([several])
     questions = 1 if arguments else 9
     assert curve_table(run)["questions"].tolist() == [questions] * 3
+
+
+@pytest.mark.slow
+def test_all_processes_read_chats(launch, tmp_path):
+    """The one that writes the prompts tells the others where answers begin, and how they end."""
+    model = write_checkpoint(tmp_path / "model", "qwen")
+    chats = ("--apply_chat_template", "--gen_kwargs", "do_sample=true")
+    model = f"{model},backbone=explicit"
+    several, _ = launch(torchrun(2), "several", *chats, model=model)
+    alone, _ = launch((sys.executable,), "alone", *chats, model=model)
+    assert timeless(several) == timeless(alone)
+    stores = {file.parent for file in several.rglob("store/*/*.jsonl")}
+    writers = list(several.rglob("store/*/*.jsonl"))
+    assert len(writers) == 2
+    assert len(stores) == 1  # both say that they sample the same
 
 
 @pytest.mark.slow
