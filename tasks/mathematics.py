@@ -10,14 +10,23 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from functools import lru_cache
-from threading import Lock, Timer
+from threading import Event, Lock, Thread
 from typing import IO, cast
+
+import psutil
 
 from .errors import TaskError
 
 LIMIT_S = 5.0
-"""Seconds after which a question is given up; then the helper is stopped and started anew."""
+"""Seconds of computing after which a question is given up; the helper is then started anew.
+
+They are the helper's own, of the processor: on a busy machine the same answers are equal.
+"""
+
+PATIENCE_S = 300.0
+"""Seconds by the clock after which a helper that does not compute either is given up."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +64,7 @@ class _Helper:
             self.stop()
             texts = " and ".join(repr(text[:60]) for text in question[1:])
             logger.warning(
-                "math-verify has no answer to %s within %g s, which counts as not equal.",
+                "math-verify has no answer to %s in %g s of computing, which counts as not equal.",
                 texts,
                 LIMIT_S,
             )
@@ -64,8 +73,8 @@ class _Helper:
     @staticmethod
     def _exchange(process: subprocess.Popen[bytes], question: tuple[str, ...]) -> bytes:
         """Return the helper's answer, nothing where it was stopped or ended by itself."""
-        timer = Timer(LIMIT_S, process.kill)
-        timer.start()
+        answered = Event()
+        Thread(target=_stop_when_spent, args=(process, answered), daemon=True).start()
         try:
             entry = cast(IO[bytes], process.stdin)
             entry.write(json.dumps(question).encode() + b"\n")
@@ -74,7 +83,7 @@ class _Helper:
         except OSError:
             return b""
         finally:
-            timer.cancel()
+            answered.set()
 
     def _process(self) -> subprocess.Popen[bytes]:
         process = self._running.get(os.getpid())
@@ -99,6 +108,20 @@ class _Helper:
         if process is not None:
             process.kill()
             process.communicate()  # closes the pipes
+
+
+def _stop_when_spent(process: subprocess.Popen[bytes], answered: Event) -> None:
+    """Kill a helper that has computed on one question for longer than the limit."""
+    begun, before = time.monotonic(), None
+    while not answered.wait(LIMIT_S / 20):
+        try:
+            spent = sum(psutil.Process(process.pid).cpu_times()[:2])
+        except psutil.Error:  # it has ended by itself
+            return
+        before = spent if before is None else before
+        if spent - before > LIMIT_S or time.monotonic() - begun > PATIENCE_S:
+            process.kill()
+            return
 
 
 _HELPER = _Helper()
