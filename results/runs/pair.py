@@ -107,6 +107,7 @@ def _purpose(run: Run) -> dict[str, object]:
         "task": run.task,
         "tolerance": run.tolerance,
         "backbone": config.backbone,
+        "prompt_format": config.prompt_format,
         "reward_model": config.reward_sha256 or reward_model,
         "N": config.samples,
         **{k: v for k, v in config.chosen_settings.items() if k != "num_return_sequences"},
@@ -114,9 +115,14 @@ def _purpose(run: Run) -> dict[str, object]:
 
 
 def _as_far_as_known(new: Run, old: Run) -> bool:
-    unknown = new_since(new.config.settings, old.config.settings)
-    ours = {name: value for name, value in _purpose(new).items() if name not in unknown}
-    return ours == _purpose(old)
+    unknown = {*new_since(new.config.settings, old.config.settings)}
+    if old.config.prompt_format is None:
+        unknown.add("prompt_format")
+    ours, theirs = (
+        {name: value for name, value in _purpose(run).items() if name not in unknown}
+        for run in (new, old)
+    )
+    return ours == theirs
 
 
 def _differences(new: Run, old: Run) -> list[str]:

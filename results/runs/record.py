@@ -146,6 +146,8 @@ class Run:
             config.weights_sha256,
             tuple(config.parts.items()),
             config.revision,
+            config.backbone,
+            config.prompt_format,
             config.samples,
             config.reward_model,
             config.reward_sha256,

@@ -65,6 +65,18 @@ def test_a_worse_checkpoint_fails(base):
     assert lines[-1] == "FAILED"
 
 
+def test_another_prompt_format_is_another_setting(base):
+    """Such as CoLaR's speed, which stands in the prompt; an old record may not know its own."""
+    results = write_run(base / "new", make_rows(0.8, seed=7), settings={"seed": 3})
+    edit(results, lambda content: content["config"]["latent_tts"].update(prompt_format="now"))
+    done = run_check(base / "new", "--baseline", base / "base")
+    assert done.exit_code == 1
+    assert "prompt_format was '{question}' and is now 'now'" in done.stdout
+    (old,) = (base / "base").rglob("results_*")
+    edit(old, lambda content: content["config"]["latent_tts"].pop("prompt_format"))
+    assert run_check(base / "new", "--baseline", base / "base").exit_code == 0
+
+
 def test_a_better_checkpoint_passes(base):
     write_run(base / "new", make_rows(1.0), checkpoint={"weights_sha256": "better"})
     assert run_check(base / "new", "--baseline", base / "base").exit_code == 0

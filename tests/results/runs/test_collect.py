@@ -312,6 +312,17 @@ def test_other_settings_are_another_run(good, difference):
     assert ({run.name for run in runs}, problems) == ({"good", "other"}, [])
 
 
+@pytest.mark.parametrize(
+    "difference",
+    [{"prompt_format": "(Thinking speed: 1) {question}"}, {"backbone": "soft_thinking"}],
+)
+def test_the_same_weights_asked_otherwise_are_another_run(good, difference):
+    results = write_run(good / "other", ROWS)
+    edit(results, lambda content: content["config"]["latent_tts"].update(difference))
+    runs, problems = collect([good])
+    assert ({run.name for run in runs}, problems) == ({"good", "other"}, [])
+
+
 def test_older_versions_of_a_task_are_left_out(good):
     write_run(good / "old", ROWS, version=0.9, date="2029-01-01T00-00-00.000000")
     assert_named(good, "latent_tts_arith of version 0.9, while newer runs have version 1.0; versio")
