@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ..models import AutoLatentModel, tokenizer_of
 from ..models.settings import setting_names
 from ..results import ResultsError, Run, read_log
 from ..results.reports.charts import save
 from ..results.reports.diversity import Sampled, diversity_row, most_mixed, plane
 from ..results.reports.diversity_charts import distance_chart, plane_chart
 from ..results.reports.table import plus_minus, rounded
+from .run_model import load_run_model
 from .stores import Stores
 
 _PLANES = 4  # questions in a picture
@@ -69,11 +69,7 @@ def stored_samples(run: Run, store: Path) -> list[Sampled]:
         ResultsError: the store lacks some.
     """
     config = run.config
-    dtype = (config.dtype or "").removeprefix("torch.") or None
-    model = AutoLatentModel.from_pretrained(
-        config.checkpoint, backbone=config.backbone, dtype=dtype
-    )
-    tokenizer = tokenizer_of(model)
+    model, tokenizer = load_run_model(config)
     known = set(setting_names()) - set(_BEAMS)
     given = {k: v for k, v in config.settings.items() if k in known and v is not None}
     stores = Stores(store, model, None, keep_thoughts=True, need_thoughts=True)
@@ -89,6 +85,11 @@ def stored_samples(run: Run, store: Path) -> list[Sampled]:
                 "of runs with store_thoughts=true."
             )
         thoughts = tuple(np.asarray(one.states, dtype=np.float32) for one in samples)
+        if [*map(len, thoughts)] != [one.thoughts for one in pool.candidates]:
+            raise ResultsError(
+                f"{line.where}: the candidates of question {question.id!r} have other numbers of "
+                f"thoughts in the log than in the store {store}. Name the store of this run."
+            )
         right = tuple(question.is_right(one.answer) for one in pool.candidates)
         found.append(Sampled(question.id, thoughts, right))
     return found

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from ..models import AutoLatentModel, tokenizer_of
 from ..models.settings import setting_names
 from ..results import ResultsError, Run, RunConfig
 from ..results.foreign.line import PoolLine
 from ..reward import LatentRewardModel
 from ..reward.auto import check_pair
 from ..tasks import Candidate
+from .run_model import load_run_model
 from .sample import sample_pools
 from .stores import Stores
 
@@ -49,11 +49,7 @@ class Scorer:
             ModelError: an unusable backbone.
             RewardError: an unusable reward model, or one that does not fit.
         """
-        name, dtype = pretrained or config.checkpoint, (config.dtype or "").removeprefix("torch.")
-        self._model = AutoLatentModel.from_pretrained(
-            name, backbone=config.backbone, dtype=dtype or None
-        )
-        self._tokenizer = tokenizer_of(self._model)
+        self._model, self._tokenizer = load_run_model(config, pretrained)
         self.reward_model = LatentRewardModel.from_pretrained(reward_model, dtype=self._model.dtype)
         check_pair(self._model, self.reward_model, self._tokenizer, of_another=of_another)
         self._root = store

@@ -60,7 +60,7 @@ def board_table(runs: Sequence[Run]) -> str:
     rows = rows[rows["full"]]
     shown = [one for one in STRATEGIES if one in set(rows["aggregation"]) and one != FIRST]
     heads = [STRATEGIES[one].title for one in shown]
-    heads = ["model", "samples", "questions", "one sample", *heads, "coverage", "MFLOPs"]
+    heads = ["run", "model", "samples", "one sample", *heads, "coverage", "MFLOPs"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     parts = [part.set_index("aggregation") for _, part in rows.groupby(["run", "task"], sort=False)]
     for part in sorted(parts, key=lambda part: -part.loc[_vote(part), "accuracy"]):
@@ -74,7 +74,7 @@ def board_table(runs: Sequence[Run]) -> str:
             for one in [FIRST, *shown]
         ]
         covered = plus_minus(vote["coverage"], vote["coverage_stderr"])
-        cells = [vote["checkpoint"], made, vote["asked"], *found, covered]
+        cells = [vote["run"], vote["checkpoint"], made, *found, covered]
         lines.append("| " + " | ".join([*map(str, cells), number(vote["flops"] / 1e6)]) + " |")
     return "\n".join(lines)
 

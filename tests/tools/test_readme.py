@@ -59,10 +59,10 @@ def test_the_table_is_made_from_the_runs(project):
 
 
 BOARD = """\
-| model | samples | questions | one sample | vote | coverage | MFLOPs |
+| run | model | samples | one sample | vote | coverage | MFLOPs |
 |---|---|---|---|---|---|---|
-| tiny | deterministic | 3 | 66.7 ± 33.3 | – | 66.7 ± 33.3 | 0.016 |
-| tiny | 2 x noise 0.6 | 3 | 50.0 ± 28.9 | 66.7 ± 33.3 | 66.7 ± 33.3 | 0.032 |
+| greedy | tiny | deterministic | 66.7 ± 33.3 | – | 66.7 ± 33.3 | 0.016 |
+| noise | tiny | 2 x noise 0.6 | 50.0 ± 28.9 | 66.7 ± 33.3 | 66.7 ± 33.3 | 0.032 |
 """
 
 
