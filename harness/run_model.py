@@ -25,19 +25,20 @@ def load_run_model(
         ModelError: it cannot be loaded.
         ResultsError: it asks questions in another prompt format than the run did.
     """
-    format_ = config.prompt_format
-    speed = _SPEED.search(format_ or "") if config.backbone == "colar" else None
-    model = AutoLatentModel.from_pretrained(
-        pretrained or config.checkpoint,
-        backbone=config.backbone,
-        dtype=(config.dtype or "").removeprefix("torch.") or None,
-        source=SourceOptions(thinking_speed=speed[1] if speed else None),
-    )
+    asked, name = config.prompt_format, pretrained or config.checkpoint
+    dtype = (config.dtype or "").removeprefix("torch.") or None
+    model = AutoLatentModel.from_pretrained(name, backbone=config.backbone, dtype=dtype)
+    speed = _SPEED.search(asked or "") if config.backbone == "colar" else None
+    if speed and model.format_prompt("{question}") != asked:
+        source = SourceOptions(thinking_speed=speed[1])
+        model = AutoLatentModel.from_pretrained(
+            name, backbone=config.backbone, dtype=dtype, source=source
+        )
     tokenizer = tokenizer_of(model)
     own = model.format_prompt("{question}")
-    if format_ is not None and own != format_:
+    if asked is not None and own != asked:
         raise ResultsError(
-            f"The run asked {format_!r}, and {pretrained or config.checkpoint} asks {own!r}: its "
+            f"The run asked {asked!r}, and {name} asks {own!r}: its "
             "samples are of other prompts. Name the checkpoint that the run used, as it was then."
         )
     return model, tokenizer
