@@ -18,7 +18,7 @@ BACKBONES = {
     "tiny-latent-sft": "LatentSFTGPT2",
     "tiny-explicit": "GPT2LMHeadModel+ExplicitGPT2",
 }
-ADAPTERS = {"smollm2-explicit": 12}  # MiB
+ADAPTERS = {"smollm2-explicit": 12, "smollm2-mixtures": 12}  # MiB
 REWARD_MODELS = {"tiny-coconut-rm": "tiny-coconut"}
 QUESTIONS = (
     "Tom has 9 pears. Then Tom buys 4 more pears. How many pears does Tom have?",
