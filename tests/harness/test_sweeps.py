@@ -1,6 +1,7 @@
 """`latent-tts sweep FILE`: ordinary runs, what they share sampled once, going on, and bad files."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -140,7 +141,10 @@ def test_a_sweep_goes_on_where_it_stopped(swept):
 @pytest.mark.slow
 def test_submitit_runs_the_points(swept, tmp_path):
     output, command = swept
-    arguments = [command[0], "--output", str(tmp_path / "out"), "--slurm", "local"]
+    file = yaml.safe_load(Path(command[0]).read_text())
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(file | {"slurm": {"timeout_min": 60}}))
+    arguments = [str(tmp_path / "sweep.yaml"), "--output", str(tmp_path / "out")]
+    arguments += ["--slurm", "local"]
     done = CliRunner().invoke(sweep, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     mine, theirs = (collect([folder / "runs"])[0] for folder in (tmp_path / "out", output))

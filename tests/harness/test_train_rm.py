@@ -205,18 +205,20 @@ def test_shards_of_another_backbone(arguments, checkpoints, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_shard_is_left_out_and_named(arguments, made, tmp_path, caplog):
+def test_a_damaged_question_is_left_out_and_named(arguments, made, tmp_path, caplog):
     shards = tmp_path / "shards"
     shutil.copytree(made["shards"], shards)
-    path = shards / "shard-00001.safetensors"
+    path = min(shards.rglob("*.safetensors"))
     path.write_bytes(path.read_bytes()[:-9])
     with caplog.at_level(logging.WARNING):
         shown = invoke(
             train_rm, *arguments[:-1], shards, "--epochs", 1, "--output", tmp_path / "rm"
         )
-    assert "shard-00001.safetensors" in caplog.text
-    assert "holds 44 of its 60 questions so far" in caplog.text
-    left = [entry for i, entry in enumerate(entries_of(made["shards"])) if not 16 <= i < 32]
+    assert path.name in caplog.text
+    assert "It is left out." in caplog.text
+    assert "holds 59 of its 60 questions so far" in caplog.text
+    left = entries_of(shards)
+    assert len(left) == 59
     assert f"of {sum(not is_held_out(entry) for entry in left)} questions" in shown
 
 
@@ -242,5 +244,5 @@ def test_too_few_questions(arguments, made, tmp_path):
 
 def test_a_folder_without_whole_shards(arguments, made, tmp_path):
     shutil.copy(made["shards"] / "index.json", tmp_path)
-    with pytest.raises(RewardError, match="holds no complete shard"):
+    with pytest.raises(RewardError, match="holds no labelled question"):
         invoke(train_rm, *arguments[:-1], tmp_path, "--output", tmp_path / "rm")
