@@ -20,7 +20,10 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 ROOMS = ("harness", "tasks", "models", "reward", "results")
 # The back-port goes to the root of the wheel; the others are what README shows.
-NOT_PACKAGED = {("harness", "backport"), ("results", "baselines"), ("results", "tiny-coconut")}
+NOT_PACKAGED = {
+    ("harness", "backport"),
+    *(("results", name) for name in ("baselines", "board", "tiny-coconut")),
+}
 AT_THE_ROOT = {
     f"latent_tts/{name}"
     for name in (
