@@ -8,17 +8,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ..models.settings import setting_names
 from ..results import ResultsError, Run, read_log
 from ..results.reports.charts import save
 from ..results.reports.diversity import Sampled, diversity_row, most_mixed, plane
 from ..results.reports.diversity_charts import distance_chart, plane_chart
 from ..results.reports.table import plus_minus, rounded
-from .run_model import load_run_model
+from .run_model import load_run_model, run_settings
 from .stores import Stores
 
 _PLANES = 4  # questions in a picture
-_BEAMS = ("num_beams", "num_beam_candidates")
 
 
 def write_diversity(
@@ -68,12 +66,9 @@ def stored_samples(run: Run, store: Path) -> list[Sampled]:
     Raises:
         ResultsError: the store lacks some.
     """
-    config = run.config
-    model, tokenizer = load_run_model(config)
-    known = set(setting_names()) - set(_BEAMS)
-    given = {k: v for k, v in config.settings.items() if k in known and v is not None}
+    model, tokenizer = load_run_model(run.config)
     stores = Stores(store, model, None, keep_thoughts=True, need_thoughts=True)
-    kept = stores.of(model.settings(**given), questions=0)
+    kept = stores.of(run_settings(model, run.config), questions=0)
     found = []
     for line in read_log(run):
         pool, question = line.pool(), line.question

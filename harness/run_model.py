@@ -5,10 +5,13 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from ..models import AutoLatentModel, tokenizer_of
+from ..models import AutoLatentModel, LatentSettings, tokenizer_of
 from ..models.formats import SourceOptions
+from ..models.settings import setting_names
 from ..results import ResultsError, RunConfig
 
+# Of a record's settings, what comes from others or is no setting of samples.
+_NOT_GIVEN = ("num_beams", "num_beam_candidates")
 _SPEED = re.compile(r"\(Thinking speed: (\w+)\)")
 
 
@@ -42,3 +45,16 @@ def load_run_model(
             "samples are of other prompts. Name the checkpoint that the run used, as it was then."
         )
     return model, tokenizer
+
+
+def run_settings(model: Any, config: RunConfig) -> LatentSettings:
+    """Return the settings of a run's samples, by which a store knows them; without beams.
+
+    Args:
+        model: of the run.
+        config: likewise.
+    """
+    known = set(setting_names()) - set(_NOT_GIVEN)
+    given = {k: v for k, v in config.settings.items() if k in known and v is not None}
+    settings: LatentSettings = model.settings(**given)
+    return settings

@@ -6,18 +6,14 @@ from pathlib import Path
 
 import msgspec
 
-from ..models.settings import setting_names
 from ..results import ResultsError, Run, RunConfig
 from ..results.foreign.line import PoolLine
 from ..reward import LatentRewardModel
 from ..reward.auto import check_pair
 from ..tasks import Candidate
-from .run_model import load_run_model
+from .run_model import load_run_model, run_settings
 from .sample import sample_pools
 from .stores import Stores
-
-# Of a record's settings, what comes from others or is no setting of samples.
-_NOT_GIVEN = ("num_beams", "num_beam_candidates")
 
 
 class Scorer:
@@ -61,13 +57,7 @@ class Scorer:
         Raises:
             ResultsError: the store lacks samples or thoughts of the run, or has others.
         """
-        known = set(setting_names()) - set(_NOT_GIVEN)
-        given = {
-            name: value
-            for name, value in run.config.settings.items()
-            if name in known and value is not None
-        }
-        settings = self._model.settings(**given)
+        settings = run_settings(self._model, run.config)
         counts = [len(line.pool.candidates) for line in lines]
         settings = replace(settings, num_return_sequences=max(counts))
         kept = self._stores.of(settings, questions=0)
