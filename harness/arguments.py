@@ -10,9 +10,9 @@ import torch
 
 from ..models import EngineOptions, ModelError, choice, flag, integer
 from ..models.fields import check_fields
-from ..models.formats import SourceOptions
 from ..models.settings import check_names
 from ..tasks import find_strategy
+from .checkpoint import CheckpointOptions
 from .lm_eval_seam import logger
 from .stopping import STOP_NAMES
 
@@ -32,16 +32,13 @@ _GONE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelArguments:
+class ModelArguments(CheckpointOptions):
     """What is loaded, where it runs, and how candidates become one text.
 
     Attributes:
         pretrained: a folder, a hub id, or the name of a checkpoint that ships.
-        backbone: such as `coconut`, where the checkpoint's config.json does not tell.
-        adapter: folder or hub id of a peft adapter of the checkpoint, added to its weights.
-        base, lora_alpha, thinking_speed, embeds_std: what the files of a training program do not
-            say, see `models.formats.SourceOptions`.
-        revision: of a hub repository.
+        backbone, adapter, base, lora_alpha, thinking_speed, embeds_std, revision: see
+            `CheckpointOptions`.
         dtype: such as bfloat16; float32 on a CPU and the checkpoint's own elsewhere unless given.
         device: such as `cuda:1`; the CPU, with a warning, where there is no such accelerator.
         batch_size: most questions in the batch, or `auto` for as many as fit.
@@ -67,13 +64,6 @@ class ModelArguments:
     """
 
     pretrained: str = "tiny-coconut"
-    backbone: str | None = None
-    adapter: str | None = None
-    base: str | None = None
-    lora_alpha: float | None = None
-    thinking_speed: str | None = None
-    embeds_std: float | None = None
-    revision: str = "main"
     dtype: str | torch.dtype | None = None
     device: str | None = None
     batch_size: int | str | None = 1
@@ -101,16 +91,6 @@ class ModelArguments:
         _known_device(self.device)
         check_fields(self)
         self.engine()
-
-    def source(self, latent_length: int | None) -> SourceOptions:
-        """Return what the files of the checkpoint may not say."""
-        return SourceOptions(
-            base=self.base,
-            latent_length=latent_length,
-            lora_alpha=self.lora_alpha,
-            thinking_speed=self.thinking_speed,
-            embeds_std=self.embeds_std,
-        )
 
     def engine(self) -> EngineOptions:
         """Return how samples are computed."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from ..models import AutoLatentModel, LatentSettings, tokenizer_of
+from ..models import LatentSettings, tokenizer_of
 from ..models.generation import GeneratesLatents
 from ..reward import LatentRewardModel
 from ..reward.auto import check_pair
@@ -79,12 +79,9 @@ def load(
         ModelError: an unusable checkpoint.
         RewardError: an unusable reward model, or one that does not fit the backbone.
     """
-    model: GeneratesLatents = AutoLatentModel.from_pretrained(
+    model: GeneratesLatents = arguments.load(
         arguments.pretrained,
-        backbone=arguments.backbone,
-        adapter=arguments.adapter,
-        source=arguments.source(latent_length),
-        revision=arguments.revision,
+        latent_length=latent_length,
         dtype=arguments.dtype,
         device_map=str(device),
         ignore_weights=arguments.ignore_weights,

@@ -14,8 +14,9 @@ from .lm_eval_seam import logger
 
 # Of settings, what does not change which sample an index has.
 _COUNTS = ("num_return_sequences", "num_beams", "num_beam_candidates")
-# Bytes of a line without what is in it, of a thought's number, of a mixed token, and of a reward.
-_LINE, _NUMBER, _MIXED, _REWARD = 160, 2, 8, 20
+# Bytes of a line without what is in it, and of a thought's number; of a mixed token, and a reward.
+LINE_BYTES, NUMBER_BYTES = 160, 2
+_MIXED, _REWARD = 8, 20
 
 
 class Stores:
@@ -69,12 +70,12 @@ class Stores:
         if key not in self._opened:
             record = {name: v for name, v in settings.record().items() if name not in _COUNTS}
             store = Store(self._root, self._identity | {"settings": record})
-            each = _LINE + 4 * settings.max_new_tokens
-            each += _NUMBER * self._size * settings.thought_limit
+            each = LINE_BYTES + 4 * settings.max_new_tokens
+            each += NUMBER_BYTES * self._size * settings.thought_limit
             if self._size and settings.mixing is not None:
                 each += _MIXED * settings.mixing.mixture_size * settings.thought_limit
             if self._reward_model is not None:
-                each += _LINE + _REWARD * settings.thought_limit
+                each += LINE_BYTES + _REWARD * settings.thought_limit
             store.check_space(questions * settings.num_return_sequences * each)
             if len(store):
                 logger.info("The store %s holds %d samples already.", store.folder, len(store))

@@ -18,17 +18,17 @@ from ...reward.labels import LabelledQuestion, label_questions
 from ...reward.shard_index import ShardIndex, questions_digest
 from ...reward.shards import Shards
 from ...tasks import Question, find_judge, voting_at_k
+from ..checkpoint import CheckpointOptions
 from ..lengths import long_prompts, refuse_long_prompts
 from ..processes import process_state
 from ..questions import asked_or_generated
+from ..stores import LINE_BYTES, NUMBER_BYTES
 from ..team import Team
 from . import HELP
-from .checkpoint import CheckpointOptions, checkpoint_options
-from .options import question_options, thought_options
+from .options import checkpoint_options, question_options, thought_options
 from .output import Output
 
-# Bytes of a line without what is in it, of a thought's number, and of a label.
-_LINE, _NUMBER, _LABEL = 160, 2, 20
+_LABEL = 20  # bytes of a thought's label
 
 
 @click.command(context_settings=HELP)
@@ -120,7 +120,7 @@ def annotate(
     )
     state = process_state()
     model = checkpoint.load(
-        pretrained, latent_length=sampling["latent_length"], device=str(state.device)
+        pretrained, latent_length=sampling["latent_length"], device_map=str(state.device)
     )
     given = {name: value for name, value in sampling.items() if value is not None}
     settings = model.settings(
@@ -147,8 +147,8 @@ def annotate(
     there = {number for number, _ in shards.entries()}
     every = ([n for n in index.questions_of(one) if n not in there] for one in range(index.shards))
     missing = [part for part in every if part]
-    thought = _LABEL + _NUMBER * model.config.get_text_config().hidden_size
-    each = _LINE + trajectories * (_LINE + thought * settings.thought_limit)
+    thought = _LABEL + NUMBER_BYTES * model.config.get_text_config().hidden_size
+    each = LINE_BYTES + trajectories * (LINE_BYTES + thought * settings.thought_limit)
     shards.check_space(sum(map(len, missing)) * each)
     state.wait_for_everyone()  # before any question is added to those that others see
     with _taken(index, missing, Team(state)) as (mine, done):

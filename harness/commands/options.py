@@ -13,6 +13,7 @@ from ...models import BACKBONES, SAMPLERS
 from ...models.formats import SourceOptions
 from ...results.csv_text import csv_text
 from ...tasks.judges import JUDGES
+from ..checkpoint import CheckpointOptions
 from ..docstrings import described
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -105,6 +106,11 @@ def question_options(command: Command) -> Command:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def checkpoint_options(command: Command) -> Command:
+    """Add what the files of a checkpoint do not say."""
+    return field_options(CheckpointOptions, default_help="")(command)
 
 
 def measured_options(*, samples: int, problems: int, called: str) -> Callable[[Command], Command]:

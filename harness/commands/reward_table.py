@@ -17,12 +17,12 @@ from ...reward import LatentRewardModel, RewardError
 from ...reward.auto import check_pair
 from ...tasks import STRATEGIES, Question
 from ...tasks.arith import Split
+from ..checkpoint import CheckpointOptions
 from ..questions import arith_questions, asked_questions
 from ..sample import sample_pools, sampled_metrics
 from ..stores import Stores
 from . import HELP
-from .checkpoint import CheckpointOptions, checkpoint_options
-from .options import question_options, save_table, thought_options
+from .options import checkpoint_options, question_options, save_table, thought_options
 from .output import Output
 
 ARITH = ("latent_tts_arith", "latent_tts_arith_hard")

@@ -13,12 +13,13 @@ from tqdm import tqdm
 from ...models import SAMPLERS, LatentSettings, tokenizer_of
 from ...results.reports.board import build_board
 from ...tasks import Question
+from ..checkpoint import CheckpointOptions
 from ..questions import asked_or_generated
 from ..sample import sampled_metrics
 from ..sweeps import find_points, read_sweep, run_sweep, submit_sweep
 from . import HELP
-from .checkpoint import CheckpointOptions, checkpoint_options
 from .options import (
+    checkpoint_options,
     measured_options,
     other_parameters,
     sampler_options,

@@ -19,12 +19,12 @@ from ...reward.batches import training_questions
 from ...reward.losses import LOSSES
 from ...reward.training import RewardRecipe, train_reward_model
 from ..card import reward_card
+from ..checkpoint import CheckpointOptions
 from ..processes import process_state
 from ..resume import keep_recipe
 from ..reward_data import read_reward_data
 from . import HELP
-from .checkpoint import CheckpointOptions, checkpoint_options
-from .options import field_options
+from .options import checkpoint_options, field_options
 from .output import Output
 
 _CHOICES = {"loss": list(LOSSES), "labels": ["rollouts", "trajectory"]}
@@ -76,7 +76,7 @@ def train_rm(
     checkpoint = CheckpointOptions.take(choices)
     recipe = RewardRecipe(**choices)
     state = process_state()
-    backbone = checkpoint.load(pretrained, device=str(state.device))
+    backbone = checkpoint.load(pretrained, device_map=str(state.device))
     digest = checkpoint_digest(backbone)
     data = read_reward_data(
         shards, validation, digest=digest, backbone=backbone.backbone, pretrained=pretrained

@@ -60,7 +60,7 @@ def test_the_problems_of_a_sweep_are_no_test_problems(tmp_path):
 
 @pytest.mark.parametrize("place", ["file/sweep.csv", "file/deeper/sweep.csv"])
 def test_a_table_that_cannot_be_written_is_found_out_first(tmp_path, place, monkeypatch):
-    monkeypatch.delattr("latent_tts.harness.commands.checkpoint.AutoLatentModel")  # none is loaded
+    monkeypatch.delattr("latent_tts.harness.checkpoint.AutoLatentModel")  # none is loaded
     (tmp_path / "file").write_text("")
     command = ["--noise-std=0.5", f"--output={tmp_path / place}"]
     with pytest.raises(ResultsError, match=r"--output .* cannot be written: Not a directory"):

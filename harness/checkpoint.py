@@ -1,14 +1,10 @@
-"""Options that say which checkpoint a command loads, as --model_args say it."""
+"""Options that say which checkpoint is loaded, on every command line alike."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any
 
-from ...models import BACKBONES, AutoLatentModel
-from ...models.formats import SourceOptions
-from .options import field_options
-
-Command = TypeVar("Command", bound=Callable[..., Any])
+from ..models import BACKBONES, AutoLatentModel
+from ..models.formats import SourceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +27,7 @@ class CheckpointOptions:
     lora_alpha: float | None = None
     thinking_speed: str | None = None
     embeds_std: float | None = None
-    revision: str | None = None
+    revision: str = "main"
 
     @classmethod
     def take(cls, given: dict[str, Any]) -> "CheckpointOptions":
@@ -40,20 +36,19 @@ class CheckpointOptions:
         Raises:
             ModelError: an unknown backbone.
         """
-        own = cls(**{field.name: given.pop(field.name) for field in fields(cls)})
+        told = {field.name: given.pop(field.name) for field in fields(cls)}
+        own = cls(**{name: value for name, value in told.items() if value is not None})
         if own.backbone is not None:
             BACKBONES[own.backbone]  # a wrong name is said before anything is loaded
         return own
 
-    def load(
-        self, pretrained: str, *, latent_length: int | None = None, device: str | None = None
-    ) -> Any:
+    def load(self, pretrained: str, *, latent_length: int | None = None, **others: Any) -> Any:
         """Load the checkpoint.
 
         Args:
             pretrained: a folder, a hub id, or the name of one that ships.
             latent_length: number of thoughts, which some layouts' files do not say.
-            device: as in `AutoLatentModel.from_pretrained`.
+            **others: of `AutoLatentModel.from_pretrained`, such as `device_map`.
 
         Raises:
             ModelError: it cannot be loaded.
@@ -69,11 +64,6 @@ class CheckpointOptions:
                 thinking_speed=self.thinking_speed,
                 embeds_std=self.embeds_std,
             ),
-            revision=self.revision or "main",
-            device_map=device,
+            revision=self.revision,
+            **others,
         )
-
-
-def checkpoint_options(command: Command) -> Command:
-    """Add what the files of a checkpoint do not say."""
-    return field_options(CheckpointOptions, default_help="")(command)
