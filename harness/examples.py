@@ -47,10 +47,10 @@ class Examples:
             read: returns the text of one's question.
         """
         self._docs, self._read = docs, read
-        self._places: dict[tuple[str, str], list[int]] = {}
-        for place, doc in enumerate(docs):
+        self._indices: dict[tuple[str, str], list[int]] = {}
+        for index, doc in enumerate(docs):
             for name in self._names(doc):
-                self._places.setdefault(name, []).append(place)
+                self._indices.setdefault(name, []).append(index)
 
     def others(self, doc: Doc, *, count: int, task: str) -> Sequence[Doc]:
         """Return the examples that are not this question.
@@ -63,8 +63,8 @@ class Examples:
         Raises:
             TaskError: there are fewer.
         """
-        same = {place for name in self._names(doc) for place in self._places.get(name, ())}
-        left = [one for place, one in enumerate(self._docs) if place not in same] if same else None
+        same = {index for name in self._names(doc) for index in self._indices.get(name, ())}
+        left = [one for index, one in enumerate(self._docs) if index not in same] if same else None
         found = self._docs if left is None else left
         if len(found) < count:
             own = f", of which {len(same)} are the question {doc.get('id')!r} itself" * bool(same)

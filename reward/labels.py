@@ -51,6 +51,7 @@ def label_questions(
     settings: LatentSettings,
     *,
     rollouts: int,
+    prompts: Sequence[Sequence[int]] | None = None,
 ) -> list[LabelledQuestion]:
     """Sample N trajectories of each question and label their thoughts by M completions each.
 
@@ -66,6 +67,7 @@ def label_questions(
         questions: one batch.
         settings: N (`num_return_sequences`), the seed and the sampler.
         rollouts: M; with 0 every step's label is the trajectory's own correctness.
+        prompts: the questions' token ids, where a caller has them already.
 
     Returns:
         One entry a question, in order.
@@ -74,7 +76,8 @@ def label_questions(
         ModelError: a prompt that does not fit, or values that are not finite.
         RewardError: thoughts beyond the range of float16.
     """
-    prompts = [model.encode_prompt(tokenizer, question.text) for question in questions]
+    if prompts is None:
+        prompts = [model.encode_prompt(tokenizer, question.text) for question in questions]
     judge = _Judge(model, tokenizer, questions)
     pools = _pools(model, prompts, settings)
     right = [[judge.is_right(one) for one in pool] for pool in pools]

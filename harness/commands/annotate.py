@@ -155,8 +155,14 @@ def annotate(
         for part in mine:
             for start in range(0, len(part), batch_size):
                 batch = part[start : start + batch_size]
-                own = [asked[number] for number in batch]
-                entries = label_questions(model, tokenizer, own, settings, rollouts=rollouts)
+                entries = label_questions(
+                    model,
+                    tokenizer,
+                    [asked[number] for number in batch],
+                    settings,
+                    rollouts=rollouts,
+                    prompts=[prompts[number] for number in batch],
+                )
                 shards.write(dict(zip(batch, entries, strict=True)))
                 done(len(batch))
     shards.close()

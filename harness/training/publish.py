@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from transformers import PreTrainedTokenizerBase
 
-from ...models import BACKBONES, LatentGenerationConfig, latent_class
+from ...models import BACKBONES, LatentGenerationConfig, latent_class, load_tokenizer
 from ...models.adapted import write_base
 from ...models.precision import read_dtype
 from ...models.training import Trained
@@ -23,7 +24,7 @@ def publish(
     output: Path,
     recipe: Recipe,
     model: Any,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     *,
     peft_model: Any,
     trained: Trained,
@@ -77,7 +78,13 @@ def publish(
 
 
 def _save(
-    new: Path, recipe: Recipe, model: Any, tokenizer: Any, *, peft_model: Any, digest: str
+    new: Path,
+    recipe: Recipe,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    peft_model: Any,
+    digest: str,
 ) -> None:
     """Write weights, configs and the tokenizer, that of adapters only if it is not their base's."""
     dtype = read_dtype(recipe.publish.dtype)
@@ -99,8 +106,15 @@ def _save(
             model.generation_config.save_pretrained(new)
     model.config.architectures = [kind.__name__ for kind in kinds]
     model.config.save_pretrained(new)
-    if peft_model is None or recipe.publish.merge or not explicit:
+    if peft_model is None or recipe.publish.merge or not _is_of(tokenizer, str(recipe.base)):
         tokenizer.save_pretrained(new)
+
+
+def _is_of(tokenizer: PreTrainedTokenizerBase, base: str) -> bool:
+    """Return whether a tokenizer is as its base has it: adapters need none of their own then."""
+    found: Any = load_tokenizer(base)
+    same = tokenizer.chat_template == found.chat_template
+    return same and tokenizer.get_vocab() == found.get_vocab()
 
 
 def without_folders(given: T) -> T:

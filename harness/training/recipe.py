@@ -142,6 +142,12 @@ def _recipe(given: Mapping[str, Any], path: Path) -> Recipe:
     lora = part(Lora)
     if given.get("adapter") is not None and not lora.lora_rank:
         raise ModelError(f"{path}: adapter without lora_rank. Say the rank that the adapters have.")
+    publish: Publish = rest.get("publish", Publish())
+    if lora.lora_rank and not publish.merge and isinstance(rest["base"], dict):
+        raise ModelError(
+            f"{path}: publish: merge: false leaves adapters alone, which nobody could load without "
+            "a base to name. Give base a folder, a hub id or a name, or merge them."
+        )
     if plan.gradient_checkpointing and sampler.reading_varies:
         raise ModelError(
             f"{path}: gradient_checkpointing computes states a second time, and the masks of "
@@ -153,7 +159,8 @@ def _recipe(given: Mapping[str, Any], path: Path) -> Recipe:
         plan=plan,
         lora=lora,
         sampler=sampler,
-        **({"publish": Publish()} | rest),
+        publish=publish,
+        **{name: value for name, value in rest.items() if name != "publish"},
     )
 
 

@@ -60,7 +60,7 @@ class Phases:
         return (tokens == end) & (rows.thoughts >= self._model.least_thoughts)
 
     def mark(self, rows: Rows, thinks: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the tokens i64[R] that rows are fed, the end marker's in their places.
+        """Return the tokens i64[R] that rows are fed, the end marker's among them.
 
         Args:
             rows: all of them.

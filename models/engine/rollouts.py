@@ -98,7 +98,7 @@ class Rollouts:
         self._read: tuple[int, list[int], Rows, torch.Tensor] | None = None
 
     def work(self) -> Iterable[tuple[int, Sequence[int]]]:
-        """Return every place to leave, with the numbers of the completions."""
+        """Return every thought to leave after, with the numbers of the completions."""
         return ((index, range(self._count)) for index in range(len(self.leaves)))
 
     def together(self, index: int) -> int:

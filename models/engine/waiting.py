@@ -1,4 +1,4 @@
-"""What is to be done and waits for a place in the batch."""
+"""What is to be done and waits for a slot in the batch."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence

@@ -57,7 +57,7 @@ def encoder_track(prompt: Sequence[int], chain: Sequence[int], rate: int, *, fil
     inputs = [(token, PROMPT, -1) for token in prompt]
     for number, group in enumerate(cut_chain(chain, rate)):
         inputs += [*((token, TEXT, number) for token in group), (fill, THOUGHT, number)]
-    return Track.of((*one, place, -1) for place, one in enumerate(inputs))
+    return Track.of((*one, position, -1) for position, one in enumerate(inputs))
 
 
 def decoder_track(
@@ -77,12 +77,12 @@ def decoder_track(
         fill: id that stands for thoughts.
     """
     groups = cut_chain(chain, rate)
-    inputs = [(token, PROMPT, -1, place, -1) for place, token in enumerate(prompt)]
+    inputs = [(token, PROMPT, -1, position, -1) for position, token in enumerate(prompt)]
     for number in range(len(groups)):
-        place, behind = len(prompt) + number, groups[number + 1 :][:1] or [()]
+        position, behind = len(prompt) + number, groups[number + 1 :][:1] or [()]
         read, learned = [fill, *behind[0][:-1]], behind[0] or [-1]
         inputs += [
-            (token, TEXT if at else THOUGHT, number, place + at, learned[at])
+            (token, TEXT if at else THOUGHT, number, position + at, learned[at])
             for at, token in enumerate(read)
         ]
     inputs[-1] = (*inputs[-1][:-1], after[0])

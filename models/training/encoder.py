@@ -34,11 +34,11 @@ class Encoder(nn.Module):
             track: an `encoder_track`'s, as `pad_tracks` returns it.
             table: f[V, D], the embeddings that thoughts are mixed of; they get no gradient.
         """
-        places = track["kinds"] == THOUGHT
+        thought = track["kinds"] == THOUGHT
         inputs = self.trunk.get_input_embeddings()(track["tokens"])
-        inputs = torch.where(places.unsqueeze(-1), self.compress, inputs)
+        inputs = torch.where(thought.unsqueeze(-1), self.compress, inputs)
         visible = encoder_visible(track["kinds"])
-        states = read_tracks(self.trunk, inputs, track["positions"], visible)[places]
+        states = read_tracks(self.trunk, inputs, track["positions"], visible)[thought]
         return functional.linear(states, table.detach().to(states.dtype))
 
 
@@ -49,9 +49,9 @@ def group_loss(scores: torch.Tensor, track: Mapping[str, torch.Tensor]) -> torch
         scores: f[J, V], of the encoder.
         track: from which it made them.
     """
-    rows, places = (track["kinds"] == TEXT).nonzero(as_tuple=True)
+    rows, columns = (track["kinds"] == TEXT).nonzero(as_tuple=True)
     counts = (track["kinds"] == THOUGHT).sum(dim=1)
-    of = (counts.cumsum(0) - counts)[rows] + track["groups"][rows, places]
+    of = (counts.cumsum(0) - counts)[rows] + track["groups"][rows, columns]
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    named = scores.log_softmax(dim=-1)[of, track["tokens"][rows, places]]
+    named = scores.log_softmax(dim=-1)[of, track["tokens"][rows, columns]]
     return -(named / of.bincount()[of]).sum()

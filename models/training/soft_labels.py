@@ -71,7 +71,7 @@ class SoftLabels:
         return tensors_digest(self._tensors())
 
     @cached_property
-    def _places(self) -> dict[int, slice]:
+    def _slices(self) -> dict[int, slice]:
         ends = self.ends.tolist()
         starts = [0, *ends][: len(ends)]
         return {
@@ -84,19 +84,19 @@ class SoftLabels:
 
     def of(self, example: Example) -> Mixture:
         """Return an example's thoughts; ModelError where it has none."""
-        place = self._place(example)
-        shares = self.shares[place].float()
+        where = self._slice(example)
+        shares = self.shares[where].float()
         weights = shares / shares.sum(dim=-1, keepdim=True)
-        return Mixture(self.ids[place].long(), weights.log())
+        return Mixture(self.ids[where].long(), weights.log())
 
-    def _place(self, example: Example) -> slice:
-        place = self._places.get(example_key(example))
-        if place is None:
+    def _slice(self, example: Example) -> slice:
+        where = self._slices.get(example_key(example))
+        if where is None:
             raise ModelError(
                 f"The soft labels have no thoughts for the example {example.question[:60]!r}: they "
                 "were made of other data. Give both stages the same data, or run stage 1 again."
             )
-        return place
+        return where
 
     def write(self, file: Path, start: Mapping[str, str]) -> None:
         """Write the labels, bound to the weights that stage 2 starts from."""
@@ -133,7 +133,7 @@ class SoftLabels:
                 "checkpoint beside which they lie, or run stage 1 again."
             )
         for example in examples:
-            self._place(example)
+            self._slice(example)
 
 
 def _short(start: Mapping[str, str]) -> str:

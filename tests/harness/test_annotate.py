@@ -63,7 +63,7 @@ def contents(folder):
 def test_the_folder_holds_what_the_library_says(arguments, tmp_path):
     output = invoke(*arguments, "--output", tmp_path)
     entries = [entry for _, entry in Shards.open(tmp_path).entries()]
-    assert [entry.id for entry in entries] == [str(place) for place in range(COUNT)]
+    assert [entry.id for entry in entries] == [str(index) for index in range(COUNT)]
     model = AutoLatentModel.from_pretrained(arguments[1])
     settings = model.settings(num_return_sequences=3, max_new_tokens=11, seed=3)
     expected = label_questions(

@@ -67,10 +67,10 @@ def test_without_examples_nothing_is_changed(tmp_path):
 def test_a_file_of_worked_examples(folder):  # noqa: F811
     file = write(folder, EXAMPLES)
     requests, results = asked(folder, shots=2, metadata={"fewshot_file": file})
-    for place, (prompt, _) in enumerate(requests):
+    for index, (prompt, _) in enumerate(requests):
         *examples, question = prompt.split("\n\n")
         assert sorted(examples) == sorted(WRITTEN)
-        assert question == f"Question {place}?"
+        assert question == f"Question {index}?"
     assert results["n-shot"]["latent_tts_gsm8k"] == 2
 
 
@@ -82,8 +82,8 @@ def test_a_question_is_not_shown_its_own_answer(folder):  # noqa: F811
     seen = {0: 0, 1: 0}
     for seed in range(6):
         requests, _ = asked(folder, shots=2, metadata=metadata, limit=2, fewshot_random_seed=seed)
-        for place, (prompt, _) in enumerate(requests):
-            seen[place] += "### -7" in prompt
+        for index, (prompt, _) in enumerate(requests):
+            seen[index] += "### -7" in prompt
     assert seen[0] > 0
     assert seen[1] == 0
     with pytest.raises(

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     file = folder / "tokenizer.json"
     tokenizer = json.loads(file.read_text())
     unused = [token for token in tokenizer["model"]["vocab"] if token >= "¡" and token not in "ĠĊ"]
-    spelled = {token: rf"\boxed{{{'0' * place}{place % 2}}}" for place, token in enumerate(unused)}
+    spelled = {token: rf"\boxed{{{'0' * index}{index % 2}}}" for index, token in enumerate(unused)}
     vocabulary = tokenizer["model"]["vocab"]
     tokenizer["model"]["vocab"] = {spelled.get(k, k): v for k, v in vocabulary.items()}
     tokenizer["model"]["merges"] = []

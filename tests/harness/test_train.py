@@ -272,6 +272,10 @@ BAD = {
         "native draws from a latent head .* this codi checkpoint has none",
     ),
     "dtype": ({"publish": {"dtype": "int8"}}, "allowed are float32, bfloat16 and float16"),
+    "adapters of nobody": (
+        {"lora_rank": 2, "publish": {"merge": False}},
+        "leaves adapters alone, which nobody could load without a base",
+    ),
     "targets": ({"lora_rank": 2, "lora_targets": "q_prj"}, "Allowed are all-linear and c_attn"),
 }
 
@@ -392,6 +396,8 @@ def test_adapters_go_on_to_a_latent_method_and_find_their_base(adapted, tmp_path
     for name, weight in whole.items():
         torch.testing.assert_close(alone[name], weight, rtol=0, atol=1e-6)
     assert "adapter: explicit\n" in (outputs[False] / "README.md").read_text()
+    added = load_tokenizer(outputs[False]).get_vocab().keys() - load_tokenizer(base).get_vocab()
+    assert added  # the markers, so these adapters have a tokenizer of their own
     about = json.loads((outputs[False] / "base.json").read_text())
     assert about["name"] == str(base)
     (outputs[False] / "base.json").write_text(json.dumps(about | {"digest": "0" * 32}))

@@ -131,6 +131,8 @@ def test_labels_of_another_start_or_data_are_refused(stages):
 def test_stages_of_adapters(stages, tmp_path, merge):
     base = {"base": str(stages / "two"), "lora_rank": 2, "publish": {"merge": merge}}
     assert run(tmp_path, "one", STAGE_1 | base | {"chat_template": ""}).exit_code == 0
+    # Adapters that add no tokens find their base's tokenizer.
+    assert (tmp_path / "one" / "tokenizer.json").exists() == merge
     going_on = {} if merge else base | {"adapter": str(tmp_path / "one")}
     recipe = second(tmp_path, **{"lora_rank": 2} | going_on)
     assert run(tmp_path, "two", recipe).exit_code == 0

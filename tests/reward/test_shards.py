@@ -32,29 +32,29 @@ BASE = ShardIndex(
 )
 
 
-def entry(place, *, depth=3, beyond=0.0):
+def entry(index, *, depth=3, beyond=0.0):
     """A labelled question; old shards hold something beyond a trajectory's length."""
-    generator = torch.Generator().manual_seed(place)
+    generator = torch.Generator().manual_seed(index)
     lengths = torch.tensor([depth, max(0, depth - 2)])
     there = (torch.arange(depth) < lengths.unsqueeze(1)).float() + beyond
     thoughts = torch.randn(2, depth, 5, generator=generator)
     labels = torch.rand(2, depth, generator=generator)
     return LabelledQuestion(
-        id=f"q{place}",
+        id=f"q{index}",
         gold="5",
-        prompt=tuple(range(place + 1)),
+        prompt=tuple(range(index + 1)),
         answers=("5", None),
         thoughts=(thoughts * there.unsqueeze(2).clamp(max=1)).half(),
         lengths=lengths,
         labels=labels * there.clamp(max=1),
         right=torch.tensor([True, False]),
-        answer_ids=((place, 1), (2,)),
+        answer_ids=((index, 1), (2,)),
         truncated=(False, True),
     )
 
 
-def made(places):
-    return {place: entry(place, depth=place % 4) for place in places}
+def made(indices):
+    return {index: entry(index, depth=index % 4) for index in indices}
 
 
 def written(folder, index=BASE):
@@ -83,8 +83,8 @@ def test_what_is_written_is_read(tmp_path):
     assert [len(BASE.questions_of(shard)) for shard in range(BASE.shards)] == [4, 4, 2]
     found = dict(shards.entries())
     assert list(found) == list(range(10))
-    for place, one in found.items():
-        check_equal(one, entry(place, depth=place % 4))
+    for index, one in found.items():
+        check_equal(one, entry(index, depth=index % 4))
 
 
 def test_a_folder_is_a_store_of_its_trajectories(tmp_path):
@@ -105,8 +105,8 @@ def test_shards_of_an_earlier_version_are_read_and_gone_on_with(tmp_path, caplog
     shards = Shards.begin(tmp_path / "old", BASE)
     found = dict(shards.entries())
     assert list(found) == list(range(8))
-    for place, one in found.items():
-        expected = entry(place, depth=place % 4, beyond=1.0)
+    for index, one in found.items():
+        expected = entry(index, depth=index % 4, beyond=1.0)
         check_equal(one, expected, but=("answer_ids", "truncated"))
     shards.write(made([8, 9]))
     assert list(dict(Shards.open(tmp_path / "old").entries())) == [8, 9, *range(8)]
@@ -130,9 +130,9 @@ def test_an_old_shard_of_another_run_or_name_is_refused(tmp_path):
 
 def test_a_folder_may_be_read_while_it_is_written(tmp_path):
     shards, seen = Shards.begin(tmp_path, BASE), []
-    for place in (2, 0):
+    for index in (2, 0):
         seen.append(sorted(dict(Shards.open(tmp_path).entries())))
-        shards.write(made([place]))
+        shards.write(made([index]))
     assert seen == [[], [2]]
     assert sorted(dict(Shards.open(tmp_path).entries())) == [0, 2]
 
@@ -156,8 +156,8 @@ def test_what_a_killed_run_left_of_a_question_is_no_question(tmp_path):
         path.write_bytes(content[:size])
         found = dict(Shards.open(tmp_path).entries())
         assert list(found) == list(range(len(found)))
-        for place, one in found.items():
-            check_equal(one, entry(place, depth=place % 4))
+        for index, one in found.items():
+            check_equal(one, entry(index, depth=index % 4))
         there.append(len(found))
     assert there[-1] == 9
     assert there == sorted(there)

@@ -81,8 +81,8 @@ class LatentSFTObjective(Objective):
         """Return what `pad_batch` returns, and the labels of all thoughts.
 
         A text is a placeholder for each thought, the end marker, the answer and eos. `ids`
-        i64[M, K] and `log_probs` f[M, K] are the labels, `places` i64[M] where they stand among
-        the B * A places of the texts, `before` i64[M] the states that predict them, among the
+        i64[M, K] and `log_probs` f[M, K] are the labels, `indices` i64[M] where they stand among
+        the B * A tokens of the texts, `before` i64[M] the states that predict them, among the
         B * (A + 1) states, and `shares` f[M] how much each counts in its example's mean.
         """
         made = [self._row(model, tokenizer, turn) for turn in turns]
@@ -91,12 +91,12 @@ class LatentSFTObjective(Objective):
         )
         width = batch["text"].shape[1]
         lengths = [len(labels.ids) for _, labels in made]
-        places = [(row, place) for row, count in enumerate(lengths) for place in range(count)]
-        rows, within = torch.tensor(places, dtype=torch.long).view(-1, 2).unbind(1)
+        indices = [(row, index) for row, count in enumerate(lengths) for index in range(count)]
+        rows, within = torch.tensor(indices, dtype=torch.long).view(-1, 2).unbind(1)
         batch |= {
             "ids": torch.cat([labels.ids for _, labels in made]),
             "log_probs": torch.cat([labels.log_probs for _, labels in made]),
-            "places": rows * width + within,
+            "indices": rows * width + within,
             "before": rows * (width + 1) + within,
             "shares": 1 / torch.tensor(lengths, dtype=torch.float64)[rows],
         }
@@ -110,12 +110,12 @@ class LatentSFTObjective(Objective):
         embed = model.get_input_embeddings()
         text = embed(batch["text"])
         starts = batch["mask"][:, : batch["prompt"].shape[1]].sum(dim=1)
-        width, places = batch["text"].shape[1], batch["places"]
-        rows = places // width
-        draw = Draw(batch["keys"][rows], starts[rows] + places % width)
+        width, indices = batch["text"].shape[1], batch["indices"]
+        rows = indices // width
+        draw = Draw(batch["keys"][rows], starts[rows] + indices % width)
         labels = sampler.weigh(Mixture(batch["ids"], batch["log_probs"]), draw)
         fed = sampler.think(model, labels.embed(embed), draw)
-        fed = text.flatten(0, 1).index_copy(0, places, fed.to(text.dtype)).view_as(text)
+        fed = text.flatten(0, 1).index_copy(0, indices, fed.to(text.dtype)).view_as(text)
         found = unroll(model, batch, text=fed, sampler=sampler)
         logits = model.get_output_embeddings()(found.states.flatten(0, 1)[batch["before"]])
         apart = divergence(labels, logits)

@@ -149,9 +149,9 @@ class LatentSFTLabels(Objective):
             scores = helpers["encoder"](batch["encoder"], embed.weight)
             thoughts = self._mix(model, scores)
             track = batch["decoder"]
-            inputs, places = embed(track["tokens"]), track["kinds"] == THOUGHT
+            inputs, thought = embed(track["tokens"]), track["kinds"] == THOUGHT
             mixed = thoughts.embed(lambda ids: embed(ids).detach())
-            inputs = inputs.masked_scatter(places.unsqueeze(-1), mixed.to(inputs.dtype))
+            inputs = inputs.masked_scatter(thought.unsqueeze(-1), mixed.to(inputs.dtype))
             visible = decoder_visible(track["kinds"], track["groups"])
             states = read_tracks(model.base_model, inputs, track["positions"], visible)
             logits = model.get_output_embeddings()(states.flatten(0, 1)[batch["states"]])

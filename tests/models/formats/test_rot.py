@@ -57,7 +57,7 @@ class Slow(nn.Module):
         self.add_module("3", nn.Linear(width, size))
 
     def forward(self, hidden):
-        norm, first, gate, last = (self.get_submodule(str(place)) for place in range(4))
+        norm, first, gate, last = (self.get_submodule(str(index)) for index in range(4))
         wide = first(norm(hidden))
         a = wide @ gate.w1.weight.T
         return last((a * torch.sigmoid(a) * (wide @ gate.w2.weight.T)) @ gate.w3.weight.T)

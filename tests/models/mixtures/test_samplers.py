@@ -109,7 +109,7 @@ def test_noise_belongs_to_the_token_and_the_address(name):
     torch.testing.assert_close(part.weights, found.weights[2:5])
 
 
-def test_numbers_of_tokens_are_those_of_their_places():
+def test_numbers_of_tokens_are_those_of_their_indices():
     ids = torch.tensor([[7, 0], [1, 2], [3, 9], [4, 4], [8, 6]])
     torch.testing.assert_close(
         draw(5).uniform_of(ids), draw(5).uniform(10).gather(1, ids), rtol=0, atol=0

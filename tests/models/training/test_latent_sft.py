@@ -171,12 +171,12 @@ def slow_scores(model, tokenizer, helpers, problem):
         inputs = torch.cat(
             (encoder.get_input_embeddings().weight[ids], helpers["encoder"].compress[None])
         )
-        places = [*range(len(prompt)), *(len(prompt) + at + at // RATE for at in range(len(part)))]
-        places.append(len(prompt) + len(part) + number)
+        positions = [*range(len(prompt)), *(len(prompt) + at + at // RATE for at in range(len(part)))]
+        positions.append(len(prompt) + len(part) + number)
         state = encoder(
             inputs_embeds=inputs[None],
             attention_mask=torch.ones(1, len(inputs)),
-            position_ids=torch.tensor([places]),
+            position_ids=torch.tensor([positions]),
             use_cache=False,
         ).last_hidden_state[0, -1]
         yield table @ state
