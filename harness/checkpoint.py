@@ -1,6 +1,6 @@
 """Options that say which checkpoint is loaded, on every command line alike."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from ..models import BACKBONES, AutoLatentModel
@@ -29,18 +29,10 @@ class CheckpointOptions:
     embeds_std: float | None = None
     revision: str = "main"
 
-    @classmethod
-    def take(cls, given: dict[str, Any]) -> "CheckpointOptions":
-        """Return what stands among a command's options, and take it out of them.
-
-        Raises:
-            ModelError: an unknown backbone.
-        """
-        told = {field.name: given.pop(field.name) for field in fields(cls)}
-        own = cls(**{name: value for name, value in told.items() if value is not None})
-        if own.backbone is not None:
-            BACKBONES[own.backbone]  # a wrong name is said before anything is loaded
-        return own
+    def __post_init__(self) -> None:
+        """Check the backbone's name, before anything is loaded."""
+        if self.backbone is not None:
+            BACKBONES[self.backbone]
 
     def load(self, pretrained: str, *, latent_length: int | None = None, **others: Any) -> Any:
         """Load the checkpoint.

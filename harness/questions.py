@@ -1,6 +1,7 @@
 """Questions of the commands that train and measure: word problems, tasks, files."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,58 +30,53 @@ def arith_problems(split: Split, count: int, *, hard_share: float, seed: int) ->
     return [next(parts[(i + 1) * hard // count - i * hard // count]) for i in range(count)]
 
 
-def asked_questions(
-    tasks: Sequence[str], file: Path | None, include_path: Path | None, judge: str | None = None
-) -> dict[str, list[Question]]:
-    """Return the questions of tasks and of a file, by the task's or the file's name.
+@dataclass(frozen=True, kw_only=True)
+class QuestionOptions:
+    """Which questions a command asks.
 
-    Args:
+    Attributes:
         tasks: names that --tasks takes.
-        file: of questions.
+        questions: a file of them.
         include_path: a folder of tasks beside this project's and lm-eval's own.
         judge: of the answers; None for that of each task, and for numbers in the file.
-
-    Raises:
-        TaskError: an unknown task, a file that cannot be read, or an answer that its judge cannot.
     """
-    found: dict[str, list[Question]] = {}
-    for name in tasks:
-        found |= task_questions(name, include_path, judge)
-    if file is not None:
-        found[file.name.partition(".")[0]] = read_questions(file, judge=judge or "number")
-    return found
 
+    tasks: Sequence[str] = ()
+    questions: Path | None = None
+    include_path: Path | None = None
+    judge: str | None = None
 
-def asked_or_generated(
-    tasks: Sequence[str],
-    file: Path | None,
-    include_path: Path | None,
-    judge: str | None,
-    *,
-    problems: int,
-    seed: int,
-    split: Split = "validation",
-    hard_share: float = 0.0,
-) -> list[Question]:
-    """Return the questions of `asked_questions`, or generated problems where none are asked for.
+    def load(self) -> dict[str, list[Question]]:
+        """Return the questions, by the task's or the file's name.
 
-    Args:
-        tasks: names that --tasks takes.
-        file: of questions.
-        include_path: a folder of tasks beside this project's and lm-eval's own.
-        judge: of the answers; None for that of each task, and for numbers in the file.
-        problems: how many are generated.
-        seed: of these.
-        split: of these.
-        hard_share: of these, those with larger numbers.
+        Raises:
+            TaskError: an unknown task, a file that cannot be read, or an answer that its judge
+                cannot.
+        """
+        found: dict[str, list[Question]] = {}
+        for name in self.tasks:
+            found |= task_questions(name, self.include_path, self.judge)
+        if (file := self.questions) is not None:
+            found[file.name.partition(".")[0]] = read_questions(file, judge=self.judge or "number")
+        return found
 
-    Raises:
-        TaskError: as `asked_questions`.
-    """
-    asked = asked_questions(tasks, file, include_path, judge)
-    if not asked:
-        return arith_questions(split, problems, hard_share=hard_share, seed=seed)
-    return [question for own in asked.values() for question in own]
+    def load_or_generate(
+        self, problems: int, *, seed: int, split: Split = "validation", hard_share: float = 0.0
+    ) -> list[Question]:
+        """Return the questions, or generated problems where none are asked for.
+
+        Args:
+            problems: how many.
+            seed: of these.
+            split: of these.
+            hard_share: of these, those with larger numbers.
+
+        Raises:
+            TaskError: as `load`.
+        """
+        if not self.tasks and self.questions is None:
+            return arith_questions(split, problems, hard_share=hard_share, seed=seed)
+        return [question for own in self.load().values() for question in own]
 
 
 def task_questions(

@@ -15,7 +15,7 @@ import click
 import pandas as pd
 from tqdm import tqdm
 
-from latent_tts.harness.questions import asked_questions
+from latent_tts.harness.questions import QuestionOptions
 from latent_tts.harness.sample import sampled_metrics
 from latent_tts.models import AutoLatentModel, LatentSettings, Sampler, tokenizer_of
 from latent_tts.models.formats import SourceOptions
@@ -71,7 +71,7 @@ def measure(name: str, entry: Entry, limit: int | None = None) -> Iterator[dict[
     model = AutoLatentModel.from_pretrained(entry.checkpoint or name, source=source)
     reward_model: Any = entry.reward_model and LatentRewardModel.from_pretrained(entry.reward_model)
     settings = model.settings(num_return_sequences=entry.samples, seed=SEED, **entry.settings)
-    for task, every in asked_questions(TASKS, None, None).items():
+    for task, every in QuestionOptions(tasks=TASKS).load().items():
         for row in _quantities(model, every[:limit], settings, reward_model):
             yield {"checkpoint": name, "task": task} | row
 

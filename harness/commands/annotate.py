@@ -21,7 +21,7 @@ from ...tasks import Question, find_judge, voting_at_k
 from ..checkpoint import CheckpointOptions
 from ..lengths import long_prompts, refuse_long_prompts
 from ..processes import process_state
-from ..questions import asked_or_generated
+from ..questions import QuestionOptions
 from ..stores import LINE_BYTES, NUMBER_BYTES
 from ..team import Team
 from . import HELP
@@ -84,10 +84,7 @@ _LABEL = 20  # bytes of a thought's label
 def annotate(
     pretrained: str,
     output: Path,
-    tasks: tuple[str, ...],
-    questions: Path | None,
-    include_path: Path | None,
-    judge: str | None,
+    asked: QuestionOptions,
     problems: int,
     split: Any,
     hard_share: float,
@@ -97,6 +94,7 @@ def annotate(
     seed: int,
     batch_size: int,
     shard_size: int,
+    checkpoint: CheckpointOptions,
     **sampling: Any,
 ) -> None:
     """Label the thoughts of N trajectories a question by M completions from each thought.
@@ -107,16 +105,8 @@ def annotate(
     batch size × N × M rows at a time.
     """
     logging.basicConfig(level=logging.WARNING)
-    checkpoint = CheckpointOptions.take(sampling)
-    asked = asked_or_generated(
-        tasks,
-        questions,
-        include_path,
-        judge,
-        problems=problems,
-        seed=problem_seed,
-        split=split,
-        hard_share=hard_share,
+    questions = asked.load_or_generate(
+        problems, seed=problem_seed, split=split, hard_share=hard_share
     )
     state = process_state()
     model = checkpoint.load(
@@ -128,18 +118,18 @@ def annotate(
     )
     check_thinks(model, settings)
     tokenizer = tokenizer_of(model)
-    prompts = [model.encode_prompt(tokenizer, question.text) for question in asked]
+    prompts = [model.encode_prompt(tokenizer, question.text) for question in questions]
     long = long_prompts(model, prompts, settings)
     refuse_long_prompts(
-        model, settings, [(f"question {asked[i].id!r}", tokens) for i, tokens in long.items()]
+        model, settings, [(f"question {questions[i].id!r}", tokens) for i, tokens in long.items()]
     )
     index = ShardIndex(
         backbone=model.backbone,
         checkpoint=checkpoint_digest(model),
         settings=settings.record(),
         rollouts=rollouts,
-        questions=questions_digest(asked),
-        count=len(asked),
+        questions=questions_digest(questions),
+        count=len(questions),
         shard_size=shard_size,
     )
     with state.main_process_first():
@@ -158,7 +148,7 @@ def annotate(
                 entries = label_questions(
                     model,
                     tokenizer,
-                    [asked[number] for number in batch],
+                    [questions[number] for number in batch],
                     settings,
                     rollouts=rollouts,
                     prompts=[prompts[number] for number in batch],
@@ -168,7 +158,7 @@ def annotate(
     shards.close()
     state.wait_for_everyone()
     if state.is_main_process:
-        click.echo(report(shards, settings, asked))
+        click.echo(report(shards, settings, questions))
 
 
 @contextmanager

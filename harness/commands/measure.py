@@ -1,6 +1,5 @@
 """`latent-tts measure`: what samples cost, and what thoughts that are mixtures hold."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -8,7 +7,7 @@ import pandas as pd
 
 from ...models import BACKBONES, AutoLatentModel, sample, tokenizer_of
 from ...models.measures import measures
-from ..questions import asked_or_generated
+from ..questions import QuestionOptions
 from . import HELP
 from .options import measured_options
 
@@ -25,10 +24,7 @@ def measure(
     samples: int,
     problems: int,
     seed: int,
-    tasks: tuple[str, ...],
-    questions: Path | None,
-    include_path: Path | None,
-    judge: str | None,
+    asked: QuestionOptions,
 ) -> None:
     """Print thoughts, tokens and FLOPs of a question, and the spread of mixtures.
 
@@ -36,8 +32,7 @@ def measure(
     """
     if backbone is not None:
         BACKBONES[backbone]  # a wrong name is said before anything is loaded
-    asked = asked_or_generated(tasks, questions, include_path, judge, problems=problems, seed=seed)
-    texts = [question.text for question in asked]
+    texts = [question.text for question in asked.load_or_generate(problems, seed=seed)]
     written = None
     if against is not None:
         chains = _measured(against, "explicit", texts, {"seed": seed}, None)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import click
 import pandas as pd
@@ -15,6 +16,7 @@ from ...results.csv_text import csv_text
 from ...tasks.judges import JUDGES
 from ..checkpoint import CheckpointOptions
 from ..docstrings import described
+from ..questions import QuestionOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _OWN = "Default: the checkpoint's own."
@@ -88,8 +90,21 @@ def _sentence(text: str | None, default: str | None) -> str | None:
     return f"{ended} {default}" if default else ended
 
 
+def _packed(kind: type, name: str, command: Command) -> Command:
+    """Let a command take one object in place of the options of a dataclass's fields."""
+
+    @wraps(command)
+    def call(*args: Any, **given: Any) -> Any:
+        told = {field.name: given.pop(field.name) for field in fields(kind)}
+        own = kind(**{key: value for key, value in told.items() if value is not None})
+        return command(*args, **{name: own}, **given)
+
+    return cast(Command, call)
+
+
 def question_options(command: Command) -> Command:
-    """Add --task, --questions and what goes with them, by which a command takes any questions."""
+    """Add --task, --questions and what goes with them, which are handed over as `asked`."""
+    command = _packed(QuestionOptions, "asked", command)
     for option in (
         click.option(
             "--judge", type=click.Choice(JUDGES),
@@ -109,7 +124,8 @@ def question_options(command: Command) -> Command:
 
 
 def checkpoint_options(command: Command) -> Command:
-    """Add what the files of a checkpoint do not say."""
+    """Add what the files of a checkpoint do not say, which is handed over as `checkpoint`."""
+    command = _packed(CheckpointOptions, "checkpoint", command)
     return field_options(CheckpointOptions, default_help="")(command)
 
 

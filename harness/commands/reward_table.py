@@ -18,7 +18,7 @@ from ...reward.auto import check_pair
 from ...tasks import STRATEGIES, Question
 from ...tasks.arith import Split
 from ..checkpoint import CheckpointOptions
-from ..questions import arith_questions, asked_questions
+from ..questions import QuestionOptions, arith_questions
 from ..sample import sample_pools, sampled_metrics
 from ..stores import Stores
 from . import HELP
@@ -74,16 +74,14 @@ def reward_table(
     pretrained: str,
     reward_models: Sequence[str],
     output: Path,
-    tasks: tuple[str, ...],
-    questions: Path | None,
-    include_path: Path | None,
-    judge: str | None,
+    asked: QuestionOptions,
     split: Any,
     budgets: Sequence[int],
     any_reward_model: bool,
     seed: int,
     limit: int | None,
     store: Path | None,
+    checkpoint: CheckpointOptions,
     **sampling: Any,
 ) -> None:
     """Compare best-of-N, weighted vote and beam search with the vote, question by question.
@@ -99,8 +97,7 @@ def reward_table(
     for size in sizes:
         if math.isqrt(size) ** 2 != size:
             raise RewardError(f"--budget {size} is no square, such as 4, 16 or 64.")
-    asked = _asked(tasks, questions, include_path, split, judge)
-    checkpoint = CheckpointOptions.take(sampling)
+    questions = _questions(asked, split)
     model = checkpoint.load(pretrained, latent_length=sampling["latent_length"])
     tokenizer = tokenizer_of(model)
     heads = _heads(reward_models)
@@ -113,8 +110,8 @@ def reward_table(
     rows: list[dict[str, Any]] = []
     output.parent.mkdir(parents=True, exist_ok=True)
     root = store or output.parent / "store"
-    with tqdm(total=len(asked) * len(heads) * len(sizes), desc="Searches") as bar:
-        for task, every in asked.items():
+    with tqdm(total=len(questions) * len(heads) * len(sizes), desc="Searches") as bar:
+        for task, every in questions.items():
             own = every[:limit]
             steady = _deterministic(model, tokenizer, own, settings)
             _draw(model, tokenizer, own, settings, root)
@@ -139,17 +136,11 @@ def _heads(given: Sequence[str]) -> dict[str, Any]:
     return heads
 
 
-def _asked(
-    tasks: tuple[str, ...],
-    questions: Path | None,
-    include_path: Path | None,
-    split: Split,
-    judge: str | None,
-) -> dict[str, list[Question]]:
-    names = tasks or (() if questions else ARITH)
+def _questions(asked: QuestionOptions, split: Split) -> dict[str, list[Question]]:
+    names = asked.tasks or (() if asked.questions else ARITH)
     if split == "test":
-        return asked_questions(names, questions, include_path, judge)
-    if questions or not set(names) <= set(ARITH):
+        return replace(asked, tasks=names).load()
+    if asked.questions or not set(names) <= set(ARITH):
         raise RewardError(f"--split validation is there for {' and '.join(ARITH)} alone.")
     return {
         name: arith_questions(

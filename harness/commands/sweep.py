@@ -14,7 +14,7 @@ from ...models import SAMPLERS, LatentSettings, tokenizer_of
 from ...results.reports.board import build_board
 from ...tasks import Question
 from ..checkpoint import CheckpointOptions
-from ..questions import asked_or_generated
+from ..questions import QuestionOptions
 from ..sample import sampled_metrics
 from ..sweeps import find_points, read_sweep, run_sweep, submit_sweep
 from . import HELP
@@ -60,10 +60,8 @@ def sweep(
     samples: int,
     problems: int,
     seed: int,
-    tasks: tuple[str, ...],
-    questions: Path | None,
-    include_path: Path | None,
-    judge: str | None,
+    asked: QuestionOptions,
+    checkpoint: CheckpointOptions,
     **sampling: Any,
 ) -> None:
     """Run lm-eval over lists of settings, or try sampler strengths on validation problems.
@@ -81,14 +79,13 @@ def sweep(
     if file is not None:
         _refuse_others(context, ("file", "processes", "slurm", "output"))
         return _run_file(file, output, processes, slurm)
-    checkpoint = CheckpointOptions.take(sampling)
     tried = list(strengths(sampling))
     if not tried:
         flags = " or ".join(
             "--" + kind.strength.replace("_", "-") for kind in SAMPLERS.usable().values()
         )
         raise click.UsageError(f"Nothing to try: give {flags} at least once.")
-    every = asked_or_generated(tasks, questions, include_path, judge, problems=problems, seed=seed)
+    questions = asked.load_or_generate(problems, seed=seed)
     model = checkpoint.load(pretrained)
     tokenizer = tokenizer_of(model)
     runs = [model.settings(latent_do_sample=False, num_return_sequences=1, seed=seed)]
@@ -97,7 +94,7 @@ def sweep(
     rows = []
     output.parent.mkdir(parents=True, exist_ok=True)
     for settings in tqdm(runs, desc="Settings"):
-        rows.append(_measure(model, tokenizer, every, settings))
+        rows.append(_measure(model, tokenizer, questions, settings))
         # Written after every setting, so that an interrupted sweep has what it measured.
         save_table(pd.DataFrame(rows), output)
     click.echo(pd.DataFrame(rows).to_string(index=False))

@@ -64,6 +64,7 @@ def train_rm(
     validation: Path | None,
     random_head: bool,
     report_to: str,
+    checkpoint: CheckpointOptions,
     **choices: Any,
 ) -> None:
     """Train a reward model on the thoughts that `latent-tts annotate` labelled.
@@ -73,7 +74,6 @@ def train_rm(
     released format. Running the same command again goes on where an interrupted run stopped.
     """
     logging.basicConfig(level=logging.WARNING)
-    checkpoint = CheckpointOptions.take(choices)
     recipe = RewardRecipe(**choices)
     state = process_state()
     backbone = checkpoint.load(pretrained, device_map=str(state.device))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import Final, TypeVar
 
@@ -57,6 +58,7 @@ _STEPS_OF: Final = {"": 0, "=": 0, "+nm": 2, "-nm": 2}
 """Steps an operation takes; those not named take one."""
 
 
+@cache
 def _plans(theme: _Theme, steps: int) -> tuple[tuple[str, ...], ...]:
     """List the sequences of kinds of a theme that take so many steps."""
     changes = [theme.world + change for change in _CHANGES]

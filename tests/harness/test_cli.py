@@ -120,11 +120,13 @@ def test_every_option_says_what_it_is(name):
     assert [one.name for one in options if not one.help] == []
 
 
+@pytest.mark.slow
 def test_tasks_prints_an_existing_folder(run_python):
     folder = Path(run_python("-m", "latent_tts.harness.cli", "tasks").stdout.strip())
     assert list(folder.glob("*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("argument", ["--help", "--version", "tasks"])
 def test_what_needs_no_model_imports_none(run_python, argument):
     code = (

@@ -22,7 +22,6 @@ from tests.harness.evaluation import (
     pools,
     write_questions,
 )
-from tests.marks import slow_but
 
 SCRIPT = str(Path(sys.executable).with_name("lm_eval"))
 
@@ -166,7 +165,8 @@ def test_a_prompt_that_does_not_fit_is_named_before_anything_is_sampled(
         evaluate(checkpoints["coconut"], long_questions)
 
 
-@pytest.mark.parametrize("n", slow_but([1, 3], 3))
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [1, 3])
 def test_a_prompt_that_does_not_fit_counts_as_wrong_where_asked(
     checkpoints, long_questions, n, caplog, tmp_path
 ):

@@ -11,6 +11,7 @@ from latent_tts.tasks.arith import generate
 from tests.harness import test_task
 from tests.harness.evaluation import evaluate, filtered
 from tests.harness.test_task import folder, load_task  # noqa: F401 (a fixture)
+from tests.marks import slow_but
 from tests.models.mixtures.checkpoints import write_checkpoint
 
 EXAMPLES = [
@@ -151,7 +152,7 @@ CHATS = [{}, {"apply_chat_template": True}]
 CHATS += [{"apply_chat_template": True, "fewshot_as_multiturn": False}]
 
 
-@pytest.mark.parametrize("chat", CHATS, ids=["plain", "turns", "one turn"])
+@pytest.mark.parametrize("chat", slow_but(CHATS, CHATS[1]), ids=["plain", "turns", "one turn"])
 def test_the_explicit_baseline_continues_as_transformers_does(explicit, data, tmp_path, chat):
     results = run(explicit, data, write(tmp_path, EXAMPLES), **chat)
     plain = AutoModelForCausalLM.from_pretrained(explicit)

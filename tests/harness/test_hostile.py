@@ -75,6 +75,7 @@ def refused_well(call, *arguments, about=""):
     return said is not None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @given(
     given_=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3),

@@ -94,6 +94,7 @@ def test_majority_and_first_differ(drawn):
     )
 
 
+@pytest.mark.slow
 def test_gen_kwargs_choose_the_aggregation_over_model_args(run_task, drawn):
     _, samples = run_task(
         model_args={"aggregation": "majority"}, gen_kwargs={"aggregation": "first"}
@@ -127,6 +128,7 @@ def test_repeats_become_responses_of_their_own(run_task, drawn):
         assert filtered(sample) == sample["resps"][0][0]
 
 
+@pytest.mark.slow
 def test_a_filter_of_this_project_aggregates_the_repeats(run_task, drawn):
     filters = [
         {
@@ -148,6 +150,7 @@ def test_a_filter_of_this_project_aggregates_the_repeats(run_task, drawn):
         assert filtered(sample) == find_strategy(sample["filter"]).pick(three).text
 
 
+@pytest.mark.slow
 def test_repeats_of_pools_are_joined_by_the_filter(run_task, drawn):
     filters = [
         {
@@ -162,6 +165,7 @@ def test_repeats_of_pools_are_joined_by_the_filter(run_task, drawn):
         assert filtered(sample) == find_strategy("majority").pick(pool).text
 
 
+@pytest.mark.slow
 def test_until_cuts_the_text_before_the_answer_is_read(run_task, drawn):
     stops = ["x2", "x1"]
     _, samples = run_task(

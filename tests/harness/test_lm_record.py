@@ -156,6 +156,7 @@ def test_weights_in_several_files_or_in_the_old_format_have_a_digest(checkpoints
     assert len(set(digests)) == 4
 
 
+@pytest.mark.slow
 def test_an_adapter_is_named_with_its_digest(checkpoints, tmp_path):
     write_adapter(tmp_path, checkpoints["coconut"], "GPT2")
     name = str(checkpoints["coconut"])

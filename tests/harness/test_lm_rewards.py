@@ -13,7 +13,6 @@ from latent_tts.reward import LatentRewardModel, RewardError, beam_search
 from latent_tts.tasks import Pool, TaskError, find_strategy, pool_metrics
 from tests.checkpoints import edit_config, edit_weights
 from tests.harness.evaluation import evaluate, make_request, make_rows, pools, question
-from tests.marks import slow_but
 from tests.reward.checkpoints import random_reward_model, write_gpt2
 
 KINDS = ["coconut", "codi", "colar"]
@@ -100,7 +99,8 @@ def test_beam_search_stands_beside_the_same_samples(checkpoints, guides, data, k
     assert (settings["num_beams"], settings["num_beam_candidates"]) == (2, 2)
 
 
-@pytest.mark.parametrize("how", slow_but(["first", "weighted", None], None))
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["first", "weighted", None])
 def test_other_tasks_are_answered_with_the_chosen_candidate(checkpoints, guides, how):
     args = {**SETTINGS, "reward_model": str(guides["coconut"]), "latent_length": 3}
     beams = {"num_beams": 2} if how in ("beam_search", None) else {}
@@ -165,6 +165,7 @@ def test_what_cannot_be_is_refused_before_a_task_is_loaded(
         LatentLM(str(checkpoints["coconut"]), **SETTINGS, **given)
 
 
+@pytest.mark.slow
 def test_a_reward_model_that_belongs_to_another_backbone(checkpoints, guides, tmp_path, caplog):
     def load(folder):
         return LatentLM(str(checkpoints["coconut"]), reward_model=str(folder))
@@ -192,6 +193,7 @@ def test_a_reward_model_that_belongs_to_another_backbone(checkpoints, guides, tm
     assert "which torch.bfloat16 cannot tell" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_reward_model_of_another_method_of_the_same_size(checkpoints, guides, tmp_path):
     message = (
         r"thoughts of COCONUTGPT2 with weights .* backbone .* is CODIGPT2 with weights .* any_"

@@ -6,7 +6,6 @@ import pytest
 from latent_tts.harness.lm import LatentLM
 from latent_tts.models import AutoLatentModel, ModelError, load_tokenizer, sample
 from tests.harness.evaluation import evaluate, pools, question
-from tests.marks import slow_but
 
 SETTINGS = {"num_return_sequences": 2, "max_new_tokens": 12, "latent_length": 3}
 NOISE = {"latent_do_sample_by": "noise", "noise_std": 1.0}
@@ -29,7 +28,8 @@ def spelled(tokenizer, token):
         return tokenizer.convert_ids_to_tokens([token])[0]
 
 
-@pytest.mark.parametrize("store", slow_but([False, True], False))
+@pytest.mark.slow
+@pytest.mark.parametrize("store", [False, True])
 def test_every_thought_has_its_nearest_tokens_in_the_log(checkpoints, data, tmp_path, store):
     given = SETTINGS | NOISE | {"nearest_tokens": 3, "seed": 5}
     if store:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from latent_tts.harness.commands.sweep import sweep
 from latent_tts.harness.commands.train import train
-from latent_tts.harness.questions import arith_problems, asked_questions, task_questions
+from latent_tts.harness.questions import QuestionOptions, arith_problems, task_questions
 from latent_tts.results import ResultsError
 from latent_tts.tasks import TaskError, sources
 from tests.harness.evaluation import BENCHMARKS
@@ -36,7 +36,9 @@ def test_a_group_asks_each_of_its_tasks():
 def test_a_users_own_task_and_file(tmp_path, data):
     include = f"include: {BENCHMARKS / 'latent_tts_arith.yaml'}\n"
     (tmp_path / "mine.yaml").write_text(include + "task: mine\ndoc_to_text: 'Q: {{question}}'\n")
-    found = asked_questions(["mine"], data / "gsm8k_test.jsonl", tmp_path)
+    found = QuestionOptions(
+        tasks=["mine"], questions=data / "gsm8k_test.jsonl", include_path=tmp_path
+    ).load()
     assert list(found) == ["mine", "gsm8k_test"]
     assert found["mine"][0].text.startswith("Q: ")
     assert len(found["gsm8k_test"]) == 9
@@ -115,6 +117,7 @@ def test_a_stock_tasks_worked_solutions_end_in_the_gold_answer(stock):
     ]
 
 
+@pytest.mark.slow
 def test_a_tasks_judge_and_tolerance_judge_its_questions(stock):
     folder = stock("Tom is a Wumpus.", "x", metadata={"judge": "text"})
     (own,) = task_questions("stock", folder).values()

@@ -11,7 +11,6 @@ from latent_tts.tasks import TaskError, pool_metrics
 from latent_tts.tasks.stopping import first_of, read_rule, spent
 from tests.harness.evaluation import evaluate, make_request, pools
 from tests.harness.test_store import QUESTIONS, loaded, reads, sampled, settings_of  # noqa: F401
-from tests.marks import slow_but
 
 RULES = ("adaptive_consistency:threshold=0.7", "esc:window=2", "bayes:threshold=0.6")
 
@@ -21,7 +20,8 @@ def stopped(loaded, rule, **given):  # noqa: F811
     return sample_pools(*loaded, QUESTIONS, settings, stop=Stop(read_rule(rule)))
 
 
-@pytest.mark.parametrize("rule", slow_but(RULES, RULES[0]))
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", RULES)
 def test_the_engine_draws_what_a_replay_spends_to_the_last_sample(loaded, rule):  # noqa: F811
     full = sampled(loaded, None, num_return_sequences=12)
     found = stopped(loaded, rule)

@@ -10,14 +10,12 @@ from latent_tts.models import AutoLatentModel, sample
 from latent_tts.results import collect
 from latent_tts.tasks import Pool
 from tests.harness.evaluation import BENCHMARKS, evaluate, pools, question
-from tests.marks import slow_but
 from tests.models.mixtures.checkpoints import write_checkpoint
 from tests.results.made import pools_of
 from tests.reward.checkpoints import random_reward_model
 
 SETTINGS = {"max_new_tokens": 14, "max_latent_length": 4, "mixture_size": 3, "seed": 5}
 SAMPLER = {"latent_do_sample_by": "gumbel"}
-BACKBONES = slow_but(["latent_sft", "soft_thinking"], "latent_sft")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,8 @@ def without_mixtures(pool):
     )
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["latent_sft", "soft_thinking"])
 def test_a_run_that_goes_on_has_the_mixtures_of_the_engine(folder, data, tmp_path, backbone):
     store = {"store": str(tmp_path / "store")}
     # Kept without thoughts they are no samples for a run that logs mixtures, and drawn once more.

@@ -81,6 +81,7 @@ def test_max_new_tokens_counts_thoughts_end_marker_and_answer(backbone):
     assert set(counted[output.truncated].tolist()) == {8}
 
 
+@pytest.mark.parametrize("backbone", slow_but(["coconut", "colar"], "coconut"), indirect=True)
 def test_answers_end_at_the_models_last_position(backbone, monkeypatch):
     # Without an end-of-sequence token every answer is cut off.
     tokens = replace(backbone.model.latent_tokens, eos=(-1,))

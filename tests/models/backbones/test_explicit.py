@@ -84,6 +84,7 @@ def test_the_greedy_chain_is_transformers(folder):
         assert written == theirs[0, ids["input_ids"].shape[1] :].tolist()
 
 
+@pytest.mark.slow
 def test_chains_are_sampled_by_temperature(folder):
     two = sampled(folder, do_sample=True, max_new_tokens=25, num_return_sequences=2, seed=5)
     four = sampled(folder, do_sample=True, max_new_tokens=25, num_return_sequences=4, seed=5)

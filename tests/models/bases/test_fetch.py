@@ -73,6 +73,7 @@ def test_a_checkpoints_name_may_be_a_bases(
         resolve_checkpoint("tiny@hub")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", slow_but(["wheel_digest", "gguf_digest"], "gguf_digest"))
 def test_another_file_than_the_known_one_is_refused(
     field: str, changed: Callable[..., None], tmp_path: Path

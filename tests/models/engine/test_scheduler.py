@@ -261,6 +261,7 @@ def test_the_model_may_be_used_between_trajectories(backbone, monkeypatch):
     check_same(found, expected)
 
 
+@pytest.mark.slow
 def test_two_threads_share_a_model(backbone, noise):
     settings = backbone.model.settings(**noise, num_return_sequences=3)
     expected = backbone.sample(settings)

@@ -30,6 +30,7 @@ def test_samples_are_those_of_repeated_prompts(backbone, sampling, questions, co
     assert questions == 1 or len(set(lengths)) > 2  # rows leave at different times
 
 
+@pytest.mark.slow
 def test_completions_are_those_of_repeated_prompts(backbone, sampling):
     model, prompts = backbone.model, backbone.prompts(4)
     settings = model.settings(**sampling, num_return_sequences=3)

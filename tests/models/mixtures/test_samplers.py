@@ -116,6 +116,7 @@ def test_numbers_of_tokens_are_those_of_their_indices():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_but(["gumbel", "dirichlet"], "gumbel"))
 def test_drawn_mixtures_are_the_same_alone_and_in_batches(mixed, name):
     one = mixed("llama")

@@ -8,6 +8,7 @@ from latent_tts.models import SAMPLERS, AutoLatentModel, ModelError, Sampler, lo
 from latent_tts.models.samplers import randomness
 from latent_tts.models.training import OBJECTIVES
 from latent_tts.models.training.unroll import recomputed
+from tests.marks import slow_but
 from tests.models.reference import sample_key
 from tests.models.training.compared import assert_same, gradients
 from tests.models.training.conftest import PROBLEMS, turns_of, without_dropout
@@ -171,7 +172,8 @@ def slow_scores(model, tokenizer, helpers, problem):
         inputs = torch.cat(
             (encoder.get_input_embeddings().weight[ids], helpers["encoder"].compress[None])
         )
-        positions = [*range(len(prompt)), *(len(prompt) + at + at // RATE for at in range(len(part)))]
+        inner = (len(prompt) + at + at // RATE for at in range(len(part)))
+        positions = [*range(len(prompt)), *inner]
         positions.append(len(prompt) + len(part) + number)
         state = encoder(
             inputs_embeds=inputs[None],
@@ -227,8 +229,10 @@ def stage_1(made, **settings):
     return objective, helpers
 
 
-@pytest.mark.parametrize("trunk", ["GPT2", "Llama"])
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+GRID = [(trunk, attention) for attention in ("sdpa", "eager") for trunk in ("GPT2", "Llama")]
+
+
+@pytest.mark.parametrize(("trunk", "attention"), slow_but(GRID, GRID[0], GRID[3]))
 def test_stage_1_equals_the_slow_computation(thinker, trunk, attention):
     model, tokenizer = thinker(trunk)
     model.set_attn_implementation(attention)
