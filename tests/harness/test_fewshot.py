@@ -59,6 +59,7 @@ def test_the_offline_tasks_show_problems_of_the_train_seed(tmp_path, name):
     assert other != requests
 
 
+@pytest.mark.slow
 def test_without_examples_nothing_is_changed(tmp_path):
     requests, results = asked(tmp_path, ["latent_tts_arith"], shots=0, limit=1)
     doc = results["samples"]["latent_tts_arith"][0]["doc"]
@@ -131,6 +132,7 @@ def test_what_cannot_be_shown_is_refused(folder, monkeypatch, metadata, message)
         asked(folder, shots=3, metadata=metadata)
 
 
+@pytest.mark.slow
 def test_latent_reasoners_read_no_examples(checkpoints, data):
     with pytest.raises(ModelError, match="--num_fewshot 2 cannot be used: a coconut model reads"):
         evaluate(checkpoints["coconut"], data, names=("latent_tts_arith",), num_fewshot=2, limit=1)

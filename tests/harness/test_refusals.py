@@ -104,6 +104,7 @@ def own_task(tmp_path, monkeypatch):
 NAMES = ["latent_tts.tasks.classes", "latent_tts.harness.task"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_but(NAMES, NAMES[0]))
 def test_readmes_task_runs(checkpoints, data, own_task, name):
     """The second name stands in copies of `_pool.yaml` that were made before."""

@@ -61,6 +61,7 @@ def test_an_evaluation_reports_votes_and_samples_and_nothing_biased(checkpoints,
     assert recorded["throughput"]["samples"] == sum(counts)
 
 
+@pytest.mark.slow
 def test_metrics_of_the_first_samples_are_those_of_a_run_of_so_many(loaded):  # noqa: F811
     for whole, pool in zip(
         sampled(loaded, None, num_return_sequences=2), stopped(loaded, "esc:window=2"), strict=True

@@ -145,6 +145,7 @@ def test_a_checkpoint_that_changed_on_disk_takes_nothing(checkpoints, tmp_path):
     assert len(stores.of(settings_of(model), questions=1).store) == 0
 
 
+@pytest.mark.slow
 def test_without_thoughts_another_reward_model_samples_anew(loaded, reads, tmp_path):
     model, _ = loaded
     first, other = (random_reward_model(model, seed) for seed in (0, 1))

@@ -43,6 +43,7 @@ def test_step_rewards_are_those_of_the_trunk_on_the_fed_mixtures(pair, folder):
         assert list(own) == pytest.approx(expected.tolist(), abs=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["gumbel", "dirichlet"])
 def test_one_beam_with_one_candidate_is_the_first_sample(pair, sampler):
     model, guide = pair

@@ -75,6 +75,7 @@ def test_the_board_is_made_from_its_own_runs(project):
     assert text == filled + TEMPLATE.replace(": results", ": board").replace("old\n", BOARD)
 
 
+@pytest.mark.slow
 def test_the_picture_is_drawn_of_sampled_runs(project):
     run_readme(project)
     with Image.open(project / "runs" / "latent_tts_arith.png") as image:

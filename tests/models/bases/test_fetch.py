@@ -35,6 +35,7 @@ def fetched(tiny: KnownBase, cache: Path, tmp_path: Path) -> Path:
     return use_base("tiny", cache=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_wheels_weights_are_what_transformers_reads_from_it(index: Path, fetched: Path) -> None:
     ours = AutoModelForCausalLM.from_pretrained(fetched)
     theirs = AutoModelForCausalLM.from_pretrained(index, gguf_file="tiny.gguf", dtype=torch.float32)

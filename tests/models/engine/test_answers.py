@@ -11,6 +11,7 @@ from tests.models.sampled import check_same, thought_length
 QUICK_BACKBONES = ("colar",)
 
 
+@pytest.mark.slow
 def test_sampled_answers_follow_the_softmax(backbone):
     prompt = backbone.prompts(3)[2]
     count, temperature = 4000, 6.0

@@ -146,7 +146,8 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "most", "error", "prefill"), slow_but(FAILURES, FAILURES[1]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "most", "error", "prefill"), FAILURES)
 def test_running_out_of_memory_changes_no_sample(backbones, caplog, kind, most, error, prefill):
     backbone = backbones[kind]
     noise = {**COMMON, **thought_length(backbone, 5), "latent_do_sample_by": "noise"}

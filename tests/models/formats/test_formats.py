@@ -206,6 +206,7 @@ def test_native_thoughts_are_the_heads_distribution(colar):
     torch.testing.assert_close(still, thoughts, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_stochastic_stop_ends_as_often_as_its_token_is_likely(colar):
     written, model = colar
     prompt = written.prompt(QUESTIONS[2])

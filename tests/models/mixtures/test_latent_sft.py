@@ -191,6 +191,7 @@ def gumbel(prompt, sample, scale, temperature, one_sided):
     return weigh
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scale", "temperature", "one_sided"),
     slow_but([(1.0, 1.0, False), (0.5, 0.8, True)], (0.5, 0.8, True)),

@@ -30,8 +30,9 @@ def named(filters):
     return {f"mixture_{name}": value for name, value in filters.items()}
 
 
-@pytest.mark.parametrize("name", slow_but(FILTERS, "all filters"))
-@pytest.mark.parametrize("kind", slow_but(["llama", "deepseek"], "llama"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("kind", ["llama", "deepseek"])
 def test_thoughts_and_answers_are_those_of_plain_transformers(mixed, kind, name):
     one = mixed(kind, "soft_thinking")
     found = one.sample({**PLAIN, **named(FILTERS[name])}, questions=4)

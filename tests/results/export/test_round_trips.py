@@ -100,6 +100,7 @@ def test_numbers(tmp_path, form, pools):
     assert "judges" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("judge", ["text", "math"])
 def test_hostile_texts_stay_texts(tmp_path, form, judge):

@@ -105,6 +105,7 @@ def test_the_command_prints_the_table_and_draws(runs):
         assert len(image.convert("RGB").getcolors(maxcolors=1 << 20)) > 10
 
 
+@pytest.mark.slow
 def test_a_vector_picture_names_its_lines(runs):
     picture = runs / "curve.svg"
     assert run_curve(runs / "noise", runs / "dropout", "--output", picture).exit_code == 0
