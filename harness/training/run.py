@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from ...models.adapted import check_base
 from ...models.identity import digest, tensors_digest
 from ...models.joined import read_by
 from ...models.precision import read_dtype
-from ...models.training import train
+from ...models.training import Example, train
 from ...models.training.adapters import add_adapters, read_adapters
-from ...models.training.soft_labels import FILE
+from ...models.training.soft_labels import FILE, SoftLabels
 from ..processes import process_state
 from ..resume import keep_recipe
 from .base import check_lengths, load_base, marker_tokens
@@ -54,12 +54,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
     adapter = None if recipe.adapter is None else resolve_checkpoint(recipe.adapter)
     if adapter is not None:
         check_base(adapter, base, str(recipe.base))
-    start = _weights(base, adapter)
-    record = recipe.record() | {
-        "examples": digest(json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples),
-        **start,
-        **recipe.objective.begin(examples, start),
-    }
+    record = _record(recipe, examples, _weights(base, adapter))
     check_lengths(model, tokenizer, examples, recipe.objective)
     latent = recipe.objective.backbone is not None
     peft_model = add_adapters(
@@ -90,6 +85,7 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
         quiet=not state.is_main_process,
     )
     if state.is_main_process:
+        labels = recipe.objective.soft_labels_of(model, tokenizer, examples, trained.helpers)
         about = {
             "base_digest": base,
             "examples": len(examples),
@@ -97,23 +93,30 @@ def train_recipe(recipe: Recipe, output: Path) -> Mapping[str, float]:
             "device": _device(state.device),
             "command": " ".join(["latent-tts", *map(without_folders, sys.argv[1:])]),
         }
-        labels = recipe.objective.soft_labels_of(model, tokenizer, examples, trained.helpers)
         publish(
-            output,
-            recipe,
-            model,
-            tokenizer,
-            peft_model=peft_model,
-            trained=trained,
-            about=about,
+            output, recipe, model, tokenizer, peft_model=peft_model, trained=trained, about=about
         )
         if labels is not None:
-            alone = recipe.lora.lora_rank and not recipe.publish.merge
-            again = base if alone else load_base(str(output), (), recipe.objective, seed=0)[2]
-            labels.write(output / FILE, _weights(again, str(output) if alone else None))
+            _write_labels(labels, recipe, output, base)
         logger.info("Wrote %s", output)
     state.wait_for_everyone()
     return trained.measured
+
+
+def _write_labels(labels: SoftLabels, recipe: Recipe, output: Path, base: str) -> None:
+    """Write soft labels beside the checkpoint, bound to the weights that the next stage reads."""
+    alone = recipe.lora.lora_rank and not recipe.publish.merge
+    again = base if alone else load_base(str(output), (), recipe.objective, seed=0)[2]
+    labels.write(output / FILE, _weights(again, str(output) if alone else None))
+
+
+def _record(
+    recipe: Recipe, examples: Sequence[Example], start: dict[str, str]
+) -> dict[str, object]:
+    """Return all that the weights depend on, by which a killed run knows that it goes on."""
+    learned = (json.dumps([e.question, *e.steps, e.answer]).encode() for e in examples)
+    begun = recipe.objective.begin(examples, start)
+    return recipe.record() | {"examples": digest(learned), **start, **begun}
 
 
 def _weights(base: str, adapter: str | None) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -82,27 +82,10 @@ def prepare(
         excluded: questions by the name of their file, dropped as test questions are.
         tests: test questions; those of every benchmark by default.
     """
-    tests, others = tests or shipped_tests(), TestQuestions.of(excluded or {})
+    every = (tests or shipped_tests(), TestQuestions.of(excluded or {}))
     made = Prepared()
     seen: set[str] = set()
-    kept: list[tuple[Source, Solved]] = []
-    for source in sources:
-        counts = made.counts.setdefault(source.name, Counter())
-        room = source.count
-        order = sorted(source.questions, key=lambda one: _rank(seed, one))
-        for question in order if room is not None else source.questions:
-            if room is not None and counts["kept"] >= room:
-                break
-            counts["read"] += 1
-            solved = _with_steps(question)
-            match = tests.find(question.question) or others.find(question.question)
-            reason = _reason(solved, match, seen, most_steps=most_steps, longest=longest)
-            if solved is None or reason:
-                made.dropped.append(Dropped(source.name, question.question, reason or ""))
-                continue
-            seen.add(normalised(question.question))
-            counts["kept"] += 1
-            kept.append((source, solved))
+    kept = list(_keep(made, sources, every, seen, seed, most_steps=most_steps, longest=longest))
     covers = sorted({masked(one.question) for _, one in kept}, key=lambda text: _draw(seed, text))
     apart = set(covers[:validation])
     taken: set[str] = set()
@@ -116,6 +99,34 @@ def prepare(
             made.validation.append(solved)
     made.examples.sort(key=lambda one: _rank(seed, one))
     return made
+
+
+def _keep(
+    made: Prepared,
+    sources: Iterable[Source],
+    tests: Sequence[TestQuestions],
+    seen: set[str],
+    seed: int,
+    **limits: int | None,
+) -> Iterator[tuple[Source, Solved]]:
+    """Yield the questions that are used, with equations for steps; the others are noted."""
+    for source in sources:
+        counts = made.counts.setdefault(source.name, Counter())
+        room = source.count
+        order = sorted(source.questions, key=lambda one: _rank(seed, one))
+        for question in order if room is not None else source.questions:
+            if room is not None and counts["kept"] >= room:
+                break
+            counts["read"] += 1
+            solved = _with_steps(question)
+            match = next(filter(None, (one.find(question.question) for one in tests)), None)
+            reason = _reason(solved, match, seen, **limits)
+            if solved is None or reason:
+                made.dropped.append(Dropped(source.name, question.question, reason or ""))
+                continue
+            seen.add(normalised(question.question))
+            counts["kept"] += 1
+            yield source, solved
 
 
 def _with_steps(solved: Solved) -> Solved | None:

@@ -13,7 +13,6 @@ from lm_eval.tasks import TaskManager
 from latent_tts.models import AutoLatentModel, ModelError
 from latent_tts.tasks import TaskError
 from tests.harness.evaluation import BENCHMARKS, evaluate
-from tests.marks import slow_but
 
 PAGE = Path(__file__).parents[2] / "docs" / "backbones-and-samplers.md"
 
@@ -105,7 +104,7 @@ NAMES = ["latent_tts.tasks.classes", "latent_tts.harness.task"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", slow_but(NAMES, NAMES[0]))
+@pytest.mark.parametrize("name", NAMES)
 def test_readmes_task_runs(checkpoints, data, own_task, name):
     """The second name stands in copies of `_pool.yaml` that were made before."""
     folder = own_task("2")

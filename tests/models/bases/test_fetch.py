@@ -15,7 +15,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from latent_tts.models import ModelError, resolve_checkpoint
 from latent_tts.models.bases import BASES, KnownBase, fetch_base, read_record, use_base
 from latent_tts.models.bases.store import store_base
-from tests.marks import slow_but
 
 
 def files(cache: Path) -> list[Path]:
@@ -75,7 +74,7 @@ def test_a_checkpoints_name_may_be_a_bases(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("field", slow_but(["wheel_digest", "gguf_digest"], "gguf_digest"))
+@pytest.mark.parametrize("field", ["wheel_digest", "gguf_digest"])
 def test_another_file_than_the_known_one_is_refused(
     field: str, changed: Callable[..., None], tmp_path: Path
 ) -> None:
