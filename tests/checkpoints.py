@@ -155,20 +155,27 @@ def _tokenizer(*, latent: bool) -> PreTrainedTokenizerFast:
     return fast
 
 
+def gpt2_config(vocab_size: int, **more: int) -> GPT2Config:
+    """Return the config of a tiny GPT-2."""
+    own = {"n_embd": WIDTH, "n_layer": 3, "n_head": 3, "n_positions": POSITIONS}
+    return GPT2Config(vocab_size=vocab_size, initializer_range=RANGE, **own, **more)
+
+
+def llama_config(vocab_size: int, **more: int) -> LlamaConfig:
+    """Return the config of a tiny Llama."""
+    own = {"hidden_size": WIDTH, "intermediate_size": 96, "num_hidden_layers": 3}
+    own |= {"num_attention_heads": 4, "num_key_value_heads": 2}
+    own |= {"max_position_embeddings": POSITIONS}
+    return LlamaConfig(vocab_size=vocab_size, initializer_range=RANGE, **own, **more)
+
+
+def _ends(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    return dict.fromkeys(("bos_token_id", "eos_token_id"), tokenizer.eos_token_id)
+
+
 def _gpt2(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> GPT2LMHeadModel:
     torch.manual_seed(seed)
-    model = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=len(tokenizer),
-            n_embd=WIDTH,
-            n_layer=3,
-            n_head=3,
-            n_positions=POSITIONS,
-            initializer_range=RANGE,
-            bos_token_id=tokenizer.eos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    )
+    model = GPT2LMHeadModel(gpt2_config(len(tokenizer), **_ends(tokenizer)))
     with torch.no_grad():  # answers end now and then
         model.transformer.wte.weight[tokenizer.eos_token_id] *= 2
     return model
@@ -176,21 +183,8 @@ def _gpt2(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> GPT2LMHeadModel:
 
 def _llama(tokenizer: PreTrainedTokenizerFast, *, seed: int) -> LlamaForCausalLM:
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=WIDTH,
-            intermediate_size=96,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=POSITIONS,
-            initializer_range=RANGE,
-            tie_word_embeddings=True,
-            bos_token_id=tokenizer.eos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    )
+    config = llama_config(len(tokenizer), tie_word_embeddings=True, **_ends(tokenizer))
+    model = LlamaForCausalLM(config)
     marker = tokenizer.convert_tokens_to_ids("###")
     with torch.no_grad():
         model.model.embed_tokens.weight[tokenizer.eos_token_id] *= 2

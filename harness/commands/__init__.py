@@ -1,4 +1,6 @@
 """The commands: one short file each; what they print is printed here."""
 
-# Every command's `context_settings`: click knows --help alone by itself.
-HELP = {"help_option_names": ["-h", "--help"]}
+from typing import Any
+
+# Every command's `context_settings`: click by itself knows --help alone, and shows no defaults.
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}

@@ -37,11 +37,11 @@ DEFAULT_RULES = (
 )
 @click.option("--max", "most", type=click.IntRange(1), help="Samples of a question; all else.")
 @click.option(
-    "--orders", default=1, show_default=True, type=click.IntRange(1),
+    "--orders", default=1, type=click.IntRange(1),
     help="Average over so many orders of the samples: the run's own, and random ones.",
 )  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Of the random orders.")
-@click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--seed", default=0, help="Of the random orders.")
+@click.option("--confidence", default=0.95, help="Of the intervals.")
 @click.option("--json", "output", type=Output(folder=False), help="Also write this file.")
 @click.option(
     "--write-prior", "prior", type=Output(folder=False),

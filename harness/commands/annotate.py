@@ -32,50 +32,44 @@ _LABEL = 20  # bytes of a thought's label
 
 
 @click.command(context_settings=HELP)
-@click.option("--pretrained", default="tiny-coconut", show_default=True, help="Backbone.")
+@click.option("--pretrained", default="tiny-coconut", help="Backbone.")
 @click.option("--output", required=True, type=Output(folder=True), help="Folder of shards.")
 @question_options
 @click.option(
     "--problems",
     default=2000,
-    show_default=True,
     type=click.IntRange(1),
     help="Generated word problems, unless other questions are given.",
 )
 @click.option(
     "--split",
     default="train",
-    show_default=True,
     type=click.Choice(["train", "validation"]),
     help="Of the problems; those to measure on are others than those to train on.",
 )
 @click.option(
     "--hard-share",
     default=0.1,
-    show_default=True,
     type=click.FloatRange(0, 1),
     help="Share of the problems with larger numbers.",
 )
 @click.option(
     "--problem-seed",
     default=1,
-    show_default=True,
     help="Of the problems; the shipped backbone has learned those of 0.",
 )
-@click.option("--trajectories", default=8, show_default=True, type=click.IntRange(1), help="N.")
-@click.option("--rollouts", default=16, show_default=True, type=click.IntRange(0), help="M.")
-@click.option("--seed", default=0, show_default=True, help="Of all samples.")
+@click.option("--trajectories", default=8, type=click.IntRange(1), help="N.")
+@click.option("--rollouts", default=16, type=click.IntRange(0), help="M.")
+@click.option("--seed", default=0, help="Of all samples.")
 @click.option(
     "--batch-size",
     default=4,
-    show_default=True,
     type=click.IntRange(1),
     help="Questions labelled together; less where memory is short.",
 )
 @click.option(
     "--shard-size",
     default=64,
-    show_default=True,
     type=click.IntRange(1),
     help="Questions that a process takes at a time.",
 )

@@ -28,11 +28,10 @@ from . import HELP
     multiple=True,
     type=click.Choice(list(SAMPLERS)),
     default=("noise", "dropout over prompt and thoughts"),
-    show_default=True,
     help="Repeatable.",
 )
-@click.option("--rounds", default=2, show_default=True, type=click.IntRange(1))
-@click.option("--prompt-tokens", default=65, show_default=True, type=click.IntRange(1))
+@click.option("--rounds", default=2, type=click.IntRange(1))
+@click.option("--prompt-tokens", default=65, type=click.IntRange(1))
 @click.option("--device", help="Such as cpu or cuda:0; found if left out.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Clone of the published code.")
 @click.option("--reference-python", help="A Python with the published code's requirements.")

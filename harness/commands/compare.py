@@ -25,7 +25,7 @@ from .problems import tell
 @click.option("--a", "first", metavar="METRIC", help="Of the first run; all metrics if not given.")
 @click.option("--b", "second", metavar="METRIC", help="Of the second run, or of the same.")
 @click.option("--k", "ks", multiple=True, type=int, help="A further sample count; repeatable.")
-@click.option("--confidence", default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--confidence", default=0.95, help="Of the intervals.")
 @click.option("--json", "output", type=Output(folder=False), help="Also write this file.")
 def compare(
     runs: Sequence[Path],

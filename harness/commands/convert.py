@@ -23,13 +23,12 @@ _DTYPES = ("float32", "bfloat16", "float16")
 @click.command(context_settings=HELP)
 @click.argument("source")
 @click.option("--output", required=True, type=Output(folder=True), help="A new folder.")
-@click.option("--revision", default="main", show_default=True, help="Of a hub repository.")
+@click.option("--revision", default="main", help="Of a hub repository.")
 @click.option("--adapter", help="Folder or hub id of a peft adapter of SOURCE, to be merged.")
 @click.option("--ignore-weights", default="", help="Weights to leave out, joined by +.")
 @click.option(
     "--dtype",
     default="float32",
-    show_default=True,
     type=click.Choice(_DTYPES),
     help="Of the weights; samples are those of SOURCE in float32 only.",
 )

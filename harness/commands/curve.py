@@ -17,7 +17,7 @@ from .output import Output
 
 @click.command(context_settings=HELP)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--task", default="latent_tts_arith", show_default=True, help="The task to show.")
+@click.option("--task", default="latent_tts_arith", help="The task to show.")
 @click.option("--output", required=True, type=Output(folder=False), help="PNG or SVG.")
 def curve(runs: Sequence[Path], task: str, output: Path) -> None:
     """Draw coverage and voting accuracy against N of lm_eval runs with --log_samples.

@@ -26,13 +26,13 @@ def data() -> None:
 @data.command(name="prepare")
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--output", required=True, type=Output(folder=False), help="File to write.")
-@click.option("--variants", default=0, show_default=True, help="With other numbers, a question.")
+@click.option("--variants", default=0, help="With other numbers, a question.")
 @click.option("--most-steps", type=click.IntRange(1), help="Of a question. Default: any number.")
 @click.option("--longest", type=click.IntRange(1), help="Question, in words. Default: any length.")
 @click.option("--exclude", multiple=True, help="File of questions to leave out; repeatable.")
 @click.option("--validation", type=click.Path(path_type=Path), help="File for questions set apart.")
-@click.option("--validation-count", default=200, show_default=True, help="How many.")
-@click.option("--seed", default=0, show_default=True, help="Of choices, variants and order.")
+@click.option("--validation-count", default=200, help="How many.")
+@click.option("--seed", default=0, help="Of choices, variants and order.")
 def prepare_data(
     sources: tuple[str, ...],
     output: Path,

@@ -38,7 +38,7 @@ FORMATS = {
 @click.option("--relation", type=click.Choice(RELATIONS), help="every_eval_ever: to the model.")
 @click.option("--dataset", help="eval_results: the benchmark on the hub, where the task has none.")
 @click.option("--task-id", help="eval_results: the task in the benchmark's eval.yaml.")
-@click.option("--metric", default="voting", show_default=True, help="eval_results: the value.")
+@click.option("--metric", default="voting", help="eval_results: the value.")
 @click.option("--percent", is_flag=True, help="eval_results: in percent, not as a share.")
 @click.option("--source-url", help="eval_results: where the run can be read.")
 def export(

@@ -13,7 +13,7 @@ from .options import measured_options
 
 
 @click.command(context_settings=HELP)
-@click.option("--pretrained", default="tiny-coconut", show_default=True, help="Checkpoint.")
+@click.option("--pretrained", default="tiny-coconut", help="Checkpoint.")
 @click.option("--backbone", help="Where its config.json does not tell, such as latent_sft.")
 @click.option("--against", help="Checkpoint that writes its chains (backbone explicit).")
 @measured_options(samples=1, problems=100, called="Unless others are given.")

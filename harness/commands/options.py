@@ -70,7 +70,7 @@ def field_options(
             chosen = (choices or {}).get(name)
             given: dict[str, Any] = {"multiple": True} if name in many else {}
             if default_help is None and name not in many:
-                given = {"default": field.default, "show_default": True}
+                given = {"default": field.default}
             command = click.option(
                 "--" + f"{prefix}{name}".replace("_", "-"),
                 f"{prefix}{name}",
@@ -140,12 +140,10 @@ def measured_options(*, samples: int, problems: int, called: str) -> Callable[[C
 
     def add(command: Command) -> Command:
         for option in (
-            click.option("--seed", default=0, show_default=True, help="Of problems and samples."),
+            click.option("--seed", default=0, help="Of problems and samples."),
             question_options,
-            click.option("--problems", default=problems, show_default=True, help=called),
-            click.option(
-                "--num-return-sequences", "samples", default=samples, show_default=True, help="N."
-            ),
+            click.option("--problems", default=problems, help=called),
+            click.option("--num-return-sequences", "samples", default=samples, help="N."),
         ):
             command = option(command)
         return command

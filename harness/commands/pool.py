@@ -21,7 +21,7 @@ def pool() -> None:
 @pool.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--output", required=True, type=Output(folder=True), help="Run folder.")
-@click.option("--task", default="imported", show_default=True, help="What was asked.")
+@click.option("--task", default="imported", help="What was asked.")
 @click.option("--name", help="What made the candidates; the file's name if not given.")
 @click.option("--seed", type=int, help="Seed of the candidates.")
 @click.option("--tolerance", help="From the gold answer; the file's own, or 0, if not given.")

@@ -30,7 +30,7 @@ VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on t
 
 
 @click.command("reward-table", context_settings=HELP)
-@click.option("--pretrained", default="tiny-coconut", show_default=True, help="Backbone.")
+@click.option("--pretrained", default="tiny-coconut", help="Backbone.")
 @click.option(
     "--reward-model",
     "reward_models",
@@ -43,7 +43,6 @@ VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on t
 @click.option(
     "--split",
     default="test",
-    show_default=True,
     type=click.Choice(["test", "validation"]),
     help="Validation is for choosing samplers: 500 problems a task that are no test problems.",
 )
@@ -52,7 +51,6 @@ VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on t
     "budgets",
     multiple=True,
     default=[4, 16, 64],
-    show_default=True,
     type=click.IntRange(1),
     help="N; a square, for beam search takes its root of beams and of candidates.",
 )
@@ -61,7 +59,7 @@ VALIDATION_SEED = 2  # neither the backbone nor a reward model was selected on t
     is_flag=True,
     help="Accept reward models that were trained on another backbone.",
 )
-@click.option("--seed", default=1234, show_default=True, help="Of the samples.")
+@click.option("--seed", default=1234, help="Of the samples.")
 @click.option("--limit", type=click.IntRange(2), help="Questions a task; all if not given.")
 @checkpoint_options
 @click.option(

@@ -31,15 +31,13 @@ from .output import Output
 
 @click.command(context_settings=HELP)
 @click.argument("file", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--processes", default=1, show_default=True, type=click.IntRange(1), help="Runs at a time."
-)
+@click.option("--processes", default=1, type=click.IntRange(1), help="Runs at a time.")
 @click.option(
     "--slurm",
     metavar="CLUSTER",
     help="Hand FILE's runs to submitit: `slurm`, or `local` for processes on this machine.",
 )
-@click.option("--pretrained", default="tiny-coconut", show_default=True, help="Checkpoint.")
+@click.option("--pretrained", default="tiny-coconut", help="Checkpoint.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),

@@ -47,14 +47,14 @@ _HELP = {
     help="Folder that `latent-tts annotate` wrote; repeatable.",
 )
 @click.option("--output", required=True, type=Output(folder=True), help="Checkpoint folder.")
-@click.option("--pretrained", default="tiny-coconut", show_default=True, help="Backbone.")
+@click.option("--pretrained", default="tiny-coconut", help="Backbone.")
 @click.option(
     "--validation",
     type=click.Path(path_type=Path),
     help="Folder of shards whose pools recall@1 is measured on; a tenth of --shards if not given.",
 )
 @click.option("--random-head", is_flag=True, help="Ablation: publish the untrained model.")
-@click.option("--report-to", default="tensorboard", show_default=True, help="As in transformers.")
+@click.option("--report-to", default="tensorboard", help="As in transformers.")
 @checkpoint_options
 @field_options(RewardRecipe, helps=_HELP, choices=_CHOICES)
 def train_rm(

@@ -396,13 +396,27 @@ def test_adapters_go_on_to_a_latent_method_and_find_their_base(adapted, tmp_path
     for name, weight in whole.items():
         torch.testing.assert_close(alone[name], weight, rtol=0, atol=1e-6)
     assert "adapter: explicit\n" in (outputs[False] / "README.md").read_text()
-    added = load_tokenizer(outputs[False]).get_vocab().keys() - load_tokenizer(base).get_vocab()
-    assert added  # the markers, so these adapters have a tokenizer of their own
+    assert not (outputs[False] / "tokenizer.json").exists()  # the base's, which has the markers
     about = json.loads((outputs[False] / "base.json").read_text())
     assert about["name"] == str(base)
     (outputs[False] / "base.json").write_text(json.dumps(about | {"digest": "0" * 32}))
     with pytest.raises(LatentTTSError, match=r"are of the base .* has other weights"):
         AutoLatentModel.from_pretrained(outputs[False])
+
+
+@pytest.mark.slow
+def test_adapters_that_add_tokens_have_a_tokenizer_of_their_own(trained, tmp_path):
+    base = shutil.copytree(trained[1], tmp_path / "base")
+    file = base / "tokenizer.json"
+    tokens = json.loads(file.read_text())
+    tokens["added_tokens"] = [t for t in tokens["added_tokens"] if "latent" not in t["content"]]
+    file.write_text(json.dumps(tokens))
+    options = {"lora_rank": 2, "updates": 1, "eval_updates": 0, "publish": {"merge": False}}
+    recipe = write_recipe(tmp_path, base=str(base), objective="codi", **options, **LATENT["codi"])
+    assert run(recipe, tmp_path / "out").exit_code == 0
+    added = load_tokenizer(tmp_path / "out").get_vocab().keys() - load_tokenizer(base).get_vocab()
+    assert {"<|start-latent|>", "<|end-latent|>"} <= added
+    assert AutoLatentModel.from_pretrained(tmp_path / "out").backbone == "codi"
 
 
 @pytest.mark.slow

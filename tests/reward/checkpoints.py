@@ -6,19 +6,17 @@ And, for tests of what uses one, a reward model with a random head, made with th
 from pathlib import Path
 
 import torch
-from transformers import (
-    GPT2Config,
-    GPT2Model,
-    LlamaConfig,
-    LlamaModel,
-    PreTrainedTokenizerFast,
-)
+from transformers import GPT2Model, LlamaModel, PreTrainedTokenizerFast
 
 from latent_tts.reward import LatentRewardModel
-from tests.checkpoints import edit_config, edit_weights, write_codi
-
-WIDTH = 48
-POSITIONS = 192
+from tests.checkpoints import (
+    WIDTH,
+    edit_config,
+    edit_weights,
+    gpt2_config,
+    llama_config,
+    write_codi,
+)
 
 
 def random_reward_model(backbone, seed=1):
@@ -32,34 +30,14 @@ def random_reward_model(backbone, seed=1):
 def write_gpt2(folder: Path) -> Path:
     """Write a plain GPT-2 trunk as `transformer.*` and a linear head as `classifier.*`."""
     torch.manual_seed(3)
-    trunk = GPT2Model(
-        GPT2Config(
-            vocab_size=300,
-            n_embd=WIDTH,
-            n_layer=3,
-            n_head=3,
-            n_positions=POSITIONS,
-            initializer_range=0.2,
-        )
-    )
+    trunk = GPT2Model(gpt2_config(300))
     return _write(folder, trunk, "transformer", "COCONUTGPT2ForTokenClassification")
 
 
 def write_llama(folder: Path) -> Path:
     """Write a plain Llama trunk as `model.*` and a linear head as `classifier.*`."""
     torch.manual_seed(4)
-    trunk = LlamaModel(
-        LlamaConfig(
-            vocab_size=300,
-            hidden_size=WIDTH,
-            intermediate_size=96,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=POSITIONS,
-            initializer_range=0.2,
-        )
-    )
+    trunk = LlamaModel(llama_config(300))
     return _write(folder, trunk, "model", "ColarLlamaForTokenClassification")
 
 

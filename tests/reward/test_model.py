@@ -11,10 +11,10 @@ from transformers import GPT2Model, LlamaModel
 from latent_tts.models import AutoLatentModel, ModelError, Trajectory
 from latent_tts.models.engine.trial import check_model
 from latent_tts.reward import LatentRewardModel, RewardError
-from tests.checkpoints import edit_config, edit_weights
+from tests.checkpoints import POSITIONS, edit_config, edit_weights
 from tests.marks import slow_but
 from tests.models.engine.passes import watching
-from tests.reward.checkpoints import POSITIONS, WIDTH, write_gpt2
+from tests.reward.checkpoints import WIDTH, write_gpt2
 
 PROMPTS = [[5, 9, 2], [7, 1, 30, 44, 250, 8, 3], [120], [11, 12, 13, 14, 15]]
 COUNT, DEPTH = 3, 5
