@@ -236,7 +236,8 @@ class LatentLM(ProcessLM):
         """Return what determines the samples, before a task's gen_kwargs."""
         own, scorer, options = self.arguments, self.reward_model, self._own_options()
         return {
-            "checkpoint": checkpoint_record(self.model, own.pretrained, own.revision),
+            "checkpoint": checkpoint_record(self.model, own.pretrained, own.revision)
+            | own.unseen(),
             "reward_model": scorer
             and checkpoint_record(scorer, str(own.reward_model), own.reward_revision),
             "backbone": self.model.backbone,

@@ -6,21 +6,21 @@ from typing import Any
 import click
 import pandas as pd
 
-from ...models import BACKBONES, AutoLatentModel, sample, tokenizer_of
+from ...models import sample, tokenizer_of
 from ...models.measures import measures
+from ..checkpoint import CheckpointOptions
 from ..questions import asked_or_generated
 from . import HELP
-from .options import measured_options
+from .options import checkpoint_options, measured_options
 
 
 @click.command(context_settings=HELP)
 @click.option("--pretrained", default="tiny-coconut", show_default=True, help="Checkpoint.")
-@click.option("--backbone", help="Where its config.json does not tell, such as latent_sft.")
+@checkpoint_options
 @click.option("--against", help="Checkpoint that writes its chains (backbone explicit).")
 @measured_options(samples=1, problems=100, called="Unless others are given.")
 def measure(
     pretrained: str,
-    backbone: str | None,
     against: str | None,
     samples: int,
     problems: int,
@@ -29,21 +29,23 @@ def measure(
     questions: Path | None,
     include_path: Path | None,
     judge: str | None,
+    **told: Any,
 ) -> None:
     """Print thoughts, tokens and FLOPs of a question, and the spread of mixtures.
 
     Each number is a mean over questions, with its standard error. docs/mixtures.md defines them.
     """
-    if backbone is not None:
-        BACKBONES[backbone]  # a wrong name is said before anything is loaded
+    checkpoint = CheckpointOptions.take(told)
     asked = asked_or_generated(tasks, questions, include_path, judge, problems=problems, seed=seed)
     texts = [question.text for question in asked]
     written = None
     if against is not None:
-        chains = _measured(against, "explicit", texts, {"seed": seed}, None)
+        chains = _measured(
+            against, CheckpointOptions(backbone="explicit"), texts, {"seed": seed}, None
+        )
         written = float(pd.Series(chains["answer_tokens"]).mean())
     given = {"num_return_sequences": samples, "seed": seed}
-    found = _measured(pretrained, backbone, texts, given, written)
+    found = _measured(pretrained, checkpoint, texts, given, written)
     rows = [
         {"measure": name, "mean": one.mean(), "stderr": one.sem(), "n": len(one)}
         for name, values in found.items()
@@ -54,12 +56,12 @@ def measure(
 
 def _measured(
     name: str,
-    backbone: str | None,
+    checkpoint: CheckpointOptions,
     texts: list[str],
     given: dict[str, Any],
     written: float | None,
 ) -> dict[str, list[float]]:
-    model = AutoLatentModel.from_pretrained(name, backbone=backbone)
+    model = checkpoint.load(name)
     tokenizer = tokenizer_of(model)
     prompts = [model.encode_prompt(tokenizer, text) for text in texts]
     settings = model.settings(**given)
