@@ -57,8 +57,8 @@ def _options(config: RunConfig) -> CheckpointOptions:
     """
     told: Mapping[str, object] = config.parts if config.model_args is None else config.model_args
     own = {"backbone": config.backbone, "revision": config.revision}
-    options = CheckpointOptions.among({**told, **{k: v for k, v in own.items() if v}})
-    return replace(options, **{name: float(str(v)) for name, v in options.unseen().items()})
+    numbers = {k: float(str(v)) for k in ("lora_alpha", "embeds_std") if (v := told.get(k))}
+    return CheckpointOptions.among({**told, **numbers, **{k: v for k, v in own.items() if v}})
 
 
 def _load(config: RunConfig, name: str, options: CheckpointOptions) -> Any:

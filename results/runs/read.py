@@ -150,7 +150,8 @@ def _read_config(config: Config, made: Made, own: Sampled, repeats: int) -> RunC
 def _told(model_args: object) -> dict[str, object] | None:
     """Return what lm-eval recorded of --model_args by name; Python code may give a text."""
     if isinstance(model_args, str):
-        return dict(part.split("=", 1) for part in model_args.split(",") if "=" in part)
+        parts = (part.partition("=") for part in model_args.split(","))
+        return {name: value for name, equals, value in parts if equals}
     if isinstance(model_args, dict):
         return {str(name): value for name, value in model_args.items()}
     return None
