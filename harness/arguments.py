@@ -96,6 +96,12 @@ class ModelArguments(CheckpointOptions):
         """Return how samples are computed."""
         return EngineOptions(packed_weights=self.packed_weights, max_rows=self.max_rows)
 
+    def unseen(self) -> dict[str, object]:
+        """Return what changes the model though no file and no prompt of it tells, for records."""
+        ignored = self.ignore_weights
+        names = ignored if isinstance(ignored, str) else "+".join(ignored)
+        return super().unseen() | ({"ignore_weights": names} if names else {})
+
     @property
     def questions_together(self) -> int | None:
         """Most questions in the batch; None for as many as fit."""

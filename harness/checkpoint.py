@@ -1,6 +1,7 @@
 """Options that say which checkpoint is loaded, on every command line alike."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..models import BACKBONES, AutoLatentModel
@@ -33,6 +34,17 @@ class CheckpointOptions:
         """Check the backbone's name, before anything is loaded."""
         if self.backbone is not None:
             BACKBONES[self.backbone]
+
+    @classmethod
+    def among(cls, told: Mapping[str, Any]) -> "CheckpointOptions":
+        """Return what stands among other arguments that a model was built from."""
+        names = {field.name for field in fields(cls)}
+        return cls(**{name: v for name, v in told.items() if name in names and v is not None})
+
+    def unseen(self) -> dict[str, object]:
+        """Return what changes the model though no file and no prompt of it tells, for records."""
+        found = {name: getattr(self, name) for name in ("lora_alpha", "embeds_std")}
+        return {name: value for name, value in found.items() if value is not None}
 
     def load(self, pretrained: str, *, latent_length: int | None = None, **others: Any) -> Any:
         """Load the checkpoint.

@@ -33,7 +33,7 @@ from .options import RequestOptions, read_options
 from .provenance import checkpoint_record, typed_command, versions
 from .requests import AskedQuestion, assign_responses, group_requests, is_ours
 from .responses import Asked, Report, respond
-from .shared import help_out
+from .shared import help_out, idle_share
 from .team import Shift
 
 DEFAULT_SEED = 1234  # lm-eval's own
@@ -185,8 +185,7 @@ class LatentLM(ProcessLM):
         speed = {"tasks_together": sorted(settings), "seconds": round(seconds, 3)}
         speed |= {"samples": report.drawn, "processes": self.team.size}
         if self.team.size > 1:  # of the time of all until the last of them had nothing left
-            idle = 1 - sum(report.busy) / (len(report.busy) * max(report.busy))
-            speed["idle_share"] = round(idle, 4)
+            speed["idle_share"] = round(idle_share(report.busy), 4)
         for name, own in settings.items():
             self._tasks[name] = {"settings": own}
             if report.drawn:
@@ -236,7 +235,8 @@ class LatentLM(ProcessLM):
         """Return what determines the samples, before a task's gen_kwargs."""
         own, scorer, options = self.arguments, self.reward_model, self._own_options()
         return {
-            "checkpoint": checkpoint_record(self.model, own.pretrained, own.revision),
+            "checkpoint": checkpoint_record(self.model, own.pretrained, own.revision)
+            | own.unseen(),
             "reward_model": scorer
             and checkpoint_record(scorer, str(own.reward_model), own.reward_revision),
             "backbone": self.model.backbone,

@@ -10,6 +10,7 @@ import pandas as pd
 from ..models import LatentBackbone, LatentSettings, sample
 from ..reward.model import LatentRewardHead
 from ..tasks import Pool, Question, pool_metrics
+from .keeping import Keeping
 from .kept import Finished, Kept
 from .pools import Answered, Reader, Sampled
 from .settling import settled_samples
@@ -109,7 +110,7 @@ def _samples(
             batch_size=batch_size,
         )
         return
-    own_turns = _Lacking(prompts, reader, turns)
+    own_turns, keeping = _Lacking(prompts, reader, turns), Keeping(reader.kept)
     for trajectory in sample(
         reader.model,
         prompts,
@@ -119,13 +120,9 @@ def _samples(
     ):
         while own_turns.complete:
             yield own_turns.complete.popleft()
-        own = own_turns.begun[trajectory.question]
-        own.drawn.append(Finished.of(trajectory))
-        if len(own.drawn) < own.lacks:
-            continue
-        if reader.kept is not None:
-            reader.kept.keep(own.prompt, own.drawn)
-        yield own_turns.begun.pop(trajectory.question)
+        own_turns.begun[trajectory.question].drawn.append(Finished.of(trajectory))
+        if keeping.heed(own_turns.begun, trajectory.question):
+            yield own_turns.begun.pop(trajectory.question)
     yield from own_turns.complete
 
 

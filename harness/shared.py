@@ -42,6 +42,15 @@ class Busy:
     seconds: float
 
 
+def idle_share(busy: Sequence[float]) -> float:
+    """Return how much of their time processes had nothing to do, until the last of them ended.
+
+    Args:
+        busy: seconds that each process worked; all began at the same time.
+    """
+    return 1 - sum(busy) / (len(busy) * max(busy))
+
+
 def lead(loaded: Loaded, shift: Shift, groups: Sequence[Group]) -> Iterator[Answered | Busy]:
     """Yield what all processes answer, as soon as the first process knows of it.
 

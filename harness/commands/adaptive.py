@@ -26,7 +26,9 @@ DEFAULT_RULES = (
 
 
 @click.command(context_settings=HELP)
-@click.argument("run", type=click.Path(exists=True, path_type=Path))
+@click.argument(
+    "runs", metavar="RUN…", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
 @click.option("--task", "tasks", multiple=True, help="A task of the run; repeatable; all else.")
 @click.option(
     "--rule",
@@ -48,7 +50,7 @@ DEFAULT_RULES = (
     help="Write how this run's answers are distributed, for bayes:prior=FILE, and end.",
 )  # fmt: skip
 def adaptive(
-    run: Path,
+    runs: Sequence[Path],
     tasks: Sequence[str],
     rules: Sequence[str],
     most: int | None,
@@ -64,24 +66,23 @@ def adaptive(
     each rule: samples spent on a question, how many times fewer that is than the full vote spends,
     the share of questions that were settled early, accuracy in per cent, and its paired difference
     from the full vote on the same samples with its interval in points; last, on the questions of
-    all tasks together. Sample i is the same
-    whatever N, so a run that stops by the rule (stop= in --model_args) has these numbers.
+    all tasks and runs together, as if they were all different. Sample i is the same whatever N, so
+    a run that stops by the rule (stop= in --model_args) has these numbers.
     """
-    by_task, problems = runs_by_task(run)
-    tell(problems)
-    chosen = list(_chosen(by_task, tasks, run))
+    chosen = [(run, one) for run in runs for one in _chosen(tasks, run)]
     if prior is not None:
-        shapes = shapes_of(line.pool() for own in chosen for line in read_log(own))
+        shapes = shapes_of(line.pool() for _, own in chosen for line in read_log(own))
         with writing(prior):
             prior.parent.mkdir(parents=True, exist_ok=True)
             write_shapes(shapes, prior)
         return
     every: list[list[Replayed]] = []
-    for own in chosen:
+    for run, own in chosen:
         found = replay(
             own, _rules(rules, own), most=most, orders=orders, seed=seed, confidence=confidence
         )
-        click.echo(as_text(found) + "\n")
+        named = f"{run}: " if len(runs) > 1 else ""
+        click.echo(f"{named}{as_text(found)}\n")
         every.append(found)
     if len({(len(found), found[0].most) for found in every}) == 1 < len(every):
         every.append(together(every, confidence=confidence))
@@ -93,7 +94,9 @@ def adaptive(
             output.write_text(f"{json.dumps(rows, indent=2)}\n", encoding="utf-8")
 
 
-def _chosen(by_task: dict[str, Run], tasks: Sequence[str], run: Path) -> Iterator[Run]:
+def _chosen(tasks: Sequence[str], run: Path) -> Iterator[Run]:
+    by_task, problems = runs_by_task(run)
+    tell(problems)
     for task in tasks or by_task:
         if task not in by_task:
             raise click.UsageError(f"{run} has no run of {task}; it has {', '.join(by_task)}.")

@@ -5,40 +5,41 @@ from typing import Any
 import click
 import pandas as pd
 
-from ...models import BACKBONES, AutoLatentModel, sample, tokenizer_of
+from ...models import sample, tokenizer_of
 from ...models.measures import measures
+from ..checkpoint import CheckpointOptions
 from ..questions import QuestionOptions
 from . import HELP
-from .options import measured_options
+from .options import checkpoint_options, measured_options
 
 
 @click.command(context_settings=HELP)
 @click.option("--pretrained", default="tiny-coconut", help="Checkpoint.")
-@click.option("--backbone", help="Where its config.json does not tell, such as latent_sft.")
+@checkpoint_options
 @click.option("--against", help="Checkpoint that writes its chains (backbone explicit).")
 @measured_options(samples=1, problems=100, called="Unless others are given.")
 def measure(
     pretrained: str,
-    backbone: str | None,
     against: str | None,
     samples: int,
     problems: int,
     seed: int,
     asked: QuestionOptions,
+    checkpoint: CheckpointOptions,
 ) -> None:
     """Print thoughts, tokens and FLOPs of a question, and the spread of mixtures.
 
     Each number is a mean over questions, with its standard error. docs/mixtures.md defines them.
     """
-    if backbone is not None:
-        BACKBONES[backbone]  # a wrong name is said before anything is loaded
     texts = [question.text for question in asked.load_or_generate(problems, seed=seed)]
     written = None
     if against is not None:
-        chains = _measured(against, "explicit", texts, {"seed": seed}, None)
+        chains = _measured(
+            against, CheckpointOptions(backbone="explicit"), texts, {"seed": seed}, None
+        )
         written = float(pd.Series(chains["answer_tokens"]).mean())
     given = {"num_return_sequences": samples, "seed": seed}
-    found = _measured(pretrained, backbone, texts, given, written)
+    found = _measured(pretrained, checkpoint, texts, given, written)
     rows = [
         {"measure": name, "mean": one.mean(), "stderr": one.sem(), "n": len(one)}
         for name, values in found.items()
@@ -49,12 +50,12 @@ def measure(
 
 def _measured(
     name: str,
-    backbone: str | None,
+    checkpoint: CheckpointOptions,
     texts: list[str],
     given: dict[str, Any],
     written: float | None,
 ) -> dict[str, list[float]]:
-    model = AutoLatentModel.from_pretrained(name, backbone=backbone)
+    model = checkpoint.load(name)
     tokenizer = tokenizer_of(model)
     prompts = [model.encode_prompt(tokenizer, text) for text in texts]
     settings = model.settings(**given)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from ...results.rewritten import Judging, rewrite
 from ...results.runs import runs_by_task
@@ -58,6 +59,6 @@ def score(
         )
         record = checkpoint_record(scorer.reward_model, path, "main")
         known = {key: record.get(key) for key in ("name", "revision", "weights_sha256")}
-        made = Model(**{key: None if v is None else str(v) for key, v in known.items()})
+        made = msgspec.convert(known, Model)
         folder = output / (name or Path(path).name)
         click.echo(rewrite(by_task, folder, Judging(ks), change=scorer.scored, reward_model=made))

@@ -180,10 +180,10 @@ def _summary(
 
 
 def together(found: Sequence[Sequence[Replayed]], *, confidence: float = 0.95) -> list[Replayed]:
-    """Return what each rule comes to on the questions of several tasks.
+    """Return what each rule comes to on the questions of several tasks or runs.
 
     Args:
-        found: for each task the same rules, with as many samples at most.
+        found: for each task of each run the same rules, with as many samples at most.
         confidence: of the paired intervals.
     """
     rows = []
@@ -192,6 +192,6 @@ def together(found: Sequence[Sequence[Replayed]], *, confidence: float = 0.95) -
         sizes = [one.paired.questions for one in every]
         early = float(np.average([one.stopped for one in every], weights=sizes))
         first = every[0]
-        name = " and ".join(one.task for one in every)
+        name = " and ".join(dict.fromkeys(one.task for one in every))
         rows.append(_summary(name, first.rule, table, first.most, early, first.orders, confidence))
     return rows

@@ -24,10 +24,13 @@ class Model(msgspec.Struct, omit_defaults=True):
     adapter: str | None = None
     adapter_commit: str | None = None
     adapter_sha256: str | None = None
+    lora_alpha: float | None = None
+    embeds_std: float | None = None
+    ignore_weights: str | None = None
 
     @property
     def parts(self) -> dict[str, str]:
-        """What was read beside the checkpoint itself: its base and its adapter, with digests."""
+        """What was read beside the checkpoint itself, with digests, and how it was read."""
         found = {
             "base": self.base,
             "base_commit": self.base_commit,
@@ -36,8 +39,11 @@ class Model(msgspec.Struct, omit_defaults=True):
             "adapter": self.adapter,
             "adapter_commit": self.adapter_commit,
             "adapter_sha256": self.adapter_sha256,
+            "lora_alpha": self.lora_alpha,
+            "embeds_std": self.embeds_std,
+            "ignore_weights": self.ignore_weights,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: str(value) for name, value in found.items() if value is not None}
 
 
 class Throughput(msgspec.Struct):

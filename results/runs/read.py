@@ -127,6 +127,7 @@ def _read_config(config: Config, made: Made, own: Sampled, repeats: int) -> RunC
         checkpoint="+".join([str(checkpoint.name), *filter(None, [checkpoint.adapter])]),
         weights_sha256=checkpoint.weights_sha256,
         parts=checkpoint.parts,
+        named=checkpoint.name,
         revision=checkpoint.commit or checkpoint.revision,
         parameters=config.model_num_parameters,
         sampler=sampler,
@@ -141,5 +142,16 @@ def _read_config(config: Config, made: Made, own: Sampled, repeats: int) -> RunC
         prompt_format=made.prompt_format,
         command=shell_line(made.command) if made.command else None,
         settings=dict(settings),
+        model_args=_told(config.model_args),
         versions={name: str(version) for name, version in (made.versions or {}).items()},
     )
+
+
+def _told(model_args: object) -> dict[str, object] | None:
+    """Return what lm-eval recorded of --model_args by name; Python code may give a text."""
+    if isinstance(model_args, str):
+        parts = (part.partition("=") for part in model_args.split(","))
+        return {name: value for name, equals, value in parts if equals}
+    if isinstance(model_args, dict):
+        return {str(name): value for name, value in model_args.items()}
+    return None

@@ -24,7 +24,9 @@ class RunConfig:
             where another program made the candidates.
         checkpoint: the name that was given for it.
         weights_sha256: digest of its weights; of the pool file where that was imported.
-        parts: its base and its adapter, where it has them, with their digests.
+        parts: its base and its adapter, where it has them, with their digests; how it was read,
+            where its files do not say.
+        named: the checkpoint alone, where `checkpoint` names an adapter too.
         revision: of a hub repository.
         parameters: of the backbone, a count.
         sampler: its name; `temperature` where only the text is sampled; `none`, `unknown`.
@@ -40,6 +42,7 @@ class RunConfig:
         command: the line that was typed, where it was recorded.
         rebuilt_command: one with the same settings, where lm-eval recorded enough.
         settings: all sampling settings, by name.
+        model_args: what the model was told, by name; None where that was not recorded.
         versions: of the packages, by name.
     """
 
@@ -47,6 +50,7 @@ class RunConfig:
     checkpoint: str
     weights_sha256: str | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
+    named: str | None = None
     revision: str | None = None
     parameters: int | None = None
     sampler: str
@@ -62,6 +66,7 @@ class RunConfig:
     command: str | None = None
     rebuilt_command: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
+    model_args: Mapping[str, object] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property

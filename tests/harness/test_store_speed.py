@@ -92,5 +92,5 @@ def test_less_than_two_hundredths_of_the_time_is_the_stores(tmp_path):
     started = time.perf_counter()
     sample_pools(model, load_tokenizer("tiny-coconut"), texts, settings, kept=Timed())
     whole = time.perf_counter() - started
-    assert len(spent) == 2 * 48
+    assert len(spent) >= 2 * 48  # and once a second
     assert sum(spent) < 0.02 * whole, (sum(spent), whole)

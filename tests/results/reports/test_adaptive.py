@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -112,3 +113,16 @@ def test_the_command_writes_what_it_prints_and_priors_for_bayes(tmp_path, run):
     done = CliRunner().invoke(adaptive, [str(folder), "--rule", rule], catch_exceptions=False)
     assert done.exit_code == 0
     assert "4 questions, at most 6 samples each" in done.output
+
+
+def test_several_runs_are_replayed_together(tmp_path, run):
+    again = shutil.copytree(tmp_path / "run", tmp_path / "again")
+    words = [str(tmp_path / "run"), str(again), "--rule", "esc:window=2"]
+    output = tmp_path / "out.json"
+    done = CliRunner().invoke(adaptive, [*words, "--json", str(output)], catch_exceptions=False)
+    assert f"{again}: latent_tts_arith, 4 questions" in done.output
+    one, two, both = json.loads(output.read_text())
+    assert one == two
+    assert both["paired"]["questions"] == 8
+    assert both["samples"] == pytest.approx(one["samples"])
+    assert both["paired"]["difference"] == pytest.approx(one["paired"]["difference"])
