@@ -72,12 +72,28 @@ def test_claims_are_tested_exactly_and_together(folder):
     assert table["difference"].tolist() == pytest.approx([0.9, -0.1, 0.5])
     assert table["verdict"].tolist() == ["holds", "not shown", "the opposite holds"]
     page = (folder / "out" / "claims.md").read_text()
-    assert page.startswith("3 tests: 1 holds, 1 the opposite holds, 1 not shown.")
+    assert page.startswith("# Claims, tested\n")
+    assert "3 tests: 1 holds, 1 the opposite holds, 1 not shown." in page
     assert "Good \\| better." in page
     assert (folder / "out" / "latent_tts_arith.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_the_page_says_what_the_file_says_and_shows_the_runs_it_names(folder):
+    file = write(folder, title="A title", about="Some *words*.", board=["good"])
+    CliRunner().invoke(claims, [str(file), "--output", str(folder / "out")], catch_exceptions=False)
+    page = (folder / "out" / "claims.md").read_text()
+    board = (folder / "out" / "board.md").read_text()
+    assert page.startswith("# A title\n\nSome *words*.\n\n## The claims\n")
+    assert f"## The board\n\n{board}" in page
+    assert "![latent_tts_arith](latent_tts_arith.svg)" in page
+    assert [line.split(" | ")[1] for line in board.splitlines()[2:]] == ["good"]
+
+
 BAD_FILES = {
+    "no such run on the board": (
+        {"board": ["gut"]},
+        "board names the run 'gut'; the file has",
+    ),
     "no such run": ({"runs": {"good": "good"}}, "'bad'; the file has good"),
     "no claims": ({"claims": []}, "makes no claim"),
     "no list": ({"claims": 5}, "is no file of claims"),
