@@ -1,7 +1,7 @@
 """The thoughts that a store keeps of runs, as a table and pictures of how far they lie apart."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ _PLANES = 4  # questions in a picture
 
 
 def write_diversity(
-    runs: Mapping[str, Mapping[str, Run]], store: Path, output: Path
+    runs: Mapping[str, Mapping[str, Run]], store: Path, output: Path, *, planes: Container[str]
 ) -> tuple[pd.DataFrame, list[Path]]:
     """Write `diversity.csv` and the pictures, of every run that sampled thoughts.
 
@@ -28,6 +28,7 @@ def write_diversity(
         runs: by name and task.
         store: that all of them wrote.
         output: a folder.
+        planes: names of the runs whose thoughts are drawn in a plane.
 
     Returns:
         The table, and the pictures.
@@ -46,7 +47,8 @@ def write_diversity(
     for name, run in tqdm(members, desc="Thoughts"):
         sampled = stored_samples(run, store)
         rows.append(diversity_row(name, run, sampled))
-        if mixed := most_mixed(sampled, _PLANES):
+        mixed = most_mixed(sampled, _PLANES) if name in planes else []
+        if mixed:
             stem = re.sub(r"[^\w.=-]+", "-", f"{run.task}-{name}")
             pictures += [output / f"{stem}.{end}" for end in ("png", "svg")]
             save(plane_chart(plane(mixed), name), pictures[-2:])

@@ -33,7 +33,7 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tasks: lm-eval's names.
         settings: what --model_args takes, each one value or a list of them; all combinations.
         points: the same under names of their own, each group over `settings`, where not every
-            combination is wanted.
+            combination is wanted. A group may have `tasks` of its own, and `flags` over the file's.
         flags: further flags of `lm_eval run`, such as `limit: 100`.
         slurm: parameters of submitit's executor, such as `timeout_min`, for --slurm.
     """
@@ -43,6 +43,13 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     points: dict[str, dict[str, Any]] = {}
     flags: dict[str, Any] = {}
     slurm: dict[str, Any] = {}
+
+
+class _Group(msgspec.Struct, frozen=True):
+    """What stands in a group of points beside its settings."""
+
+    tasks: tuple[str, ...]
+    flags: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,10 @@ def read_sweep(path: Path) -> Sweep:
         if isinstance(given, dict):
             for name in given.keys() - set(_KNOWN):
                 raise ResultsError(f"{path}: no {name!r} in a sweep.{near(str(name), _KNOWN)}")
-        return msgspec.convert(given, Sweep)
+        sweep = msgspec.convert(given, Sweep)
+        for own in sweep.points.values():
+            msgspec.convert({"tasks": (), **own}, _Group)
+        return sweep
     except (OSError, UnicodeError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise ResultsError(
             f"{path} is no sweep: {error}. It needs `tasks`, a list of names, and `settings`, what "
@@ -105,11 +115,13 @@ def find_points(sweep: Sweep) -> list[Point]:
     if not sweep.settings and not sweep.points:
         raise ResultsError("A sweep needs `settings`, or `points` with settings of their own.")
     found: dict[str, Point] = {}
-    for group, own in (sweep.points or {"": {}}).items():
+    for group, given in (sweep.points or {"": {}}).items():
+        own = dict(given)
+        tasks, flags = own.pop("tasks", sweep.tasks), {**sweep.flags, **own.pop("flags", {})}
         for told, settings in _combinations({**sweep.settings, **own}):
             name = ",".join([group] * bool(group) + told)
             name = re.sub(r"[^\w.=,+-]", "-", name) or "run"
-            found.setdefault(name, Point(name, sweep.tasks, settings, sweep.flags))
+            found.setdefault(name, Point(name, tuple(tasks), settings, flags))
     return list(found.values())
 
 

@@ -1,5 +1,7 @@
 """Write the results of README and docs, and the pictures, from the committed runs.
 
+The board is the one that `latent-tts claims` wrote.
+
 python tools/readme.py            # write
 python tools/readme.py --check    # change nothing; exit with 1 on a difference
 """
@@ -15,12 +17,10 @@ import pandas as pd
 from PIL import Image, PngImagePlugin
 
 from latent_tts.results import ResultsError, Run, collect
-from latent_tts.results.reports.board.rows import board_rows
 from latent_tts.results.reports.charts import curve_chart, save
 from latent_tts.results.reports.rewards import rewards_table
-from latent_tts.results.reports.table import DASH, number, plus_minus
+from latent_tts.results.reports.table import plus_minus
 from latent_tts.results.runs.metrics import is_accuracy
-from latent_tts.tasks import STRATEGIES
 
 ROOT = Path(__file__).parent.parent
 REWARDS = "rewards.csv"
@@ -29,7 +29,6 @@ REWARDS = "rewards.csv"
 _SECTION = re.compile(
     r"(?P<start><!-- latent-tts: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- /latent-tts -->)", re.DOTALL
 )
-FIRST, VOTE = "first", "voting"
 _LABELS = {"pass": "coverage"}  # pass@k is coverage with k samples
 _REPEATED = frozenset({"coverage"})
 
@@ -49,38 +48,6 @@ def results_table(runs: Sequence[Run]) -> str:
             start = f"| {run.task} | {run.config.sampler}{strength} | {label} |"
             lines.append(f"{start} {' | '.join(plus_minus(*cell) for cell in found)} |")
     return "\n".join(lines)
-
-
-def board_table(runs: Sequence[Run]) -> str:
-    """Return a row for each run with all its candidates, the best vote first, as Markdown.
-
-    Compute is 2 x parameters x (thoughts + answer tokens) of all candidates, without the prompt.
-    """
-    rows = board_rows(runs)
-    rows = rows[rows["full"]]
-    shown = [one for one in STRATEGIES if one in set(rows["aggregation"]) and one != FIRST]
-    heads = [STRATEGIES[one].title for one in shown]
-    heads = ["run", "model", "samples", "one sample", *heads, "coverage", "MFLOPs"]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    parts = [part.set_index("aggregation") for _, part in rows.groupby(["run", "task"], sort=False)]
-    for part in sorted(parts, key=lambda part: -part.loc[_vote(part), "accuracy"]):
-        vote = part.loc[_vote(part)]
-        strength = "" if pd.isna(vote["strength"]) else f" {vote['strength']:g}"
-        made = "deterministic" if vote["n"] == 1 else f"{vote['n']} x {vote['sampler']}{strength}"
-        found = [
-            plus_minus(part.loc[one, "accuracy"], part.loc[one, "accuracy_stderr"])
-            if one in part.index
-            else DASH
-            for one in [FIRST, *shown]
-        ]
-        covered = plus_minus(vote["coverage"], vote["coverage_stderr"])
-        cells = [vote["run"], vote["checkpoint"], made, *found, covered]
-        lines.append("| " + " | ".join([*map(str, cells), number(vote["flops"] / 1e6)]) + " |")
-    return "\n".join(lines)
-
-
-def _vote(part: pd.DataFrame) -> str:
-    return VOTE if VOTE in part.index else FIRST
 
 
 def curve_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -133,7 +100,9 @@ def fill_sections(texts: Mapping[Path, str], sections: dict[str, str]) -> dict[P
 @click.option(
     "--baselines", default=ROOT / "results" / "baselines", type=click.Path(path_type=Path)
 )
-@click.option("--board", default=ROOT / "results" / "board", type=click.Path(path_type=Path))
+@click.option(
+    "--board", default=ROOT / "docs" / "claims" / "board.md", type=click.Path(path_type=Path)
+)
 def main(only_check: bool, pages: Sequence[Path], baselines: Path, board: Path) -> None:
     """Write the results of README and docs, and the pictures, from the committed runs."""
     runs = _committed(baselines)
@@ -142,8 +111,8 @@ def main(only_check: bool, pages: Sequence[Path], baselines: Path, board: Path) 
     sections = {"results": results_table(runs)}
     if (baselines / REWARDS).is_file():
         sections["rewards"] = rewards_table(pd.read_csv(baselines / REWARDS))
-    if board.is_dir():
-        sections["board"] = board_table(_committed(board))
+    if board.is_file():
+        sections["board"] = board.read_text(encoding="utf-8").rstrip()
     filled = fill_sections(texts, sections)
     changed = [page for page in pages if filled[page] != texts[page]]
     tables = {

@@ -62,6 +62,7 @@ ZOO = {
     "tiny-colar, speed 1": Entry(
         samples=VOTERS, source={"thinking_speed": 1}, checkpoint="tiny-colar"
     ),
+    "tiny-latent-sft": Entry(samples=VOTERS),
 }
 
 

@@ -21,15 +21,19 @@ def equal_counts(a: Run, b: Run, *, by: str) -> tuple[int, int]:
     most = [largest_k(run.metrics) for run in (a, b)]
     if by == "samples":
         return min(most), min(most)
-    costs = [_cost(run) for run in (a, b)]
+    costs = [candidate_cost(run) for run in (a, b)]
     budget = min(count * cost for count, cost in zip(most, costs, strict=True))
     # Against the rounding of a quotient that is a whole number.
     first, second = (max(1, int(budget / cost * (1 + 1e-9))) for cost in costs)
     return first, second
 
 
-def _cost(run: Run) -> float:
-    """Return the floating-point operations of one candidate, a mean over questions."""
+def candidate_cost(run: Run) -> float:
+    """Return the floating-point operations of one candidate, a mean over questions.
+
+    Raises:
+        ResultsError: the run does not say what it costs.
+    """
     tokens = [run.mean(name) for name in ("thoughts", "answer_tokens")]
     known = [one for one in tokens if one is not None]
     if len(known) < len(tokens) or not run.config.parameters or run.config.stop:

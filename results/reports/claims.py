@@ -64,10 +64,18 @@ class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         runs: name -> folder of a run with its sample log, seen from the file.
         claims: that are tested together.
+        title: of the page.
+        about: Markdown, what the runs are; it stands above what came of the claims.
+        board: names of the runs that the board and the curves show; all if not given.
+        planes: names of the runs whose thoughts are drawn in a plane; all if not given.
     """
 
     runs: dict[str, str]
     claims: tuple[Claim, ...]
+    title: str = "Claims, tested"
+    about: str = ""
+    board: tuple[str, ...] = ()
+    planes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +112,12 @@ def read_claims(path: Path) -> Claims:
         ) from error
     if not found.claims:
         raise ResultsError(f"{path} makes no claim.")
-    for claim in found.claims:
-        for name in (claim.a.run, claim.b.run):
+    named = {repr(claim.says): (claim.a.run, claim.b.run) for claim in found.claims}
+    for where, names in (*named.items(), ("board", found.board), ("planes", found.planes)):
+        for name in names:
             if name not in found.runs:
                 raise ResultsError(
-                    f"{path}: {claim.says!r} names the run {name!r}; the file has "
+                    f"{path}: {where} names the run {name!r}; the file has "
                     f"{', '.join(found.runs)}.{near(name, list(found.runs))}"
                 )
     return found

@@ -61,7 +61,20 @@ def test_named_points_have_settings_of_their_own(tmp_path):
     }
 
 
+def test_a_group_has_tasks_and_flags_of_its_own(tmp_path):
+    points = {"here": {"seed": [1, 2]}, "there": {"tasks": ["other"], "flags": {"limit": 5}}}
+    found = find_points(
+        read_sweep(write(tmp_path, settings={"seed": 3}, flags={"limit": 9}, points=points))
+    )
+    assert [(point.name, point.tasks, point.settings, point.flags) for point in found] == [
+        ("here,seed=1", ("latent_tts_gsm8k",), {"seed": 1}, {"limit": 9}),
+        ("here,seed=2", ("latent_tts_gsm8k",), {"seed": 2}, {"limit": 9}),
+        ("there", ("other",), {"seed": 3}, {"limit": 5}),
+    ]
+
+
 BAD = {
+    "tasks of a group that are no list": ({"points": {"a": {"tasks": "arith"}}}, "is no sweep"),
     "no settings": ({"settings": None}, "is no sweep"),
     "nothing to run": ({"settings": {}}, "A sweep needs `settings`, or `points`"),
     "a typo": ({"setings": {}}, r"no 'setings' in a sweep. Did you mean settings\?"),

@@ -1,6 +1,5 @@
 """tools/readme.py: what the README shows of the committed runs."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -58,21 +57,14 @@ def test_the_table_is_made_from_the_runs(project):
     assert text == TEMPLATE.replace("old\n", TABLE)
 
 
-BOARD = """\
-| run | model | samples | one sample | vote | coverage | MFLOPs |
-|---|---|---|---|---|---|---|
-| greedy | tiny | deterministic | 66.7 ± 33.3 | – | 66.7 ± 33.3 | 0.016 |
-| noise | tiny | 2 x noise 0.6 | 50.0 ± 28.9 | 66.7 ± 33.3 | 66.7 ± 33.3 | 0.032 |
-"""
-
-
-def test_the_board_is_made_from_its_own_runs(project):
+def test_the_board_is_what_claims_wrote(project):
     (project / "README.md").write_text(TEMPLATE + TEMPLATE.replace(": results", ": board"))
-    shutil.copytree(project / "runs", project / "board")
+    (project / "board").write_text("| a |\n|---|\n| 1 |\n")
     run_readme(project)
     text = (project / "README.md").read_text()
     filled = TEMPLATE.replace("old\n", TABLE)
-    assert text == filled + TEMPLATE.replace(": results", ": board").replace("old\n", BOARD)
+    board = TEMPLATE.replace(": results", ": board").replace("old", "| a |\n|---|\n| 1 |")
+    assert text == filled + board
 
 
 @pytest.mark.slow

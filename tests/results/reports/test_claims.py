@@ -1,5 +1,7 @@
 """`latent-tts claims`: p and verdicts against scipy, and files that cannot be used."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from latent_tts.harness.commands.claims import claims
 from latent_tts.results import ResultsError
 from tests.results.made import edit, make_pool, write_run
 
+ROOT = Path(__file__).parents[3]
 GOLDS = [str(index) for index in range(1, 11)]
 GOOD = [[gold, gold, gold, "0"] for gold in GOLDS[:9]] + [["0", "0", "0", "0"]]
 BAD = [["0", "0", "0", gold] for gold in GOLDS]
@@ -72,12 +75,40 @@ def test_claims_are_tested_exactly_and_together(folder):
     assert table["difference"].tolist() == pytest.approx([0.9, -0.1, 0.5])
     assert table["verdict"].tolist() == ["holds", "not shown", "the opposite holds"]
     page = (folder / "out" / "claims.md").read_text()
-    assert page.startswith("3 tests: 1 holds, 1 the opposite holds, 1 not shown.")
+    assert page.startswith("# Claims, tested\n")
+    assert "3 tests: 1 holds, 1 the opposite holds, 1 not shown." in page
     assert "Good \\| better." in page
     assert (folder / "out" / "latent_tts_arith.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_the_page_says_what_the_file_says_and_shows_the_runs_it_names(folder):
+    file = write(folder, title="A title", about="Some *words*.", board=["good"])
+    CliRunner().invoke(claims, [str(file), "--output", str(folder / "out")], catch_exceptions=False)
+    page = (folder / "out" / "claims.md").read_text()
+    board = (folder / "out" / "board.md").read_text()
+    assert page.startswith("# A title\n\nSome *words*.\n\n## The claims\n")
+    assert f"## The board\n\n{board}" in page
+    assert "![latent_tts_arith](latent_tts_arith.svg)" in page
+    assert [line.split(" | ")[1] for line in board.splitlines()[2:]] == ["good"]
+
+
+@pytest.mark.slow
+def test_the_committed_page_is_what_the_committed_runs_say(tmp_path):
+    file, page = ROOT / "results" / "baselines" / "board-claims.yaml", ROOT / "docs" / "claims"
+    options = ["--runs", str(ROOT / "results" / "board"), "--output", str(tmp_path / "out")]
+    CliRunner().invoke(claims, [str(file), *options], catch_exceptions=False)
+    for name in ("claims.csv", "board.md"):  # distances and planes need the store
+        assert (tmp_path / "out" / name).read_text() == (page / name).read_text()
+    committed = (page / "claims.md").read_text()
+    ours = (tmp_path / "out" / "claims.md").read_text()
+    assert committed.startswith(ours.partition("\n![")[0].rstrip())
+
+
 BAD_FILES = {
+    "no such run on the board": (
+        {"board": ["gut"]},
+        "board names the run 'gut'; the file has",
+    ),
     "no such run": ({"runs": {"good": "good"}}, "'bad'; the file has good"),
     "no claims": ({"claims": []}, "makes no claim"),
     "no list": ({"claims": 5}, "is no file of claims"),
