@@ -5,11 +5,8 @@ import random
 import pytest
 from torch.distributed import HashStore
 
-from latent_tts.harness.pools import Reader
-from latent_tts.harness.sample import answer
 from latent_tts.harness.shared import idle_share
 from latent_tts.harness.team import Turns
-from latent_tts.models import AutoLatentModel, tokenizer_of
 
 
 @pytest.mark.parametrize(
@@ -53,48 +50,3 @@ def test_no_process_idles_more_than_a_twentieth(size, room, seed):
     steps = worked(costs, size, room, HashStore())
     # The last question of all may be the dearest: what no order of whole questions can share.
     assert idle_share(steps) <= max(0.05, max(costs) / max(steps)), steps
-
-
-def positions(layer, counts, number):
-    """Count what a layer reads for a process: rows times positions."""
-
-    def note(module, given, read):
-        hidden = given[0] if given else None
-        counts[number] += hidden.shape[0] * hidden.shape[1]
-
-    return layer.register_forward_hook(note)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_engine_asks_for_the_next_when_it_has_room(checkpoints, seed):
-    """Two engines in turn, by the positions that they read; a CoLaR stops thinking when it will."""
-    models = [AutoLatentModel.from_pretrained(checkpoints["colar"]) for _ in range(2)]
-    counts, store, draw = [0, 0], HashStore(), random.Random(seed)
-    for number, model in enumerate(models):
-        positions(model.model.layers[0], counts, number)
-    texts = [f"Tom has {draw.randint(2, 999)} pens." for _ in range(60)]
-    tokenizer = tokenizer_of(models[0])
-    prompts = [models[0].encode_prompt(tokenizer, text) for text in texts]
-    running = {}
-    for number, model in enumerate(models):
-        settings = model.settings(
-            latent_do_sample_by="noise",
-            num_return_sequences=2,
-            max_latent_length=12,
-            max_new_tokens=40,
-            seed=seed,
-        )
-        reader = Reader(model, tokenizer, settings, None, (), None)
-        turns = Turns(store, "q", len(prompts), 2)
-        running[number] = answer(reader, prompts, batch_size=4, turns=turns)
-    answered = []
-    while running:
-        number = min(running, key=counts.__getitem__)  # whoever has worked least is next
-        own = next(running[number], None)
-        if own is None:
-            del running[number]
-        else:
-            answered.append(own.index)
-    assert sorted(answered) == list(range(60))
-    assert idle_share(counts) < 0.05, counts
