@@ -11,10 +11,12 @@ from latent_tts.harness.commands.sweep import sweep
 from latent_tts.harness.commands.train_rm import train_rm
 from latent_tts.harness.lm import LatentLM
 from latent_tts.models import AutoLatentModel, ModelError
+from latent_tts.models.formats import SourceOptions
 from latent_tts.reward import LatentRewardModel, RewardError
 from latent_tts.reward.shards import Shards
 from latent_tts.tasks import Pool
 from tests.harness.evaluation import make_request
+from tests.models.formats.test_rot import Written
 from tests.models.mixtures.checkpoints import write_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -92,6 +94,30 @@ def test_mixtures_are_labelled_learned_from_and_scored(folder, questions, tmp_pa
         invoke(train_rm, *own, "--output", tmp_path / "other", "--backbone", other)
     with pytest.raises(RewardError, match=r"was trained on the thoughts of .* would mean nothing"):
         LatentLM(str(folder), backbone=other, **given)
+
+
+def test_thoughts_of_rot_are_labelled_learned_from_and_scored(tmp_path):
+    written = Written(tmp_path / "released")
+    source = SourceOptions(base=str(written.base), lora_alpha=8, latent_length=3)
+    model = AutoLatentModel.from_pretrained(written.path, source=source)
+    model.save_pretrained(tmp_path / "rot")
+    model.tokenizer.save_pretrained(tmp_path / "rot")
+    # Of the samples that answer at all most say 9.
+    asked = write(tmp_path / "asked.jsonl", [row | {"answer": "9"} for row in ROWS])
+    given = ["--pretrained", tmp_path / "rot", "--questions", asked, "--max-new-tokens", 20]
+    given += ["--latent-do-sample-by", "noise", "--noise-std", 1]
+    counts = ["--trajectories", 4, "--rollouts", 2, "--output", tmp_path / "shards"]
+    invoke(annotate, *given, *counts)
+    own = ["--pretrained", tmp_path / "rot", "--shards", tmp_path / "shards", "--epochs", 1]
+    invoke(train_rm, *own, "--report-to", "none", "--output", tmp_path / "rm")
+
+    sampler = {"latent_do_sample_by": "noise", "noise_std": 1.0, "num_return_sequences": 4}
+    lm = LatentLM(str(tmp_path / "rot"), device="cpu", reward_model=str(tmp_path / "rm"), **sampler)
+    request = make_request(ROWS[0]["question"], {"return_pool": True})
+    (text,) = lm.generate_until([request], disable_tqdm=True)
+    candidates = Pool.from_json(text).candidates
+    assert [len(one.step_rewards) for one in candidates] == [3] * 4
+    assert len({one.reward for one in candidates}) == 4
 
 
 def test_written_chains_are_no_thoughts(folder, questions, tmp_path):
