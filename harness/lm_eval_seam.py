@@ -173,20 +173,22 @@ def run_command(
     from lm_eval.utils import setup_logging
 
     setup_logging()
-    sys.argv = ["latent-tts eval", *arguments]  # lm-eval reads nothing else
     command = HarnessCLI()
     run = command._subparsers.choices["run"]
     run.usage, run.epilog = "latent-tts eval [options]", settings
     for action in run._actions:
         action.help = _OWN_HELP.get(action.dest, action.help)
-    options = command.parse_args()
+    before = sys.argv
+    sys.argv = ["latent-tts eval", *arguments]  # lm-eval reads nothing else
     try:
-        command.execute(fill(options))
+        command.execute(fill(command.parse_args()))
     except (ValueError, TypeError, KeyError, OSError) as error:
         frames = traceback.extract_tb(error.__traceback__)
         if Path(lm_eval.__path__[0]) not in Path(frames[-1].filename).parents:
             raise
         raise UsageError(str(error)) from error
+    finally:
+        sys.argv = before  # models of this program that come later are not of this command
 
 
 class UsageError(LatentTTSError):

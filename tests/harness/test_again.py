@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from latent_tts.harness.command_line import default_store
 from latent_tts.harness.commands.judge import judge
 from latent_tts.harness.commands.score import score
 from latent_tts.results import ResultsError, collect, read_log
@@ -90,6 +91,11 @@ def stored(checkpoints, tmp_path_factory):
             *("--output_path", folder / f"run{seed}", "--include_path", BENCHMARKS),
         )
     return folder
+
+
+@pytest.mark.slow
+def test_a_model_that_comes_after_the_command_keeps_nothing_beside_its_output(stored):
+    assert default_store() is None
 
 
 @pytest.mark.slow
