@@ -27,16 +27,17 @@ def killed(folder: Path, *, arguments: list[str], kills: int, size: int, seed: i
         How many processes each killed run had.
     """
     draw, done = random.Random(seed), []
-    for _ in range(kills):
+    for left in range(kills, 0, -1):
         count = draw.choice([1, 1, 2, 3])
         processes = start(count, arguments, folder)
         if draw.random() < 0.2:
-            time.sleep(draw.uniform(0, 4))  # while it starts, too
+            time.sleep(draw.uniform(0, 1))  # while it starts, too
         else:
-            enough = kept_bytes(folder / "out") + draw.uniform(0, size / kills)
+            kept = kept_bytes(folder / "out")  # so that work is left for the kills that are
+            enough = kept + draw.uniform(0, max(0, size - kept) / (left + 1))
             while kept_bytes(folder / "out") < enough and all(p.is_alive() for p in processes):
                 time.sleep(0.005)
-            time.sleep(draw.uniform(0, 0.05))
+            time.sleep(draw.uniform(0, 0.02))
         first = draw.choice(processes)
         for process in (first, *processes):  # as a launcher does, where one of its processes ends
             with suppress(ProcessLookupError):
