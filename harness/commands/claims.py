@@ -26,7 +26,7 @@ from .problems import tell
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Store of the runs' thoughts, whose distances are shown too.",
 )
-@click.option("--alpha", default=0.05, show_default=True, help="Largest adjusted p that shows.")
+@click.option("--alpha", default=0.05, help="Largest adjusted p that shows.")
 def claims(file: Path, output: Path, folder: Path | None, store: Path | None, alpha: float) -> None:
     """Test the sentences in FILE against the runs that it names.
 
