@@ -99,6 +99,7 @@ def _save(
     else:
         for one in peft_model.peft_config.values():
             one.base_model_name_or_path = str(recipe.base)  # not where it lies on this machine
+            one.target_modules = sorted(one.target_modules)  # a set's order is another each time
         peft_model.to(dtype).save_pretrained(new, save_embedding_layers=False)
         write_base(new, str(recipe.base), digest)
         kinds = kinds[-1:]

@@ -141,7 +141,9 @@ def _recipe(given: Mapping[str, Any], path: Path) -> Recipe:
     sampler = _sampler({k: given[k] for k in train if given.get(k) is not None}, path)
     lora = part(Lora)
     if given.get("adapter") is not None and not lora.lora_rank:
-        raise ModelError(f"{path}: adapter without lora_rank. Say the rank that the adapters have.")
+        raise ModelError(
+            f"{path}: adapter without lora_rank. Say the rank that new ones shall have."
+        )
     publish: Publish = rest.get("publish", Publish())
     if lora.lora_rank and not publish.merge and isinstance(rest["base"], dict):
         raise ModelError(

@@ -21,6 +21,7 @@ from ..errors import ModelError
 from ..fields import check_fields, integer, real
 from ..merge import quiet
 
+_WRAPPED, _LOW = "base_model.model.", ".lora_A.weight"  # around a layer's name, as peft saves it
 _LAYER = re.compile(r"\.(?:layers|h|blocks|block)\.(\d+)\.")
 
 
@@ -63,8 +64,9 @@ def add_adapters(
         lora: what to add; nothing is done at rank 0.
         also: names of modules that are trained whole, such as a projector.
         tokens: whose embeddings are trained.
-        start: folder of adapters to go on from, of the same base; those of another objective lack
-            its modules and tokens, which are then new.
+        start: folder of adapters to go on from, of the same base; they keep their rank and scale.
+            Layers that have none there get new ones, and so do modules and tokens of the objective
+            that those of another lack.
 
     Returns:
         peft's view of the model, which saves and merges the adapters; None at rank 0.
@@ -75,12 +77,16 @@ def add_adapters(
     if not lora.lora_rank:
         return None
     chosen = _targets(model, lora, also)
+    kept = {} if start is None else _ranks(Path(start))
+    ranks = {name: kept[name] for name in chosen if name in kept}
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=lora.lora_rank,
         lora_alpha=lora.lora_alpha,
         lora_dropout=lora.lora_dropout,
         target_modules=chosen,
+        rank_pattern={name: rank for name, (rank, _) in ranks.items()},
+        alpha_pattern={name: alpha for name, (_, alpha) in ranks.items()},
         modules_to_save=list(also) or None,
         trainable_token_indices=list(tokens) or None,
         fan_in_fan_out=any(type(model.get_submodule(n)).__name__ == "Conv1D" for n in chosen),
@@ -127,18 +133,33 @@ def read_adapters(folder: Path) -> dict[str, torch.Tensor]:
         raise ModelError(f"adapter={str(folder)!r} holds no adapters: {error}") from error
 
 
+def _ranks(folder: Path) -> dict[str, tuple[int, float]]:
+    """Return rank and alpha of each layer that has adapters in a folder."""
+    stored = read_adapters(folder)
+    scale = LoraConfig.from_pretrained(str(folder))
+    ranks = {
+        name.removeprefix(_WRAPPED).removesuffix(_LOW): weight.shape[0]
+        for name, weight in stored.items()
+        if name.endswith(_LOW)
+    }
+    return {
+        name: (rank, scale.alpha_pattern.get(name, scale.lora_alpha))
+        for name, rank in sorted(ranks.items())
+    }
+
+
 def _go_on(adapted: PeftModel, folder: Path) -> None:
     """Read adapters into new ones."""
     stored = read_adapters(folder)
     own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     shapes = {name: tuple(weight.shape) for name, weight in own.items() if "lora_" in name}
     found = {name: tuple(weight.shape) for name, weight in stored.items() if "lora_" in name}
-    differs = sorted(name for name in {**shapes, **found} if shapes.get(name) != found.get(name))
+    differs = sorted(name for name in found if shapes.get(name) != found[name])
     if differs or stored.keys() - own.keys():
         name = (differs or sorted(stored.keys() - own.keys()))[0]
         raise ModelError(
             f"adapter={str(folder)!r} does not fit: {name} is {found.get(name)} there and "
-            f"{shapes.get(name)} here. Give the base that it is of, and its lora_rank, "
-            "lora_targets and lora_layers."
+            f"{shapes.get(name)} here. Give the base that it is of, and lora_targets and "
+            "lora_layers that hold all of its layers."
         )
     set_peft_model_state_dict(adapted, own | stored)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from ..fields import check_fields, flag, integer, real
+from ..fields import check_fields, choice, flag, integer, real
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class Plan:
         max_grad_norm: longer gradients are shortened to it.
         seed: of new weights, the order of examples, and all that is random while training.
         gradient_checkpointing: compute states again in the backward pass, for less memory.
+        precision: of the passes, not of what is trained: `bfloat16` by autocast, or `float32`;
+            `auto` is the first on a GPU that has it and the second elsewhere.
         threads: of torch, on a CPU; 0 leaves them as they are.
         save_minutes: between the checkpoints that a killed run goes on from.
         eval_updates: optimizer steps between evaluations; 0 for one at the end.
@@ -46,6 +48,7 @@ class Plan:
     max_grad_norm: float = real(1.0)
     seed: int = integer(0, least=0)
     gradient_checkpointing: bool = flag(False)
+    precision: str = choice("auto", "float32", "bfloat16")
     threads: int = integer(1, least=0)
     save_minutes: float = real(5.0)
     eval_updates: int = integer(0, least=0)
@@ -64,6 +67,7 @@ class Plan:
     def arguments(self, folder: str, updates: int, **more: Any) -> TrainingArguments:
         """Return transformers' arguments: float32 on a CPU, bfloat16 on a GPU."""
         on_gpu = torch.cuda.is_available()
+        has_bfloat16 = on_gpu and torch.cuda.is_bf16_supported()
         return TrainingArguments(
             output_dir=folder,
             max_steps=updates,
@@ -83,7 +87,7 @@ class Plan:
             seed=self.seed,
             data_seed=self.seed,
             use_cpu=not on_gpu,
-            bf16=on_gpu and torch.cuda.is_bf16_supported(),
+            bf16=self.precision == "bfloat16" or (self.precision == "auto" and has_bfloat16),
             dataloader_pin_memory=on_gpu,
             remove_unused_columns=False,
             **more,

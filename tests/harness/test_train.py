@@ -420,14 +420,45 @@ def test_adapters_that_add_tokens_have_a_tokenizer_of_their_own(trained, tmp_pat
 
 
 @pytest.mark.slow
-def test_adapters_of_another_base_or_rank_are_refused(adapted, trained, tmp_path):
+def test_adapters_go_on_beside_new_ones_of_another_rank(trained, tmp_path):
+    base = trained[1]
+    options = {"base": str(base), "updates": 1, "eval_updates": 0}
+    options |= {"publish": {"merge": False, "dtype": "float32"}}
+    upper = {"lora_rank": 2, "lora_alpha": 6, "lora_layers": 0.5, "learning_rate": 0.1}
+    assert run(write_recipe(tmp_path, **options, **upper), tmp_path / "upper").exit_code == 0
+    more = {"adapter": str(tmp_path / "upper"), "lora_rank": 1, "lora_alpha": 5}
+    found = {}
+    for name, rate in {"still": 0.0, "learned": 0.1}.items():
+        recipe = write_recipe(tmp_path, **options, **more, learning_rate=rate)
+        assert run(recipe, tmp_path / name).exit_code == 0
+        plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+        with quiet():
+            found[name] = PeftModel.from_pretrained(plain, tmp_path / name)
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    with quiet():
+        before = PeftModel.from_pretrained(plain, tmp_path / "upper")
+    ids = torch.arange(1, 9)[None]
+    # New adapters begin at nothing, and the others are what they were, scale and all.
+    torch.testing.assert_close(found["still"](ids).logits, before(ids).logits)
+    ours = AutoLatentModel.from_pretrained(tmp_path / "learned")
+    torch.testing.assert_close(ours(ids).logits, found["learned"](ids).logits)
+    ranks = {}
+    for name, weight in load_file(tmp_path / "learned" / "adapter_model.safetensors").items():
+        if "lora_B" in name:
+            assert weight.abs().sum() > 0
+            ranks.setdefault(int(name.split(".h.")[1][0]), set()).add(weight.shape[1])
+    assert ranks == {0: {1}, 1: {2}}
+
+
+@pytest.mark.slow
+def test_adapters_of_another_base_or_of_more_layers_are_refused(adapted, trained, tmp_path):
     base, explicit = adapted
     options = {"adapter": str(explicit), "lora_rank": 2}
     with pytest.raises(LatentTTSError, match=r"has other weights.*Give their own base"):
         run(write_recipe(tmp_path, **options), tmp_path / "out")
-    recipe = write_recipe(tmp_path, **options | {"base": str(base), "lora_rank": 3})
+    recipe = write_recipe(tmp_path, **options | {"base": str(base), "lora_layers": 0.5})
     with pytest.raises(
-        LatentTTSError, match=r"does not fit: .*lora_A.* is \(2, 32\) there and \(3"
+        LatentTTSError, match=r"does not fit: .*lora_A.* is \(2, 32\) there and None here"
     ):
         run(recipe, tmp_path / "out")
     recipe = write_recipe(tmp_path, **options | {"base": str(base), "adapter": str(tmp_path)})
