@@ -172,6 +172,36 @@ def test_batches_of_an_update_are_one_large_batch(trained, tmp_path):
 
 
 @pytest.mark.slow
+def test_passes_are_in_bfloat16_where_the_recipe_says_so(tmp_path):
+    rows = [{"question": "Is it 7?", "steps": ["3+4=7"], "answer": "7"}] * 2
+    (tmp_path / "two.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    still = BASE | {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}  # no random masks
+    changes = {"data": [str(tmp_path / "two.jsonl")], "validation": None}
+    changes |= {"batch_size": 2, "accumulate": 1, "updates": 1, "log_updates": 1, "eval_updates": 0}
+    changes["base"] = still | {"initializer_range": 0.5}  # so that roundings are seen
+    changes |= {"learning_rate": 0.0, "publish": {"dtype": "float32"}}  # what it began with
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        recipe = write_recipe(tmp_path, **changes, precision=precision)
+        assert run(recipe, tmp_path / precision).exit_code == 0
+        state = tmp_path / precision / "training" / "checkpoint-1" / "trainer_state.json"
+        losses[precision] = json.loads(state.read_text())["log_history"][0]["loss"]
+        learned = load_file(state.parent / "trained.safetensors")
+        assert {weight.dtype for weight in learned.values()} == {torch.float32}
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "bfloat16", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "bfloat16")
+    parts = [tokenizer(part).input_ids for part in ("Is it 7?", "\n", "3+4=7\n### ", "7")]
+    ids = torch.tensor([[*sum(parts, []), tokenizer.eos_token_id]])
+    asked = len(parts[0]) + len(parts[1])
+    targets = ids.masked_fill(torch.arange(ids.shape[1]) < asked, -100)
+    for precision, lower in {"float32": False, "bfloat16": True}.items():
+        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+            expected = plain(ids, labels=targets).loss.item()
+        assert losses[precision] == pytest.approx(expected, abs=1e-5)
+    assert abs(losses["float32"] - losses["bfloat16"]) > 1e-4
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["explicit", "codi"])
 def test_two_processes_learn_what_one_does(tmp_path, kind):
     still = BASE | {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}  # no random masks
@@ -448,6 +478,8 @@ def test_adapters_go_on_beside_new_ones_of_another_rank(trained, tmp_path):
             assert weight.abs().sum() > 0
             ranks.setdefault(int(name.split(".h.")[1][0]), set()).add(weight.shape[1])
     assert ranks == {0: {1}, 1: {2}}
+    named = json.loads((tmp_path / "learned" / "adapter_config.json").read_text())["target_modules"]
+    assert named == sorted(named)
 
 
 @pytest.mark.slow
