@@ -191,7 +191,7 @@ def test_passes_are_in_bfloat16_where_the_recipe_says_so(tmp_path):
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "bfloat16", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "bfloat16")
     parts = [tokenizer(part).input_ids for part in ("Is it 7?", "\n", "3+4=7\n### ", "7")]
-    ids = torch.tensor([[*sum(parts, []), tokenizer.eos_token_id]])
+    ids = torch.tensor([[*(token for part in parts for token in part), tokenizer.eos_token_id]])
     asked = len(parts[0]) + len(parts[1])
     targets = ids.masked_fill(torch.arange(ids.shape[1]) < asked, -100)
     for precision, lower in {"float32": False, "bfloat16": True}.items():
