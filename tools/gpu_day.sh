@@ -104,13 +104,18 @@ bench() {
 }
 
 train() {
-    local name=${1:?train needs the name of a recipe} options=()
-    # More passes than a CPU has time for; the adapters keep the recipe's shapes.
-    [ "$small" ] || options=(--epochs 3 --batch-size 64 --report-to none)
-    [ "$small" ] && options=(--base tiny-coconut --updates 4 --batch-size 4 --validation-count 4
-        --eval-updates 2 --lora-layers 1 --report-to none)
-    # Written in $day, so that a folder that another recipe names as its adapter is found there.
+    local name=${1:?train needs the name of a recipe} options=(--data mix_train.jsonl --report-to none)
     local recipe=$PWD/recipes/$name.yaml
+    if [ "$small" ]; then
+        options+=(--base tiny-coconut --updates 4 --batch-size 4 --validation-count 4
+            --eval-updates 2 --lora-layers 1)
+    else
+        # Three passes, more than a CPU has time for; the adapters keep the recipe's shapes.
+        options+=(--batch-size 64 --updates $((3 * $(wc -l < "$day/data/mix_train.jsonl") / 64)))
+        # Chains are longer than those that a CPU had time for.
+        grep -qs '^most_thoughts:' "$recipe" && options+=(--most-thoughts 256)
+    fi
+    # Written in $day, so that a folder that another recipe names as its adapter is found there.
     cd "$day"
     step "$name" "$python" -m latent_tts.harness.cli train "$recipe" --output "$name" \
         --save-minutes 1 "${options[@]}"

@@ -99,8 +99,10 @@ def test_the_whole_day(day: Day) -> None:
     day("tests")
     day("bench")
     day("train", "smollm2-explicit")
+    day("train", "smollm2-explicit-2")  # goes on from the first; the recipe's own data stayed here
     day("collect")
-    assert day.steps() == [("tests", 5), ("bench", 0), ("smollm2-explicit", 0)]
+    trained = [("smollm2-explicit", 0), ("smollm2-explicit-2", 0)]
+    assert day.steps() == [("tests", 5), ("bench", 0), *trained]
     back = {file.name for file in day.out.iterdir()}
     assert {"bench.jsonl", "tests.xml", "steps.jsonl", "smollm2-explicit.tar.gz"} <= back
     assert json.loads((day.out / "bench.jsonl").read_text().splitlines()[0])["N"] == 2
