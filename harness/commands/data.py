@@ -26,12 +26,14 @@ def data() -> None:
 @data.command(name="prepare")
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--output", required=True, type=Output(folder=False), help="File to write.")
-@click.option("--variants", default=0, help="With other numbers, a question.")
+@click.option(
+    "--variants", default=0, type=click.IntRange(0), help="With other numbers, a question."
+)
 @click.option("--most-steps", type=click.IntRange(1), help="Of a question. Default: any number.")
 @click.option("--longest", type=click.IntRange(1), help="Question, in words. Default: any length.")
 @click.option("--exclude", multiple=True, help="File of questions to leave out; repeatable.")
-@click.option("--validation", type=click.Path(path_type=Path), help="File for questions set apart.")
-@click.option("--validation-count", default=200, help="How many.")
+@click.option("--validation", type=Output(folder=False), help="File for questions set apart.")
+@click.option("--validation-count", default=200, type=click.IntRange(1), help="How many.")
 @click.option("--seed", default=0, help="Of choices, variants and order.")
 def prepare_data(
     sources: tuple[str, ...],
@@ -51,6 +53,10 @@ def prepare_data(
     without steps get the one computation of their numbers that gives the answer. Test questions,
     as they are or with other numbers, are dropped and named.
     """
+    if validation and validation.resolve() == output.resolve():
+        raise ModelError(
+            f"--output and --validation are both {output}. Give each a file of its own."
+        )
     made = prepare(
         [_source(text, variants=variants, seed=seed) for text in sources],
         seed=seed,
@@ -85,7 +91,9 @@ def check(files: tuple[str, ...]) -> None:
 
 
 def _source(text: str, *, variants: int, seed: int) -> Source:
-    name, at, count = text.rpartition("@") if "@" in text else (text, "", "")
+    name, at, count = text.rpartition("@")
+    if not at or Path(text).is_file():
+        name, at, count = text, "", ""
     if at and not (count.isdecimal() and int(count)):
         raise ModelError(f"{text!r}: after @ stands how many questions to take, such as @800.")
     return Source(name, _read(name, seed), count=int(count) if at else None, variants=variants)

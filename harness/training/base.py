@@ -22,7 +22,7 @@ from ...models.training.tokenizer import LATENT_TOKENS, train_tokenizer
 from ...models.weights import load_weights
 
 _LEARNED_FROM = 20_000  # examples that a tokenizer is trained on
-_MEASURED = 64  # the longest examples, whose tokens are counted
+_MEASURED = 1024  # the longest examples, whose tokens are counted
 
 
 def load_base(

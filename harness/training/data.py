@@ -9,7 +9,7 @@ from ...models import ModelError
 from ...models.training import Example
 from ...tasks import Question, read_solved
 from ...tasks.arith import Split
-from ...tasks.preparation import refuse_test_questions
+from ...tasks.preparation import normalised, refuse_test_questions
 from ...tasks.sources import DATA_VARIABLE
 from ..questions import arith_problems
 
@@ -86,9 +86,9 @@ def read_validation(
         ModelError: a question that is learned from, too.
     """
     found = read_examples(sources, split="validation", seed=seed)[:count]
-    known = {example.question for example in learned}
+    known = {normalised(example.question) for example in learned}
     for number, example in enumerate(found):
-        if example.question in known:
+        if normalised(example.question) in known:
             raise ModelError(
                 f"Question {number} of validation is learned from, too: {example.question[:60]!r}. "
                 "What is measured on it would say nothing. Take it out of data, or give other "

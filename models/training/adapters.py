@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from peft import (
     LoraConfig,
+    PeftConfig,
     PeftModel,
     get_peft_model,
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -77,7 +79,8 @@ def add_adapters(
     if not lora.lora_rank:
         return None
     chosen = _targets(model, lora, also)
-    kept = {} if start is None else _ranks(Path(start))
+    begun = LoraConfig() if start is None else _config(Path(start))
+    kept = {} if start is None else _ranks(Path(start), begun)
     ranks = {name: kept[name] for name in chosen if name in kept}
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -87,6 +90,7 @@ def add_adapters(
         target_modules=chosen,
         rank_pattern={name: rank for name, (rank, _) in ranks.items()},
         alpha_pattern={name: alpha for name, (_, alpha) in ranks.items()},
+        use_rslora=begun.use_rslora,
         modules_to_save=list(also) or None,
         trainable_token_indices=list(tokens) or None,
         fan_in_fan_out=any(type(model.get_submodule(n)).__name__ == "Conv1D" for n in chosen),
@@ -133,17 +137,29 @@ def read_adapters(folder: Path) -> dict[str, torch.Tensor]:
         raise ModelError(f"adapter={str(folder)!r} holds no adapters: {error}") from error
 
 
-def _ranks(folder: Path) -> dict[str, tuple[int, float]]:
+def _config(folder: Path) -> LoraConfig:
+    """Return how adapters in a folder are scaled; ModelError where they are no LoRA."""
+    try:
+        config = PeftConfig.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"adapter={str(folder)!r} holds no adapters: {error}") from error
+    if not isinstance(config, LoraConfig):
+        raise ModelError(
+            f"adapter={str(folder)!r} is {config.peft_type}, no LoRA, which alone can go on."
+        )
+    return config
+
+
+def _ranks(folder: Path, config: LoraConfig) -> dict[str, tuple[int, float]]:
     """Return rank and alpha of each layer that has adapters in a folder."""
-    stored = read_adapters(folder)
-    scale = LoraConfig.from_pretrained(str(folder))
     ranks = {
         name.removeprefix(_WRAPPED).removesuffix(_LOW): weight.shape[0]
-        for name, weight in stored.items()
+        for name, weight in read_adapters(folder).items()
         if name.endswith(_LOW)
     }
+    alphas = config.alpha_pattern
     return {
-        name: (rank, scale.alpha_pattern.get(name, scale.lora_alpha))
+        name: (rank, alphas.get(get_pattern_key(alphas, name), config.lora_alpha))
         for name, rank in sorted(ranks.items())
     }
 

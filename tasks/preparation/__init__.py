@@ -1,6 +1,6 @@
 """Training text: equations of worked solutions, variants with other numbers, no test questions."""
 
-from .contamination import TestQuestions, refuse_test_questions, shipped_tests
+from .contamination import TestQuestions, normalised, refuse_test_questions, shipped_tests
 from .equations import Equation, find_equations, read_equation
 from .prepare import Dropped, Prepared, Source, prepare
 from .search import search_steps
@@ -13,6 +13,7 @@ __all__ = [
     "Source",
     "TestQuestions",
     "find_equations",
+    "normalised",
     "prepare",
     "read_equation",
     "refuse_test_questions",

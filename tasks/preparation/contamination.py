@@ -23,8 +23,11 @@ DIGESTS = Path(__file__).parent / "test_questions.json"
 
 _BYTES = 6  # of a digest: one in a billion training questions is taken for a test question
 _WIDTH = 8  # characters of a digest in base64
-_NUMBER = re.compile(rf"\d[\d,]*(?:\.\d+)?|\.\d+|\b(?:{'|'.join(WORDS)})\b")
-_SEVERAL = re.compile(r"#(?:[\s/-]#)+")  # "twenty-five" is one number, and so is 1/2
+_NUMBER = re.compile(
+    rf"\d[\d,]*(?:\.\d+)?|\.\d+|\b(?:a\s+(?=hundred|thousand|million|dozen))?(?:{'|'.join(WORDS)})\b"
+)
+# "twenty-five" is one number, and so are "one hundred and five", 16 million, 1/2 and 3½.
+_SEVERAL = re.compile(r"#(?:(?:\s+and\s+|\s*[\s/\u2044-]\s*)#)+")
 _NO_WORD = re.compile(r"[^\w+*^=<>]|_")  # signs of arithmetic stay
 _LEAST = 20  # letters that tell a question with its numbers masked from others
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .numbers import plain
+from .numbers import decimals_of, plain
 
 _ANNOTATION = re.compile(r"<<([^<>]*)>>")
 _MONEY = r"[$\u20ac\u00a3]?"
@@ -17,7 +17,9 @@ _WRITTEN = re.compile(
 )
 _OTHER_SIGNS = str.maketrans({"\u00d7": "*", "\u00f7": "/", "x": "*", "X": "*", "\u2212": "-"})
 _PERCENT = re.compile(r"(\d*\.?\d+)%")
-_DECORATION = re.compile(r"[\s,$\u20ac\u00a3]")
+_SIGN_OF_MONEY = re.compile(r"[$\u20ac\u00a3]")
+_BETWEEN_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_APART = re.compile(r"[\d.]\s+[\d.]")  # two numbers without a sign between them
 _COMPUTES = re.compile(r"[\d)%][-+*/]")
 _WHOLE = re.compile(r"[-+*/().%\d]+")
 _LONGEST = 200  # characters of an equation that is read
@@ -38,6 +40,13 @@ class Equation:
     value: Fraction
 
     @property
+    def rounds(self) -> bool:
+        """Whether the result is what is computed, or that rounded up or down to its decimals."""
+        return abs(Fraction(self.right) - self.value) < Fraction(
+            1, 10 ** decimals_of(Fraction(self.right))
+        )
+
+    @property
     def holds(self) -> bool:
         """Whether the result is exactly what is computed, not rounded and not wrong."""
         return Fraction(self.right) == self.value
@@ -53,9 +62,11 @@ def read_equation(step: str) -> Equation | None:
     Signs of money, commas between thousands and spaces are dropped; 20% is read as 20/100.
     """
     text = step.strip().removeprefix("<<").removesuffix(">>")
-    left, equals, right = text.rpartition("=")
-    left = _DECORATION.sub("", left).translate(_OTHER_SIGNS)
-    right = _DECORATION.sub("", right)
+    text = _BETWEEN_THOUSANDS.sub("", _SIGN_OF_MONEY.sub("", text))
+    if _APART.search(text):
+        return None
+    left, equals, right = "".join(text.split()).rpartition("=")
+    left = left.translate(_OTHER_SIGNS)
     value = compute(left)
     if not equals or value is None or not _COMPUTES.search(left):
         return None

@@ -33,8 +33,42 @@ WORDS: dict[str, int] = {
     **{word: 10 * value for value, word in enumerate(_TENS, start=2)},
     "dozen": 12,
     "hundred": 100,
+    "thousand": 1000,
+    "million": 1_000_000,
 }
 """Words that mean a number by themselves."""
+
+# Ordinals and shares, which begin with the third.
+_ORDINALS = [
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+]
+_IMPLIED = {
+    "twice|doubl(?:e|es|ed)|couples?|pairs?|both|twins?|pints?|bicycles?|bikes?|weekends?": (2,),
+    "hal(?:f|ves)|halved?": (2, Fraction(1, 2)),
+    "thrice|tripl(?:e|es|ed)|triplets?|yards?|triangles?|tricycles?": (3,),
+    "quadrupl(?:e|es|ed)|gallons?|quarts?|squares?|seasons?": (4,),
+    "quarter(?:s|ed)?": (4, 25, Fraction(1, 4)),
+    "weekdays?|nickels?|pentagons?": (5,),
+    "hexagons?|insects?": (6,),
+    "octagons?|spiders?": (8,),
+    "decades?|dimes?": (10,),
+    "fortnights?": (14,),
+    "pounds?|ounces?": (16,),
+    "tons?": (2000,),
+    "first": (1,),
+    "seconds?|secondly": (2, 60),
+    **{f"{word}s?": (value,) for value, word in enumerate(_ORDINALS, start=3)},
+}
+_IMPLIES = {re.compile(rf"\b(?:{words})\b", re.IGNORECASE): of for words, of in _IMPLIED.items()}
 
 _DIGITS = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _NUMBER = re.compile(
@@ -70,6 +104,25 @@ def numbers_in(text: str) -> Iterator[Number]:
         value = Fraction(written) if written else Fraction(WORDS[found["word"].lower()])
         decimals = len(written.partition(".")[2])
         yield Number(found.start(), found.end(), value, bool(written), decimals)
+
+
+def unread(text: str) -> set[Fraction]:
+    """Return the digits of a text that are in no number of `numbers_in`: of 1/2, 3:15 or 3rd."""
+    known = [(number.start, number.end) for number in numbers_in(text)]
+    return {
+        Fraction(found[0])
+        for found in re.finditer(r"\d+", text)
+        if not any(start <= found.start() < end for start, end in known)
+    }
+
+
+def said_otherwise(text: str) -> set[Fraction]:
+    """Return what a text says without a number: what is `unread`, and words such as "twice"."""
+    said = unread(text)
+    for words, values in _IMPLIES.items():
+        if words.search(text):
+            said |= set(map(Fraction, values))
+    return said
 
 
 def plain(value: Fraction) -> str | None:

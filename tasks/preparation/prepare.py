@@ -13,6 +13,8 @@ from .equations import read_equation
 from .search import search_steps
 from .vary import vary
 
+_APART = "a question set apart, with other numbers"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -48,7 +50,7 @@ class Prepared:
         examples: in an order mixed by the seed.
         validation: set apart; no example is one of them with other numbers.
         dropped: what was left out.
-        counts: of each source the questions read, kept and varied.
+        counts: of each source the questions read, kept for training, set apart, and variants.
     """
 
     examples: list[Solved] = field(default_factory=list)
@@ -94,8 +96,13 @@ def prepare(
         if cover not in apart:
             made.examples.append(solved)
             _add_variants(made, source, solved, seed=seed, seen=seen)
-        elif cover not in taken:
+            continue
+        made.counts[source.name]["kept"] -= 1
+        if cover in taken:
+            made.dropped.append(Dropped(source.name, solved.question, _APART))
+        else:
             taken.add(cover)
+            made.counts[source.name]["set apart"] += 1
             made.validation.append(solved)
     made.examples.sort(key=lambda one: _rank(seed, one))
     return made
@@ -152,6 +159,8 @@ def _reason(
         return f"test question: {match}"
     if solved is None:
         return "no equations"
+    if not all(step and step.rounds for step in map(read_equation, solved.steps)):
+        return "a step is wrong"
     if not _ends_in_answer(solved):
         return "the steps do not end in the answer"
     if most_steps is not None and len(solved.steps) > most_steps:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from .equations import Equation
-from .numbers import numbers_in, plain
+from .numbers import numbers_in, plain, unread
 
 _SIGNS: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
     "+": operator.add,
@@ -34,7 +34,8 @@ def search_steps(question: str, answer: str) -> tuple[str, ...] | None:
 
     Returns:
         Equations such as `<<9+4=13>>`; None where nothing computes the answer with positive
-        results, or where two ways do that are different computations.
+        results, where two ways do that are different computations, or where the question has a
+        fraction or a time in digits.
     """
     # "one" is seldom a number that is computed with.
     values = [n.value for n in numbers_in(question) if n.in_digits or n.value > 1]
@@ -42,7 +43,7 @@ def search_steps(question: str, answer: str) -> tuple[str, ...] | None:
         wanted = Fraction(answer)
     except (ValueError, ZeroDivisionError):
         return None
-    if not 2 <= len(values) <= _MOST:
+    if not 2 <= len(values) <= _MOST or unread(question):
         return None
     found = _distinct(_ways(len(values)), values, wanted)
     if not found and len(values) == 2 and _SUM.search(question):

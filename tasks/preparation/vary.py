@@ -8,11 +8,17 @@ from itertools import zip_longest
 
 from ..solved import Solved
 from .equations import Equation, compute, read_equation
-from .numbers import Number, decimals_of, numbers_in, plain
+from .numbers import WORDS, Number, decimals_of, numbers_in, plain, said_otherwise
 
 _TRIES = 200
 _OPERAND = re.compile(r"(?<![\d.])(?:\d+(?:\.\d+)?|\.\d+)")
 _ONE_OF = re.compile(r"(?<![\d.])1/(\d+(?:\.\d+)?)")
+# What makes "2 1/2", "2 and a half" and "5 thousand" other numbers than the one in digits.
+_GOES_ON = re.compile(
+    r"\s*(?:\d+\s*[/\u2044]\s*\d|[\u00bc-\u00be]|and a (?:half|third|quarter)\b"
+    rf"|-?(?:{'|'.join(WORDS)})\b)",
+    re.IGNORECASE,
+)
 _YEARS = range(1900, 2101)
 # Minutes of an hour and their like: a step may mean the unit where a question has the number, too.
 _UNITS = frozenset({7, 12, 24, 30, 52, 60, 100, 365, 1000})
@@ -27,7 +33,8 @@ def vary(solved: Solved, *, seed: int, variant: int) -> Solved | None:
     Numbers in digits that a step uses are replaced, the same number by the same; every step is
     computed again. Results stay positive and whole where they were, and get no more decimals.
     Where it cannot be told what a step's number stands for (a number of the question that is also
-    an earlier result, a constant that may come from a percentage), there is no variant.
+    an earlier result, one that a word such as "twice" may mean, a constant that may come from a
+    percentage), there is no variant.
 
     Args:
         solved: a question whose steps are equations that hold, the last of them the answer.
@@ -39,11 +46,11 @@ def vary(solved: Solved, *, seed: int, variant: int) -> Solved | None:
     if not chain or len(chain) != len(steps) or solved.answer != plain(chain[-1].value):
         return None
     written = list(numbers_in(solved.question))
-    operands = _operands(chain, written)
+    operands = _operands(chain, written, solved.question)
     if operands is None:
         return None
     used = {operand for step in operands for operand in step if isinstance(operand, Fraction)}
-    moved = [n for n in written if n.in_digits and n.value in used]
+    moved = [n for n in written if n.in_digits and n.value in used]  # none of them stays elsewhere
     if not moved:
         return None
     stream = random.Random(f"{seed}/{variant}/{solved.question}")
@@ -57,10 +64,14 @@ def vary(solved: Solved, *, seed: int, variant: int) -> Solved | None:
     return None
 
 
-def _operands(chain: Sequence[Equation], written: Sequence[Number]) -> list[list[_Operand]] | None:
+def _operands(
+    chain: Sequence[Equation], written: Sequence[Number], question: str
+) -> list[list[_Operand]] | None:
     """Return what each number of each step stands for, None where that is not certain."""
-    in_digits = {number.value for number in written if number.in_digits and _may_move(number)}
-    fixed = {number.value for number in written if not (number.in_digits and _may_move(number))}
+    movable = [number for number in written if number.in_digits and _may_move(number, question)]
+    in_digits = {number.value for number in movable}
+    fixed = {number.value for number in written if number not in movable}
+    unsure = fixed | said_otherwise(question)
     results: dict[Fraction, int] = {}
     found: list[list[_Operand]] = []
     for index, step in enumerate(chain):
@@ -69,9 +80,9 @@ def _operands(chain: Sequence[Equation], written: Sequence[Number]) -> list[list
             return None  # 1/20 may be 5 per cent, or a twentieth that the question has in words
         for text in _OPERAND.findall(step.left):
             value = Fraction(text)
-            if value in results and value in in_digits | fixed:
+            if value in results and value in in_digits | unsure:
                 return None
-            if value in in_digits and value in fixed:
+            if value in in_digits and value in unsure:
                 return None
             if value in results:
                 row.append(results[value])
@@ -99,7 +110,9 @@ def _derived(values: set[Fraction]) -> set[Fraction]:
     return made - {Fraction(1)}
 
 
-def _may_move(number: Number) -> bool:
+def _may_move(number: Number, question: str) -> bool:
+    if _GOES_ON.match(question, number.end):
+        return False
     return bool(number.decimals) or (
         number.value > 1 and number.value not in _UNITS and number.value not in _YEARS
     )

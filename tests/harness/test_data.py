@@ -92,3 +92,25 @@ def test_an_output_that_cannot_be_written(rows: Path, tmp_path: Path) -> None:
     with pytest.raises(LatentTTSError, match="cannot be written: Not a directory"):
         run("prepare", rows, "--output", rows / "below")
     assert not [*tmp_path.glob(".*.new")]
+
+
+def test_two_outputs_in_one_place_or_nowhere_lose_nothing(rows: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mix.jsonl"
+    output.write_text("kept")
+    with pytest.raises(LatentTTSError, match="Give each a file of its own"):
+        run("prepare", rows, "--output", output, "--validation", tmp_path / "." / "mix.jsonl")
+    for options in (["--variants", -1], ["--validation-count", -2], ["--validation", tmp_path]):
+        done = CliRunner().invoke(
+            data, [str(one) for one in ("prepare", rows, "--output", output, *options)]
+        )
+        assert done.exit_code == 2, options
+    assert output.read_text() == "kept"
+
+
+def test_a_folder_with_an_at_sign(rows: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "me@host"
+    folder.mkdir()
+    file = rows.rename(folder / "rows.jsonl")
+    assert "rows.jsonl: " in run("prepare", file, "--output", tmp_path / "mix.jsonl")
+    text = run("prepare", f"{file}@3", "--output", tmp_path / "mix.jsonl")
+    assert f"{tmp_path / 'mix.jsonl'}: 3 questions" in text

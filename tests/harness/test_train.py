@@ -450,12 +450,17 @@ def test_adapters_that_add_tokens_have_a_tokenizer_of_their_own(trained, tmp_pat
 
 
 @pytest.mark.slow
-def test_adapters_go_on_beside_new_ones_of_another_rank(trained, tmp_path):
+@pytest.mark.parametrize(
+    "scaled", [{}, {"use_rslora": True, "alpha_pattern": {"c_attn": 3, r"h\.1\.mlp\.c_fc": 9}}]
+)
+def test_adapters_go_on_beside_new_ones_of_another_rank(trained, tmp_path, scaled):
     base = trained[1]
     options = {"base": str(base), "updates": 1, "eval_updates": 0}
     options |= {"publish": {"merge": False, "dtype": "float32"}}
     upper = {"lora_rank": 2, "lora_alpha": 6, "lora_layers": 0.5, "learning_rate": 0.1}
     assert run(write_recipe(tmp_path, **options, **upper), tmp_path / "upper").exit_code == 0
+    file = tmp_path / "upper" / "adapter_config.json"  # as another program may have scaled it
+    file.write_text(json.dumps(json.loads(file.read_text()) | scaled))
     more = {"adapter": str(tmp_path / "upper"), "lora_rank": 1, "lora_alpha": 5}
     found = {}
     for name, rate in {"still": 0.0, "learned": 0.1}.items():

@@ -32,6 +32,9 @@ def test_what_is_read(step: str, left: str, right: str, value: Fraction) -> None
     [
         "",
         "48",
+        "10 20 + 5=1025",
+        "1,000 + 2,50=3,50",
+        "1,0000+2=10002",
         "<<24=24>>",
         "x+2=4",
         "2**3=8",
@@ -126,3 +129,8 @@ def test_numbers_of_a_text() -> None:
 )
 def test_plain_decimals(value: Fraction, text: str | None) -> None:
     assert plain(value) == text
+
+
+def test_a_fraction_that_is_not_read_leaves_no_way() -> None:
+    assert search_steps("Ann had 10 apples and 5 pears. Total?", "15") == ("<<10+5=15>>",)
+    assert search_steps("Ann had 1/2 of 10 apples and 5 pears. Total?", "15") is None

@@ -45,6 +45,12 @@ def pears(number: int) -> Solved:
         (TEST.replace("12", "1,200"), "cups with other numbers"),
         (TEST.replace("twenty-five", "7").replace("12", "3.5"), "cups with other numbers"),
         (TEST.replace("12", "a dozen").replace("a dozen", "dozen"), "cups with other numbers"),
+        (TEST.replace("12", "one hundred and five"), "cups with other numbers"),
+        (TEST.replace("12", "16 million"), "cups with other numbers"),
+        (TEST.replace("12", "a hundred"), "cups with other numbers"),
+        (TEST.replace("12", "two thousand"), "cups with other numbers"),
+        (TEST.replace("12", "3\u00bd"), "cups with other numbers"),
+        (TEST.replace("12", "3 1/2"), "cups with other numbers"),
         (TEST.replace("red", "blue"), None),
         ("How many cups?", None),
         ("What is 3 + 4?", "sums"),
@@ -93,6 +99,8 @@ def test_what_is_dropped_and_why() -> None:
         solved("9 cups, 4 mugs, 2 jars?", "<<9+4=13>>", "<<13+2=15>>", answer="15"),
         solved("9 cups " + "and so on " * 9, "<<9+4=13>>", answer="13"),
         solved("The 8 cups of yesterday morning", "<<9+4=13>>", answer="13"),
+        solved("48 cups and 48 mugs?", "<<48+48=95>>", answer="95"),
+        solved("10 cups for 3 men?", "<<10/3=3>>", answer="3"),  # rounded
     ]
     excluded = {"valid": ["the 7 cups of yesterday morning!"]}
     made = run([Source("a", rows)], most_steps=1, longest=20, excluded=excluded)
@@ -105,9 +113,28 @@ def test_what_is_dropped_and_why() -> None:
         (rows[7].question[:30], "too many steps"),
         (rows[8].question[:30], "too long"),
         (rows[9].question[:30], "test question: valid with other numbers"),
+        (rows[10].question[:30], "a step is wrong"),
     }
-    assert {one.steps for one in made.examples} == {("<<3+41=44>>",), ("<<9+4=13>>",)}
-    assert made.counts["a"] == {"read": 10, "kept": 2}
+    steps = {one.steps for one in made.examples}
+    assert steps == {("<<3+41=44>>",), ("<<9+4=13>>",), ("<<10/3=3>>",)}
+    assert made.counts["a"] == {"read": 12, "kept": 3}
+
+
+def test_nothing_is_lost_without_a_word() -> None:
+    rows = [pears(number) for number in (3, 3, 5)]
+    rows += [
+        solved(f"{n} red cups and 4 mugs, all?", f"<<{n}+4={n + 4}>>", answer=str(n + 4))
+        for n in (5, 6, 7)
+    ]
+    rows += [
+        solved(f"{n} red jars and 4 hats, all?", f"<<{n}+4={n + 4}>>", answer=str(n + 4))
+        for n in (5, 6, 7)
+    ]
+    made = run([Source("a", rows, variants=1)], validation=2)
+    counts = made.counts["a"]
+    assert len(made.validation) == counts["set apart"] == 2
+    assert counts["kept"] + counts["varied"] == len(made.examples)
+    assert counts["read"] == counts["kept"] + counts["set apart"] + len(made.dropped)
 
 
 def test_validation_shares_no_question_with_training_even_with_other_numbers() -> None:

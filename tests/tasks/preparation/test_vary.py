@@ -116,3 +116,34 @@ def test_what_is_not_certain_is_not_varied(
 ) -> None:
     solved = Solved(question=question, steps=steps, answer=answer)
     assert all(vary(solved, seed=0, variant=number) is None for number in range(5))
+
+
+@pytest.mark.parametrize(
+    ("question", "steps"),
+    [
+        ("Tom has 2 dogs and twice as many cats. How many?", ["2*2=4", "4+2=6"]),
+        ("A dog eats 2 1/2 pounds a day. What do 2 dogs eat?", ["2.5*2=5"]),
+        ("An 8 piece pie: he eats 4, then half of the rest by 2s.", ["8-4=4", "4/2=2"]),
+        ("64 bags lie in 4 piles; one quarter go. How many?", ["64/4=16"]),
+        ("There are 3 thousand pens in 5 boxes. How many in 5?", ["3000/5=600"]),
+        ("He comes 3rd of 3 in a race of 70 km, and again.", ["70*3=210"]),
+        ("A gallon is 4 quarts here. What are 4 gallons of 7 cups?", ["7*4=28"]),
+    ],
+)
+def test_a_number_that_a_word_may_mean_does_not_move(question: str, steps: list[str]) -> None:
+    answer = steps[-1].partition("=")[2]
+    solved = Solved(question=question, steps=tuple(f"<<{s}>>" for s in steps), answer=answer)
+    doubtful = re.findall(r"\b[234]\b", question)
+    for variant in range(20):
+        new = vary(solved, seed=0, variant=variant)
+        if new is not None:  # other numbers may move
+            assert doubtful == re.findall(r"\b[234]\b", new.question)
+
+
+def test_a_word_beside_other_numbers_stops_nothing() -> None:
+    question = "Tom has 9 dogs and twice as many cats. How many?"
+    solved = Solved(question=question, steps=("<<9*2=18>>", "<<18+9=27>>"), answer="27")
+    new = vary(solved, seed=0, variant=1)
+    assert new is not None
+    (dogs,) = map(int, re.findall(r"\d+", new.question))
+    assert new.answer == str(3 * dogs)
