@@ -56,9 +56,9 @@ ZOO = {
         samples=VOTERS, settings={"latent_do_sample": False, "do_sample": True, "temperature": 0.7}
     ),
     "tiny-coconut": Entry("tiny-coconut-rm"),
-    "tiny-coconut-noise": Entry(),
-    "tiny-codi": Entry(),
-    "tiny-colar": Entry(),
+    "tiny-coconut-noise": Entry("tiny-coconut-noise-rm"),
+    "tiny-codi": Entry("tiny-codi-rm"),
+    "tiny-colar": Entry("tiny-colar-rm"),
     "tiny-colar, speed 1": Entry(
         samples=VOTERS, source={"thinking_speed": 1}, checkpoint="tiny-colar"
     ),

@@ -19,7 +19,9 @@ BACKBONES = {
     "tiny-explicit": "GPT2LMHeadModel+ExplicitGPT2",
 }
 ADAPTERS = {"smollm2-explicit": 12, "smollm2-mixtures": 12}  # MiB
-REWARD_MODELS = {"tiny-coconut-rm": "tiny-coconut"}
+REWARD_MODELS = {
+    f"{name}-rm": name for name in ("tiny-coconut", "tiny-coconut-noise", "tiny-codi", "tiny-colar")
+}
 QUESTIONS = (
     "Tom has 9 pears. Then Tom buys 4 more pears. How many pears does Tom have?",
     "Ada has 3 red pens and 5 blue pens. How many pens does Ada have?",
