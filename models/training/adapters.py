@@ -157,9 +157,9 @@ def _ranks(folder: Path, config: LoraConfig) -> dict[str, tuple[int, float]]:
         for name, weight in read_adapters(folder).items()
         if name.endswith(_LOW)
     }
-    alphas = config.alpha_pattern
+    alphas = config.alpha_pattern or {}
     return {
-        name: (rank, alphas.get(get_pattern_key(alphas, name), config.lora_alpha))
+        name: (rank, alphas.get(get_pattern_key(list(alphas), name), config.lora_alpha))
         for name, rank in sorted(ranks.items())
     }
 
