@@ -110,6 +110,7 @@ train() {
         options+=(--base tiny-coconut --updates 4 --batch-size 4 --validation-count 4
             --eval-updates 2 --lora-layers 1)
     else
+        [ -e "$day/data/mix_train.jsonl" ] || { say "no data in $day/data: carry the parts, then join"; return 2; }
         # Three passes, more than a CPU has time for; the adapters keep the recipe's shapes.
         options+=(--batch-size 64 --updates $((3 * $(wc -l < "$day/data/mix_train.jsonl") / 64)))
         # Chains are longer than those that a CPU had time for.

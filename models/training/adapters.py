@@ -1,6 +1,7 @@
 """LoRA by peft: which weights are trained."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Lora:
     """Low-rank adapters, or all weights.
 
     Attributes:
-        lora_rank: of the adapters; 0 trains all weights instead.
+        lora_rank: of new adapters; 0 trains all weights instead.
         lora_alpha: their products are scaled by alpha / rank.
         lora_targets: `all-linear`, or ends of modules' names with commas between: `q_proj,v_proj`.
         lora_layers: share of the layers that get adapters, from the top: with 0.5 the backward pass
@@ -79,8 +80,9 @@ def add_adapters(
     if not lora.lora_rank:
         return None
     chosen = _targets(model, lora, also)
+    stored = {} if start is None else read_adapters(Path(start))
     begun = LoraConfig() if start is None else _config(Path(start))
-    kept = {} if start is None else _ranks(Path(start), begun)
+    kept = _ranks(stored, begun)
     ranks = {name: kept[name] for name in chosen if name in kept}
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -98,7 +100,7 @@ def add_adapters(
     with quiet():
         adapted = get_peft_model(model, config)
     if start is not None:
-        _go_on(adapted, Path(start))
+        _go_on(adapted, stored, start)
     return adapted
 
 
@@ -150,11 +152,11 @@ def _config(folder: Path) -> LoraConfig:
     return config
 
 
-def _ranks(folder: Path, config: LoraConfig) -> dict[str, tuple[int, float]]:
-    """Return rank and alpha of each layer that has adapters in a folder."""
+def _ranks(stored: Mapping[str, torch.Tensor], config: LoraConfig) -> dict[str, tuple[int, float]]:
+    """Return rank and alpha of each layer that has adapters."""
     ranks = {
         name.removeprefix(_WRAPPED).removesuffix(_LOW): weight.shape[0]
-        for name, weight in read_adapters(folder).items()
+        for name, weight in stored.items()
         if name.endswith(_LOW)
     }
     alphas = config.alpha_pattern or {}
@@ -164,9 +166,8 @@ def _ranks(folder: Path, config: LoraConfig) -> dict[str, tuple[int, float]]:
     }
 
 
-def _go_on(adapted: PeftModel, folder: Path) -> None:
-    """Read adapters into new ones."""
-    stored = read_adapters(folder)
+def _go_on(adapted: PeftModel, stored: Mapping[str, torch.Tensor], folder: str) -> None:
+    """Put the weights of adapters into new ones."""
     own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     shapes = {name: tuple(weight.shape) for name, weight in own.items() if "lora_" in name}
     found = {name: tuple(weight.shape) for name, weight in stored.items() if "lora_" in name}
@@ -174,8 +175,8 @@ def _go_on(adapted: PeftModel, folder: Path) -> None:
     if differs or stored.keys() - own.keys():
         name = (differs or sorted(stored.keys() - own.keys()))[0]
         raise ModelError(
-            f"adapter={str(folder)!r} does not fit: {name} is {found.get(name)} there and "
+            f"adapter={folder!r} does not fit: {name} is {found.get(name)} there and "
             f"{shapes.get(name)} here. Give the base that it is of, and lora_targets and "
             "lora_layers that hold all of its layers."
         )
-    set_peft_model_state_dict(adapted, own | stored)
+    set_peft_model_state_dict(adapted, own | dict(stored))

@@ -8,8 +8,8 @@ from fractions import Fraction
 from .numbers import decimals_of, plain
 
 _ANNOTATION = re.compile(r"<<([^<>]*)>>")
-_MONEY = r"[$\u20ac\u00a3]?"
-_NUMBER = rf"{_MONEY}(?:\d[\d,]*(?:\.\d+)?|\.\d+)%?"
+_MONEY = r"[$\u20ac\u00a3]"
+_NUMBER = rf"{_MONEY}?(?:\d[\d,]*(?:\.\d+)?|\.\d+)%?"
 _SIGN = r"[-+*/x\u00d7\u00f7]"
 # Written out in a sentence: "sold 48 / 2 = $24".
 _WRITTEN = re.compile(
@@ -17,7 +17,6 @@ _WRITTEN = re.compile(
 )
 _OTHER_SIGNS = str.maketrans({"\u00d7": "*", "\u00f7": "/", "x": "*", "X": "*", "\u2212": "-"})
 _PERCENT = re.compile(r"(\d*\.?\d+)%")
-_SIGN_OF_MONEY = re.compile(r"[$\u20ac\u00a3]")
 _BETWEEN_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _APART = re.compile(r"[\d.]\s+[\d.]")  # two numbers without a sign between them
 _COMPUTES = re.compile(r"[\d)%][-+*/]")
@@ -62,7 +61,7 @@ def read_equation(step: str) -> Equation | None:
     Signs of money, commas between thousands and spaces are dropped; 20% is read as 20/100.
     """
     text = step.strip().removeprefix("<<").removesuffix(">>")
-    text = _BETWEEN_THOUSANDS.sub("", _SIGN_OF_MONEY.sub("", text))
+    text = _BETWEEN_THOUSANDS.sub("", re.sub(_MONEY, "", text))
     if _APART.search(text):
         return None
     left, equals, right = "".join(text.split()).rpartition("=")

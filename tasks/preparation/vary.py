@@ -50,7 +50,7 @@ def vary(solved: Solved, *, seed: int, variant: int) -> Solved | None:
     if operands is None:
         return None
     used = {operand for step in operands for operand in step if isinstance(operand, Fraction)}
-    moved = [n for n in written if n.in_digits and n.value in used]  # none of them stays elsewhere
+    moved = [n for n in written if n.in_digits and n.value in used]
     if not moved:
         return None
     stream = random.Random(f"{seed}/{variant}/{solved.question}")

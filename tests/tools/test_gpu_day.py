@@ -54,6 +54,10 @@ def test_without_a_step_it_says_which_there_are(day: Day) -> None:
             assert f"tools/gpu_day.sh {step}" in text
 
 
+def test_training_without_what_is_carried(day: Day) -> None:
+    assert "carry the parts, then join" in day("train", "smollm2-explicit", code=2, SMALL="")
+
+
 def test_joining_what_was_never_carried(day: Day) -> None:
     assert "carry them first" in day("join", code=2)
 
